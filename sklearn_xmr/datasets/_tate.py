@@ -1,0 +1,89 @@
+"""The data set that ships with the package: artworks and their subjects."""
+
+import lzma
+from importlib import resources
+
+from scipy import sparse
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+FOLDER = resources.files("sklearn_xmr.datasets") / "data" / "tate_subjects"
+PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
+
+
+@validate_params(
+    {"subset": [StrOptions(set(PARTS))], "return_X_y": ["boolean"]},
+    prefer_skip_nested_validation=True,
+)
+def load_tate_subjects(*, subset="train", return_X_y=False):
+    """Load texts on Tate's artworks with their subject terms (multilabel).
+
+    =====================  =========================
+    Artworks               46965 train, 11795 test
+    Labels                 8046, about 6 per artwork
+    Texts                  English, about 17 words
+    Licence                CC0 1.0
+    =====================  =========================
+
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="train"
+        Part of the fixed split; "all" is train, then test.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` only.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With attributes
+
+        data : list of str
+            One text per artwork.
+        target : csr_matrix of int64 of shape (n_samples, 8046)
+            Label indicator.
+        target_names : list of str of length 8046
+            Subject terms; a name may occur under several parents.
+        target_paths : list of str of length 8046
+            The terms above each subject, as in "architecture > features".
+        DESCR : str
+            Description, source and licence.
+
+    (data, target) : tuple if ``return_X_y`` is True
+        The list of texts and the label indicator.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.datasets import load_tate_subjects
+    >>> tate = load_tate_subjects(subset="test")
+    >>> tate.target.shape
+    (11795, 8046)
+    >>> [tate.target_names[label] for label in tate.target[1].indices[:2]]
+    ['man', 'male']
+    """
+    parts = PARTS[subset]
+    texts = [text for part in parts for text in _lines(f"texts_{part}.txt.xz")]
+    target = sparse.vstack([_target(part) for part in parts], format="csr")
+    if return_X_y:
+        return texts, target
+    return Bunch(
+        data=texts,
+        target=target,
+        target_names=_lines("label_names.txt.xz"),
+        target_paths=_lines("label_paths.txt.xz"),
+        DESCR=_description(),
+    )
+
+
+def _lines(name):
+    with (FOLDER / name).open("rb") as packed:
+        return lzma.decompress(packed.read()).decode("utf-8").rstrip("\n").split("\n")
+
+
+def _target(part):
+    with (FOLDER / f"target_{part}.npz").open("rb") as file:
+        return sparse.csr_matrix(sparse.load_npz(file), dtype="int64")
+
+
+def _description():
+    descr = resources.files("sklearn_xmr.datasets") / "descr" / "tate_subjects.rst"
+    return descr.read_text(encoding="utf-8")

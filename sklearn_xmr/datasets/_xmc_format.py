@@ -1,0 +1,227 @@
+"""Read and write the text format of the Extreme Classification Repository."""
+
+import gzip
+import mmap
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
+from sklearn_xmr.utils.validation import check_X_Y
+
+LAYOUTS = {
+    3: '"n_samples n_features n_labels" (features and labels in one file)',
+    2: '"n_samples n_columns" (features or labels alone)',
+}
+
+
+def load_xmc_file(path, label_path=None):
+    """Load a data set in the text format of the Extreme Classification Repository.
+
+    Two layouts exist. In the first, one file has the header ``n_samples n_features
+    n_labels`` and lines ``label,label feature:value feature:value``. In the second, a
+    file of features and a file of labels each have the header ``n_samples n_columns``
+    and lines ``column:value column:value``. Numbers count from 0.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File with labels and features, or with features alone. Names that end in
+        ".gz" are decompressed on the way.
+    label_path : str or path-like, default=None
+        File of labels, in the second layout.
+
+    Returns
+    -------
+    X : csr_matrix of float32 of shape (n_samples, n_features)
+        Sorted indices; values of a feature that a line repeats are added.
+    Y : csr_matrix of float32 of shape (n_samples, n_labels) or None
+        Label indicator; None for a file of features alone. In a file of labels,
+        zeros are not positives and other values count as 1.
+
+    Raises
+    ------
+    ValueError
+        If the text does not follow the format; the message names file and line.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn_xmr.datasets import load_xmc_file
+    >>> path = os.path.join(tempfile.mkdtemp(), "toy.txt")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("2 3 4\\n0,3 1:0.5 2:1\\n2 0:2\\n")
+    >>> X, Y = load_xmc_file(path)
+    >>> X.toarray()
+    array([[0. , 0.5, 1. ],
+           [2. , 0. , 0. ]], dtype=float32)
+    >>> Y.toarray().astype(int)
+    array([[1, 0, 0, 1],
+           [0, 0, 1, 0]])
+    """
+    X, Y = _read(path)
+    if label_path is None:
+        return X, Y
+    if Y is not None:
+        raise ValueError(
+            f"{path} has labels of its own (a header of three numbers), so "
+            f"label_path={str(label_path)!r} must be left out"
+        )
+    Y, labels = _read(label_path)
+    if labels is not None:
+        raise ValueError(
+            f"{label_path}, line 1: a file of labels has the header {LAYOUTS[2]}, got "
+            "three numbers"
+        )
+    if Y.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"{path} has {X.shape[0]} rows, but {label_path} has {Y.shape[0]}"
+        )
+    Y.eliminate_zeros()
+    Y.data[:] = 1
+    return X, Y
+
+
+def dump_xmc_file(X, Y, path, label_path=None):
+    """Write a data set in the text format of the Extreme Classification Repository.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Written as float32, with the digits that bring back the same value.
+    Y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
+    path : str or path-like
+        File to write; a name that ends in ".gz" is compressed. An existing file is
+        replaced only when the new one is complete.
+    label_path : str or path-like, default=None
+        Write features to ``path`` and labels here, in the second layout.
+
+    See Also
+    --------
+    load_xmc_file : Reads it back and describes the layouts.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn_xmr.datasets import dump_xmc_file
+    >>> path = os.path.join(tempfile.mkdtemp(), "toy.txt")
+    >>> dump_xmc_file([[0, 0.5], [2, 0]], [[1, 0, 1], [0, 0, 0]], path)
+    >>> print(open(path).read(), end="")
+    2 2 3
+    0,2 1:0.5
+     0:2
+    """
+    X, Y = check_X_Y(X, Y)
+    X = sparse.csr_matrix(X)
+    if label_path is not None:
+        _write(path, X.shape, _pairs(X))
+        _write(label_path, Y.shape, _pairs(Y))
+        return
+    lines = (
+        f"{labels} {pairs}"
+        for labels, pairs in zip(_label_lists(Y), _pairs(X), strict=True)
+    )
+    _write(path, (*X.shape, Y.shape[1]), lines)
+
+
+def _read(path):
+    """X and Y of one file; Y is None without labels."""
+    with _buffer(path) as text:
+        shape, start = _header(path, text)
+        n_labels = shape[2] if len(shape) == 3 else -1
+        *arrays, error, row = parse_lines(
+            np.frombuffer(text, dtype=np.uint8), start, *shape[:2], n_labels
+        )
+    if error:
+        raise ValueError(_explain(path, error, row, shape))
+    indptr, indices, values, label_indptr, labels = arrays
+    X = sparse.csr_matrix((values, indices, indptr), shape=shape[:2])
+    X.sum_duplicates()
+    if n_labels < 0:
+        return X, None
+    ones = np.ones(len(labels), dtype=np.float32)
+    Y = sparse.csr_matrix((ones, labels, label_indptr), shape=(shape[0], n_labels))
+    Y.sum_duplicates()
+    Y.data[:] = 1
+    return X, Y
+
+
+@contextmanager
+def _buffer(path):
+    """The file's bytes: memory-mapped, or decompressed."""
+    if str(path).endswith(".gz"):
+        try:
+            with gzip.open(path) as file:
+                text = file.read()
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} is not a complete gzip file: {error}") from error
+        yield text or b" "
+        return
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            yield b" "
+            return
+        # Not closed here: NumPy's view of it may live a moment longer.
+        yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _header(path, text):
+    """Shape in the first line, and where the second begins."""
+    end = text.find(b"\n")
+    end = len(text) if end < 0 else end
+    words = bytes(text[: min(end, 200)]).split()
+    if len(words) not in LAYOUTS or not all(word.isdigit() for word in words):
+        shown = b" ".join(words)[:60].decode("utf-8", "replace")
+        raise ValueError(
+            f"{path}, line 1: expected a header {LAYOUTS[3]} or {LAYOUTS[2]}, got "
+            f"{shown!r}"
+        )
+    shape = tuple(int(word) for word in words)
+    if max(shape[1:]) > np.iinfo(np.int32).max:
+        raise ValueError(f"{path}, line 1: at most 2**31 - 1 columns are supported")
+    return shape, min(end + 1, len(text))
+
+
+def _explain(path, error, row, shape):
+    message = ERRORS[error]
+    if "feature number" in message:
+        message += f", must be 0 to {shape[1] - 1}"
+    elif "label number out" in message:
+        message += f", must be 0 to {shape[2] - 1}"
+    elif "lines" in message or "early" in message:
+        message += f": the header announces {shape[0]} rows"
+    return f"{path}, line {row + 2}: {message}"
+
+
+def _pairs(matrix):
+    """One string per row: "column:value column:value"."""
+    values = [np.format_float_positional(v, trim="-") for v in matrix.data]
+    words = [f"{c}:{v}" for c, v in zip(matrix.indices, values, strict=True)]
+    bounds = matrix.indptr
+    for row in range(matrix.shape[0]):
+        yield " ".join(words[bounds[row] : bounds[row + 1]])
+
+
+def _label_lists(Y):
+    words = [str(label) for label in Y.indices]
+    for row in range(Y.shape[0]):
+        yield ",".join(words[Y.indptr[row] : Y.indptr[row + 1]])
+
+
+def _write(path, shape, lines):
+    """Write beside the target, then move: nothing is half-written."""
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    opener = gzip.open if path.name.endswith(".gz") else open
+    try:
+        with opener(part, "wt", encoding="ascii", newline="\n") as file:
+            file.write(" ".join(str(n) for n in shape) + "\n")
+            for line in lines:
+                file.write(line + "\n")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,227 @@
+"""Parser of the Extreme Classification Repository's text format.
+
+A line is ``label,label,... feature:value feature:value ...``. The caller has read
+the header; the parser gets the bytes after it and writes into arrays that are sized
+by the colons and commas in the text.
+"""
+
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport strtod
+from libc.string cimport memcpy
+
+import numpy as np
+
+cdef enum:
+    OK = 0
+    BAD_LABEL = 1
+    LABEL_RANGE = 2
+    BAD_FEATURE = 3
+    FEATURE_RANGE = 4
+    BAD_VALUE = 5
+    TOO_FEW_LINES = 6
+    TOO_MANY_LINES = 7
+
+ERRORS = {
+    BAD_LABEL: "expected a label number",
+    LABEL_RANGE: "label number out of range",
+    BAD_FEATURE: "expected feature:value",
+    FEATURE_RANGE: "feature number out of range",
+    BAD_VALUE: "expected a finite value after the colon",
+    TOO_FEW_LINES: "the file ends early",
+    TOO_MANY_LINES: "there are more lines than the header announces",
+}
+
+cdef double[23] POWERS_OF_TEN
+for _i in range(23):
+    POWERS_OF_TEN[_i] = 10.0 ** _i
+
+
+cdef inline bint is_digit(uint8_t c) noexcept nogil:
+    return 48 <= c <= 57
+
+
+cdef inline bint is_blank(uint8_t c) noexcept nogil:
+    return c == 32 or c == 9 or c == 13
+
+
+cdef inline const uint8_t *parse_index(const uint8_t *p, const uint8_t *end,
+                                       int64_t *out) noexcept nogil:
+    """A run of digits; NULL without one. A minus sign gives -1: out of range."""
+    cdef int64_t value = 0
+    cdef bint negative = p < end and p[0] == 45
+    cdef const uint8_t *start
+    p += negative
+    start = p
+    while p < end and is_digit(p[0]):
+        if value < (<int64_t>1 << 50):
+            value = 10 * value + (p[0] - 48)
+        p += 1
+    out[0] = -1 if negative else value
+    return p if p > start else NULL
+
+
+cdef const uint8_t *parse_slowly(const uint8_t *p, const uint8_t *end,
+                                 double *out) noexcept nogil:
+    """Any number that strtod knows, from a copy that ends with the token."""
+    cdef char[64] text
+    cdef char *stop
+    cdef int64_t n = 0
+    while p + n < end and n < 63 and not is_blank(p[n]) and p[n] != 10:
+        n += 1
+    memcpy(text, p, n)
+    text[n] = 0
+    out[0] = strtod(text, &stop)
+    return p + n if n and stop == text + n else NULL
+
+
+cdef inline const uint8_t *parse_value(const uint8_t *p, const uint8_t *end,
+                                       double *out) noexcept nogil:
+    """A decimal number: up to 18 digits at once, the rest through strtod.
+
+    An integer below 2**53 over a power of ten up to 10**22 is exactly rounded.
+    """
+    cdef const uint8_t *start = p
+    cdef uint64_t mantissa = 0
+    cdef int n_digits = 0, n_decimals = 0
+    cdef bint negative = p < end and p[0] == 45
+    p += negative
+    while p < end and is_digit(p[0]):
+        mantissa = 10 * mantissa + (p[0] - 48)
+        n_digits += 1
+        p += 1
+        if n_digits > 18:
+            return parse_slowly(start, end, out)
+    if p < end and p[0] == 46:
+        p += 1
+        while p < end and is_digit(p[0]):
+            mantissa = 10 * mantissa + (p[0] - 48)
+            n_digits += 1
+            n_decimals += 1
+            p += 1
+            if n_digits > 18:
+                return parse_slowly(start, end, out)
+    if n_digits == 0 or (p < end and not is_blank(p[0]) and p[0] != 10):
+        return parse_slowly(start, end, out)
+    if mantissa >> 53:
+        return parse_slowly(start, end, out)
+    out[0] = <double>mantissa / POWERS_OF_TEN[n_decimals]
+    if negative:
+        out[0] = -out[0]
+    return p
+
+
+cdef bint starts_with_labels(const uint8_t *p, const uint8_t *end) noexcept nogil:
+    """Whether the first token of the line is a label list: it has no colon."""
+    while p < end and not is_blank(p[0]) and p[0] != 10:
+        if p[0] == 58:
+            return False
+        p += 1
+    return True
+
+
+cdef int parse_labels(const uint8_t **cursor, const uint8_t *end, int64_t n_labels,
+                      int32_t[::1] labels, int64_t *n) noexcept nogil:
+    cdef const uint8_t *p = cursor[0]
+    cdef const uint8_t *after
+    cdef int64_t label
+    while p < end and not is_blank(p[0]) and p[0] != 10:
+        after = parse_index(p, end, &label)
+        if after == NULL:
+            return BAD_LABEL
+        if label < 0 or label >= n_labels:
+            return LABEL_RANGE
+        labels[n[0]] = <int32_t>label
+        n[0] += 1
+        p = after
+        if p < end and p[0] == 44:
+            p += 1
+        elif p < end and not is_blank(p[0]) and p[0] != 10:
+            return BAD_LABEL
+    cursor[0] = p
+    return OK
+
+
+cdef int parse_features(const uint8_t **cursor, const uint8_t *end, int64_t n_features,
+                        int32_t[::1] features, float[::1] values,
+                        int64_t *n) noexcept nogil:
+    cdef const uint8_t *p = cursor[0]
+    cdef const uint8_t *after
+    cdef int64_t feature
+    cdef double value
+    while True:
+        while p < end and is_blank(p[0]):
+            p += 1
+        if p >= end or p[0] == 10:
+            break
+        after = parse_index(p, end, &feature)
+        if after == NULL or after >= end or after[0] != 58:
+            return BAD_FEATURE
+        if feature < 0 or feature >= n_features:
+            return FEATURE_RANGE
+        after = parse_value(after + 1, end, &value)
+        if after == NULL or not isfinite(<float>value):
+            return BAD_VALUE
+        features[n[0]] = <int32_t>feature
+        values[n[0]] = <float>value
+        n[0] += 1
+        p = after
+    cursor[0] = p
+    return OK
+
+
+cdef int64_t count_byte(const uint8_t *p, const uint8_t *end, uint8_t byte) noexcept nogil:
+    cdef int64_t n = 0
+    while p < end:
+        n += p[0] == byte
+        p += 1
+    return n
+
+
+def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
+                int64_t n_features, int64_t n_labels):
+    """Parse ``n_rows`` lines from ``text[start:]``.
+
+    Returns
+    -------
+    indptr, indices, values : CSR arrays of the features
+    label_indptr, labels : CSR arrays of the labels
+    error : int, and the row (from 0) where it was found
+    """
+    cdef const uint8_t *p = &text[0] + start
+    cdef const uint8_t *end = &text[0] + text.shape[0]
+    cdef int64_t row = 0, n = 0, m = 0
+    cdef int error = OK
+    cdef bint with_labels = n_labels >= 0
+    n_colons = count_byte(p, end, 58)
+    n_commas = count_byte(p, end, 44) if with_labels else 0
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    label_indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    indices = np.empty(n_colons + 1, dtype=np.int32)
+    values = np.empty(n_colons + 1, dtype=np.float32)
+    labels = np.empty(n_commas + n_rows + 1 if with_labels else 1, dtype=np.int32)
+    cdef int64_t[::1] row_end = indptr, label_end = label_indptr
+    cdef int32_t[::1] to_indices = indices, to_labels = labels
+    cdef float[::1] to_values = values
+    with nogil:
+        while row < n_rows and error == OK:
+            if p >= end:
+                error = TOO_FEW_LINES
+                break
+            if with_labels and starts_with_labels(p, end):
+                error = parse_labels(&p, end, n_labels, to_labels, &m)
+            if error == OK:
+                error = parse_features(&p, end, n_features, to_indices, to_values, &n)
+            if error == OK:
+                row += 1
+                row_end[row] = n
+                label_end[row] = m
+                p += 1
+        while error == OK and p < end:
+            if not is_blank(p[0]) and p[0] != 10:
+                error = TOO_MANY_LINES
+            p += 1
+    n_labels_found = int(m)
+    n_values = int(n)
+    return (indptr, indices[:n_values], values[:n_values], label_indptr,
+            labels[:n_labels_found], error, row)

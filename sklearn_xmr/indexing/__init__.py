@@ -1,0 +1,7 @@
+"""Stage 1, label indexing: label vectors, label trees, clustering into trees."""
+
+from sklearn_xmr.indexing._clusterer import HierarchicalLabelClusterer
+from sklearn_xmr.indexing._label_tree import LabelTree
+from sklearn_xmr.indexing._representation import label_representation
+
+__all__ = ["HierarchicalLabelClusterer", "LabelTree", "label_representation"]

@@ -1,0 +1,452 @@
+"""The label tree: labels renumbered so that every node is a contiguous range."""
+
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_array
+
+
+class LabelTree:
+    """A tree whose leaves are labels, as plain arrays.
+
+    Labels are renumbered once into tree order. Then the children of every node are
+    a contiguous range of the next level, and the labels under a node are a
+    contiguous range of labels, so one array of offsets per level describes all.
+
+    Every label has the same depth. Make a tree with :meth:`flat`,
+    :meth:`from_labels`, :meth:`from_parents` or :meth:`from_membership`, or take
+    the ``tree_`` of a fitted :class:`HierarchicalLabelClusterer`.
+
+    Parameters
+    ----------
+    offsets : list of array-like of int
+        One array per level, from the root down. The children of node ``p`` are the
+        nodes ``offsets[t][p]`` to ``offsets[t][p + 1] - 1`` of the level below. The
+        first array has two entries (one root); the children of the last level are
+        the labels, in tree order.
+    label_order : array-like of int of shape (n_labels,)
+        Label at each place of the tree order: a permutation of ``range(n_labels)``.
+
+    Attributes
+    ----------
+    offsets : list of ndarray of int64
+        As given.
+    label_order : ndarray of int64 of shape (n_labels,)
+        As given.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not describe a tree that holds each label once.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import LabelTree
+    >>> tree = LabelTree.from_labels([0, 1, 0, 1, 1])
+    >>> print(tree.to_text(["ant", "bee", "asp", "bat", "bug"]))
+    root (5 labels)
+      0 (2 labels): ant, asp
+      1 (3 labels): bee, bat, bug
+    """
+
+    def __init__(self, offsets, label_order):
+        self.offsets = [np.asarray(o, dtype=np.int64) for o in offsets]
+        self.label_order = np.asarray(label_order, dtype=np.int64)
+        self._validate()
+
+    # --- construction ----------------------------------------------------------
+
+    @classmethod
+    def flat(cls, n_labels):
+        """All labels directly under the root: one-versus-rest.
+
+        Parameters
+        ----------
+        n_labels : int
+
+        Returns
+        -------
+        LabelTree
+        """
+        return cls([[0, n_labels]], np.arange(n_labels))
+
+    @classmethod
+    def from_labels(cls, labels):
+        """From a cluster id per label, as in the ``labels_`` of any clusterer.
+
+        Parameters
+        ----------
+        labels : array-like of int of shape (n_labels,)
+            Non-negative ids; unused ids make no node.
+
+        Returns
+        -------
+        LabelTree
+            With two levels: clusters in the order of their ids, then labels.
+        """
+        labels = _check_ids(labels, "labels")
+        if labels.min() < 0:
+            at = int(np.argmin(labels))
+            raise ValueError(
+                f"labels must be non-negative cluster ids, but label {at} has "
+                f"{labels[at]}; give every label a cluster (noise, often -1, needs one "
+                "of its own)"
+            )
+        order = np.argsort(labels, kind="stable")
+        sizes = np.unique(labels, return_counts=True)[1]
+        return cls([[0, len(sizes)], _offsets_of_sizes(sizes)], order)
+
+    @classmethod
+    def from_parents(cls, parents, label_nodes=None):
+        """From a taxonomy: the parent of each node.
+
+        Parameters
+        ----------
+        parents : array-like of int of shape (n_nodes,)
+            Parent of each node, -1 for a node without one (there may be many: they
+            hang off a common root).
+        label_nodes : array-like of int of shape (n_labels,), default=None
+            Node of each label. By default the nodes without children, ascending. An
+            inner node that is a label as well becomes a child of itself.
+
+        Returns
+        -------
+        LabelTree
+            Branches that end early are extended by single-child nodes, so that all
+            labels have the same depth; branches without labels are dropped.
+        """
+        parents = _check_ids(parents, "parents")
+        depth = _depths(parents)
+        if label_nodes is None:
+            has_child = np.zeros(len(parents), dtype=bool)
+            has_child[parents[parents >= 0]] = True
+            label_nodes = np.flatnonzero(~has_child)
+        label_nodes = _check_ids(label_nodes, "label_nodes")
+        if label_nodes.min() < 0 or label_nodes.max() >= len(parents):
+            raise ValueError(
+                f"label_nodes must be nodes, 0 to {len(parents) - 1}, but they reach "
+                f"from {label_nodes.min()} to {label_nodes.max()}"
+            )
+        return cls._from_paths(_paths(parents, depth, label_nodes))
+
+    @classmethod
+    def from_membership(cls, matrices):
+        """From child x parent 0/1 matrices, top to bottom.
+
+        Parameters
+        ----------
+        matrices : list of array-like or sparse matrix
+            ``matrices[t]`` has a row per node of level t + 1 and a column per node of
+            level t; each row has one non-zero. The columns of the first hang off the
+            root, the rows of the last are the labels.
+
+        Returns
+        -------
+        LabelTree
+        """
+        matrices = list(matrices)
+        if not matrices:
+            raise ValueError("matrices must hold at least one matrix, but is empty")
+        ancestors = [_parent_of_rows(m, t) for t, m in enumerate(matrices)]
+        for t, (upper, lower) in enumerate(pairwise(matrices)):
+            if lower.shape[1] != upper.shape[0]:
+                raise ValueError(
+                    f"matrices[{t + 1}] has {lower.shape[1]} columns (parents), but "
+                    f"matrices[{t}] has {upper.shape[0]} rows (nodes)"
+                )
+        paths = [ancestors[-1]]
+        for parent in reversed(ancestors[:-1]):
+            paths.insert(0, parent[paths[0]])
+        if matrices[0].shape[1] == 1:
+            paths.pop(0)  # the root itself
+        return cls._from_paths(np.array(paths).reshape(len(paths), -1))
+
+    @classmethod
+    def _from_paths(cls, paths):
+        """From the node of each label at each level, (n_levels, n_labels).
+
+        Two labels share a node of a level where they share it and all above.
+        """
+        order = np.lexsort(paths[::-1]) if len(paths) else np.arange(paths.shape[1])
+        fresh = np.zeros(paths.shape[1], dtype=bool)
+        fresh[:1] = True
+        starts = [np.array([0])]
+        for level in paths:
+            fresh[1:] |= np.diff(level[order]) != 0
+            starts.append(np.flatnonzero(fresh))
+        starts.append(np.arange(paths.shape[1]))
+        offsets = [
+            np.append(np.searchsorted(lower, upper), len(lower))
+            for upper, lower in pairwise(starts)
+        ]
+        return cls(offsets, order)
+
+    # --- shape -----------------------------------------------------------------
+
+    @property
+    def n_labels(self):
+        """Number of labels (int)."""
+        return len(self.label_order)
+
+    @property
+    def n_levels(self):
+        """Number of levels under the root, the labels included (int)."""
+        return len(self.offsets)
+
+    @property
+    def level_sizes(self):
+        """Number of nodes of each level under the root (list of int)."""
+        return [int(o[-1]) for o in self.offsets]
+
+    @property
+    def n_clusters(self):
+        """Number of parents of labels (int)."""
+        return len(self.offsets[-1]) - 1
+
+    @property
+    def cluster_of_label(self):
+        """Cluster (parent node) of each label, ndarray of int64 (n_labels,)."""
+        clusters = np.empty(self.n_labels, dtype=np.int64)
+        clusters[self.label_order] = np.repeat(
+            np.arange(self.n_clusters), np.diff(self.offsets[-1])
+        )
+        return clusters
+
+    def node_of_label(self, level):
+        """Node of each label at a level.
+
+        Parameters
+        ----------
+        level : int
+            0 for the children of the root, up to ``n_levels - 1`` for the labels.
+
+        Returns
+        -------
+        ndarray of int64 of shape (n_labels,)
+        """
+        node = np.arange(self.level_sizes[level])
+        for offsets in self.offsets[level + 1 :]:
+            node = np.repeat(node, np.diff(offsets))
+        by_label = np.empty(self.n_labels, dtype=np.int64)
+        by_label[self.label_order] = node
+        return by_label
+
+    def labels_under(self, level, node):
+        """Labels under a node.
+
+        Parameters
+        ----------
+        level, node : int
+
+        Returns
+        -------
+        ndarray of int64
+        """
+        first, last = node, node + 1
+        for offsets in self.offsets[level + 1 :]:
+            first, last = offsets[first], offsets[last]
+        return self.label_order[first:last]
+
+    # --- export ------------------------------------------------------------------
+
+    def to_parents(self):
+        """The tree as a parent array.
+
+        Returns
+        -------
+        parents : ndarray of int64 of shape (n_nodes,)
+            Nodes 0 to ``n_labels - 1`` are the labels; inner nodes follow, level by
+            level; -1 for the children of the root.
+        """
+        sizes = self.level_sizes
+        starts = np.cumsum([self.n_labels, *sizes[:-1]])[:-1]
+        parents = np.full(sum(sizes), -1, dtype=np.int64)
+        for t in range(1, self.n_levels):
+            parent = np.repeat(np.arange(sizes[t - 1]), np.diff(self.offsets[t]))
+            last = t == self.n_levels - 1
+            children = self.label_order if last else starts[t] + np.arange(sizes[t])
+            parents[children] = starts[t - 1] + parent
+        return parents
+
+    def to_networkx(self, label_names=None):
+        """The tree as a networkx graph (needs networkx).
+
+        Parameters
+        ----------
+        label_names : sequence of str, default=None
+
+        Returns
+        -------
+        networkx.DiGraph
+            Edges from parent to child; the root is "root", inner nodes are
+            ``(level, node)``, labels their names (or numbers).
+        """
+        import networkx
+
+        graph = networkx.DiGraph()
+        for t, offsets in enumerate(self.offsets):
+            for parent, (first, last) in enumerate(pairwise(offsets)):
+                above = (t - 1, parent) if t else "root"
+                for child in range(first, last):
+                    below = (t, child)
+                    if t == self.n_levels - 1:
+                        below = self._name(self.label_order[child], label_names)
+                    graph.add_edge(above, below)
+        return graph
+
+    def to_text(self, label_names=None, max_labels=5):
+        """The tree as indented text, one line a node.
+
+        Parameters
+        ----------
+        label_names : sequence of str, default=None
+            Numbers are shown without it.
+        max_labels : int, default=5
+            Labels to show for each cluster.
+
+        Returns
+        -------
+        str
+        """
+        lines = [f"root ({self.n_labels} labels)"]
+        if self.n_levels == 1:
+            some = self._some_labels(self.label_order, label_names, max_labels)
+            lines[0] += f": {some}"
+        else:
+            for node in range(self.level_sizes[0]):
+                self._describe(0, node, label_names, max_labels, lines)
+        return "\n".join(lines)
+
+    def _describe(self, level, node, label_names, max_labels, lines):
+        labels = self.labels_under(level, node)
+        line = "  " * (level + 1) + f"{node} ({len(labels)} labels)"
+        if level == self.n_levels - 2:
+            lines.append(
+                f"{line}: {self._some_labels(labels, label_names, max_labels)}"
+            )
+            return
+        lines.append(line)
+        for child in range(*self.offsets[level + 1][node : node + 2]):
+            self._describe(level + 1, child, label_names, max_labels, lines)
+
+    @staticmethod
+    def _name(label, label_names):
+        return int(label) if label_names is None else label_names[label]
+
+    def _some_labels(self, labels, label_names, max_labels):
+        names = [str(self._name(label, label_names)) for label in labels[:max_labels]]
+        return ", ".join(names) + (", ..." if len(labels) > max_labels else "")
+
+    # --- object protocol -----------------------------------------------------------
+
+    def __repr__(self):
+        sizes = " > ".join(str(size) for size in self.level_sizes)
+        return f"LabelTree(n_labels={self.n_labels}, levels: {sizes})"
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, LabelTree)
+            and self.n_levels == other.n_levels
+            and np.array_equal(self.label_order, other.label_order)
+            and all(map(np.array_equal, self.offsets, other.offsets))
+        )
+
+    __hash__ = None
+
+    def _validate(self):
+        if not self.offsets:
+            raise ValueError("offsets must hold one array per level, but is empty")
+        n_parents = 1
+        for t, offsets in enumerate(self.offsets):
+            if offsets.shape != (n_parents + 1,) or offsets[0] != 0:
+                raise ValueError(
+                    f"offsets[{t}] must have {n_parents + 1} entries (one more than "
+                    f"the {n_parents} nodes above) and start at 0, got shape "
+                    f"{offsets.shape}"
+                )
+            if (np.diff(offsets) <= 0).any():
+                raise ValueError(f"offsets[{t}] must increase: every node has a child")
+            n_parents = int(offsets[-1])
+        if not np.array_equal(np.sort(self.label_order), np.arange(n_parents)):
+            raise ValueError(
+                "label_order must hold each of the labels 0 to "
+                f"{n_parents - 1} once, as the last offsets announce"
+            )
+
+
+def _offsets_of_sizes(sizes):
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _check_ids(ids, name):
+    ids = check_array(
+        ids, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=1
+    )
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be a 1-D array of integers, got shape {ids.shape} and dtype "
+            f"{ids.dtype}"
+        )
+    return ids.astype(np.int64)
+
+
+def _depths(parents):
+    """Depth of each node, 0 for roots; ValueError on a bad parent or a cycle."""
+    n_nodes = len(parents)
+    bad = np.flatnonzero((parents < -1) | (parents >= n_nodes))
+    if len(bad):
+        raise ValueError(
+            f"parents must lie in -1 to {n_nodes - 1}, but node {bad[0]} has parent "
+            f"{parents[bad[0]]}"
+        )
+    depth = np.where(parents < 0, 0, -1)
+    level = 0
+    while True:
+        reached = (depth < 0) & (depth[parents] == level)
+        if not reached.any():
+            break
+        level += 1
+        depth[reached] = level
+    if (depth < 0).any():
+        raise ValueError(
+            f"parents has a cycle: node {int(np.argmin(depth))} never reaches a root"
+        )
+    return depth
+
+
+def _paths(parents, depth, label_nodes):
+    """Ancestors of each label by level, (n_levels - 1, n_labels).
+
+    The last row is each label's own parent. A branch that ends early repeats that
+    parent; an inner node that is a label counts as its own parent.
+    """
+    has_child = np.zeros(len(parents), dtype=bool)
+    has_child[parents[parents >= 0]] = True
+    lowest = np.where(has_child[label_nodes], label_nodes, parents[label_nodes])
+    # A label right under the root has no parent: a node of its own, past the others.
+    alone = lowest < 0
+    lowest = np.where(alone, len(parents) + np.arange(len(lowest)), lowest)
+    all_depth = np.concatenate([depth, np.zeros(len(lowest), dtype=np.int64)])
+    all_parents = np.concatenate([parents, np.full(len(lowest), -1)])
+    n_above = 0 if alone.all() else int(all_depth[lowest].max()) + 1
+    paths = np.empty((n_above, len(lowest)), dtype=np.int64)
+    node = lowest
+    for level in range(n_above - 1, -1, -1):
+        paths[level] = node
+        node = np.where(all_depth[node] >= level, all_parents[node], node)
+        node = np.where(node < 0, paths[level], node)
+    return paths
+
+
+def _parent_of_rows(matrix, t):
+    matrix = sparse.csr_matrix(matrix)
+    matrix.eliminate_zeros()
+    counts = np.diff(matrix.indptr)
+    if (counts != 1).any():
+        row = int(np.flatnonzero(counts != 1)[0])
+        raise ValueError(
+            f"matrices[{t}] must have one parent per row, but row {row} has "
+            f"{counts[row]}"
+        )
+    return matrix.indices.astype(np.int64)

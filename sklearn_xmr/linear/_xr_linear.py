@@ -1,0 +1,607 @@
+"""XR-Linear: a linear ranker at every node of a label tree."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
+from sklearn_xmr.linear._training import (
+    SolverSettings,
+    level_targets,
+    make_level_problem,
+    root_rows,
+    solve_levels,
+)
+from sklearn_xmr.linear._tree_search import TreeSearch
+from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils.validation import (
+    align_sparse_type,
+    as_csr_float32,
+    check_k,
+    check_label_indicator,
+    check_relevance,
+)
+
+# Combiner codes of _tree_search.pyx: 0 sigmoid, -1 no-op, else the hinge's power.
+COMBINERS = {"sigmoid": 0, "noop": -1} | {f"l{p}_hinge": p for p in (1, 2, 3, 4)}
+DEFAULT_BRANCHING_FACTOR = 100
+POST_PROCESSORS = (*COMBINERS, *(f"log_{name}" for name in COMBINERS if name != "noop"))
+
+
+class XRLinearClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
+):
+    """Extreme multi-label ranking by linear models on a label tree (XR-Linear).
+
+    Labels are grouped into a tree. At each node a linear model per child tells
+    which children fit an instance; it is trained against its siblings on the
+    instances that reach the node. Prediction descends the tree with a beam, so that
+    only a few of the labels are ever scored.
+
+    Parameters
+    ----------
+    clusterer : LabelTree or estimator, default=None
+        The label tree, or an unfitted estimator whose ``fit(X, Y)`` sets ``tree_``;
+        None means a :class:`HierarchicalLabelClusterer` with
+        ``branching_factor=100``: trees of few levels lose less on the way down.
+    C : float, default=1.0
+        Inverse strength of the L2 regularisation.
+    positive_cost : float, default=1.0
+        Multiplies C for positive instances of a label (or node).
+    negative_cost : float, default=1.0
+        Multiplies C for negative instances.
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of the binary problems.
+    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+        The instances on which the children of a node are trained:
+
+        - "tfn", teacher forcing: those with a label under the node;
+        - "man", matcher-aware: those whose beam reaches the node, given the levels
+          trained before, together with each child's own positives;
+        - "tfn+man": both.
+    beam_size : int, default=10
+        Nodes kept per level at prediction (and for matcher-aware negatives).
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    weight_threshold : float, default=0.05
+        Weights of smaller absolute value are dropped; intercepts are kept.
+    post_processor : str, default="l3_hinge"
+        Score s of a margin v, multiplied along the path: "sigmoid",
+        ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
+        ``exp(-max(0, 1 - v) ** p)``. With the prefix "log_" scores are the
+        logarithms. "noop" ranks labels by their own margin alone.
+    cost_sensitive : {None, "induce", "ranker_only"}, default=None
+        How relevance weighs the positives. "induce": a node's relevance is the sum
+        over its labels, at every level; without a ``relevance`` given to ``fit``, the
+        number of its positive labels. "ranker_only": on the label level only. None
+        means "induce" where ``fit`` gets a relevance, and no weights otherwise.
+    relevance_norm : {None, "l1", "l2", "max"}, default=None
+        Norm by which each instance's relevance is scaled, level by level.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+    bias : float, default=1.0
+        Value of a constant feature whose weight, regularised like the others, is
+        the intercept; 0 trains without one.
+    tol : float, default=0.1
+        Stopping tolerance of dual coordinate descent: the range of the projected
+        gradients (squared hinge, hinge) or the largest gradient (logistic).
+    max_iter : int, default=100
+        Most passes over a node's instances.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the default clusterer and the order of the passes. The same seed gives
+        the same model, whatever the number of threads.
+    verbose : int, default=0
+        1 prints a line for the tree and for training.
+
+    Attributes
+    ----------
+    tree_ : LabelTree
+        The label tree.
+    clusterer_ : estimator
+        The fitted clusterer, unless ``clusterer`` is a LabelTree.
+    weights_ : list of ChunkedWeights
+        Weights of each level, from the root down.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    n_iter_ : int
+        Most passes that any node needed.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices: for a
+        sparse Y.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of str
+        Names of features, where X has them.
+
+    See Also
+    --------
+    HierarchicalLabelClusterer : The default tree.
+    sklearn_xmr.metrics.make_topk_scorer : Scorers for model selection.
+
+    Notes
+    -----
+    Threads follow OpenMP's settings and threadpoolctl. ``beam_size``, ``top_k``,
+    ``post_processor`` and ``decision_threshold`` take effect without a refit.
+    Nothing of the size of features x labels is made: each node is solved on its
+    own features and writes the chunk that the search reads.
+
+    References
+    ----------
+    H.-F. Yu, K. Zhong, J. Zhang, W.-C. Chang, I. Dhillon. "PECOS: Prediction for
+    enormous and correlated output spaces", JMLR 23, 2022 (arXiv 2010.05878).
+    C.-J. Hsieh et al. "A dual coordinate descent method for large-scale linear
+    SVM", ICML 2008. H.-F. Yu, F.-L. Huang, C.-J. Lin, "Dual coordinate descent
+    methods for logistic regression and maximum entropy models", Machine Learning
+    2011.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XRLinearClassifier(random_state=0).fit(X[:400], Y[:400])
+    >>> labels, scores = clf.predict_topk(X[400:], k=3)
+    >>> labels.shape
+    (100, 3)
+    >>> clf.score(X[400:], Y[400:]) > 0.5
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "clusterer": [LabelTree, HasMethods("fit"), None],
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "positive_cost": [Interval(Real, 0, None, closed="neither")],
+        "negative_cost": [Interval(Real, 0, None, closed="neither")],
+        "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
+        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
+        "beam_size": [Interval(Integral, 1, None, closed="left")],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "weight_threshold": [Interval(Real, 0, None, closed="left")],
+        "post_processor": [StrOptions(set(POST_PROCESSORS))],
+        "cost_sensitive": [StrOptions({"induce", "ranker_only"}), None],
+        "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "bias": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        clusterer=None,
+        *,
+        C=1.0,
+        positive_cost=1.0,
+        negative_cost=1.0,
+        loss="squared_hinge",
+        negative_sampling="tfn",
+        beam_size=10,
+        top_k=20,
+        weight_threshold=0.05,
+        post_processor="l3_hinge",
+        cost_sensitive=None,
+        relevance_norm=None,
+        decision_threshold=0.5,
+        bias=1.0,
+        tol=0.1,
+        max_iter=100,
+        random_state=None,
+        verbose=0,
+    ):
+        self.clusterer = clusterer
+        self.C = C
+        self.positive_cost = positive_cost
+        self.negative_cost = negative_cost
+        self.loss = loss
+        self.negative_sampling = negative_sampling
+        self.beam_size = beam_size
+        self.top_k = top_k
+        self.weight_threshold = weight_threshold
+        self.post_processor = post_processor
+        self.cost_sensitive = cost_sensitive
+        self.relevance_norm = relevance_norm
+        self.decision_threshold = decision_threshold
+        self.bias = bias
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # --- fit -----------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, relevance=None):
+        """Build the label tree and train its nodes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances. Sparse is what the engine works on; float32 CSR with sorted
+            indices is taken without a copy.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
+                default=None
+            Cost of missing each positive label: non-negative, zero outside the
+            positives of y. See ``cost_sensitive``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, y values other than 0 and 1, or shapes
+            disagree.
+        """
+        X, Y = self._check_fit_data(X, y)
+        relevance = check_relevance(relevance, Y)
+        rng = check_random_state(self.random_state)
+        self.tree_ = self._make_tree(X, Y, rng)
+        self._log(f"label tree: {self.tree_!r}")
+        self.weights_, self.n_iter_ = self._train(X, Y, relevance, rng)
+        self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
+        self._log(f"trained {len(self.weights_)} levels: {self.weights_}")
+        return self
+
+    def _check_fit_data(self, X, y):
+        """Canonical CSR X and Y; sets what concerns the targets' form."""
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+        )
+        X = as_csr_float32(X)
+        self.sparse_output_ = sparse.issparse(y)
+        if not self.sparse_output_ and (y.ndim == 1 or y.shape[1] == 1):
+            Y = self._encode_classes(y)
+        else:
+            Y = check_label_indicator(y, "y")
+            self._multilabel, self._label_dtype = True, y.dtype
+            self.classes_ = np.arange(Y.shape[1])
+            if Y.nnz == 0:
+                raise ValueError(
+                    f"y has no positive label in any of its {Y.shape[0]} rows; there is "
+                    "nothing to learn"
+                )
+        self.n_labels_ = Y.shape[1]
+        return X, Y
+
+    def _encode_classes(self, y):
+        """One-hot CSR of a 1-D y."""
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        self._multilabel, self._label_dtype = False, y.dtype
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        n = len(codes)
+        return sparse.csr_matrix(
+            (np.ones(n, dtype=np.float32), codes, np.arange(n + 1)),
+            shape=(n, len(self.classes_)),
+        )
+
+    def _make_tree(self, X, Y, rng):
+        if isinstance(self.clusterer, LabelTree):
+            tree = self.clusterer
+        else:
+            seed = rng.randint(np.iinfo(np.int32).max)
+            if self.clusterer is None:
+                # Against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
+                # same training time (benchmarks/RESULTS.md).
+                self.clusterer_ = HierarchicalLabelClusterer(
+                    branching_factor=DEFAULT_BRANCHING_FACTOR, random_state=seed
+                )
+            else:
+                self.clusterer_ = clone(self.clusterer)
+                _seed_if_unset(self.clusterer_, seed)
+            tree = getattr(self.clusterer_.fit(X, Y), "tree_", None)
+        if not isinstance(tree, LabelTree):
+            raise TypeError(
+                f"clusterer must set tree_, a LabelTree, in fit(X, Y), but "
+                f"{type(self.clusterer_).__name__} set {tree!r}; use "
+                "LabelTree.from_labels for the flat clusters of another clusterer"
+            )
+        if tree.n_labels != Y.shape[1]:
+            raise ValueError(
+                f"clusterer gives a tree of {tree.n_labels} labels, but y has "
+                f"{Y.shape[1]}: every label needs its place in the tree"
+            )
+        return tree
+
+    def _train(self, X, Y, relevance, rng):
+        """Weights of all levels; with matcher-aware negatives, level by level."""
+        targets, weighted = self._level_targets(Y, relevance)
+        teachers = [root_rows(X.shape[0]), *targets[:-1]]
+        settings = self._solver_settings(rng)
+        offsets = self.tree_.offsets
+
+        def problem(level, matched=None):
+            return make_level_problem(
+                targets[level], teachers[level], matched, offsets[level], weighted
+            )
+
+        if self.negative_sampling == "tfn":
+            problems = [problem(level) for level in range(self.tree_.n_levels)]
+            return solve_levels(X, problems, settings)
+        weights, n_iter = solve_levels(X, [problem(0)], settings)
+        for level in range(1, self.tree_.n_levels):
+            matched = self._matched(X, weights, teachers[level])
+            new, passes = solve_levels(X, [problem(level, matched)], settings)
+            weights, n_iter = weights + new, max(n_iter, passes)
+        return weights, n_iter
+
+    def _level_targets(self, Y, relevance):
+        """Positives of each level with their costs, and whether these count."""
+        mode = self.cost_sensitive
+        if mode is None and relevance is not None:
+            mode = "induce"
+        if mode is None:
+            return level_targets(Y, self.tree_), False
+        values = Y if relevance is None else relevance
+        targets = level_targets(values, self.tree_, induce=mode == "induce")
+        first = 0 if mode == "induce" else len(targets) - 1
+        if self.relevance_norm is not None:
+            for target in targets[first:]:
+                normalize(target, norm=self.relevance_norm, copy=False)
+        return targets, True
+
+    def _matched(self, X, weights, teacher):
+        """Rows whose beam reaches each parent of the next level."""
+        search = TreeSearch(weights, np.arange(weights[-1].n_nodes))
+        nodes, _ = self._search(search, X, len(weights), self.beam_size)
+        found = nodes >= 0
+        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
+        matched = sparse.csr_matrix(
+            (np.ones(indptr[-1], dtype=np.float32), nodes[found], indptr),
+            shape=teacher.shape,
+        )
+        matched.sort_indices()
+        return matched + teacher if self.negative_sampling == "tfn+man" else matched
+
+    def _solver_settings(self, rng):
+        return SolverSettings(
+            loss=self.loss,
+            positive_cost=self.C * self.positive_cost,
+            negative_cost=self.C * self.negative_cost,
+            bias=self.bias,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            weight_threshold=self.weight_threshold,
+            seed=int(rng.randint(np.iinfo(np.int32).max)),
+        )
+
+    def _log(self, message):
+        if self.verbose:
+            print(f"[XRLinear] {message}")
+
+    # --- prediction ------------------------------------------------------------------
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where the beam
+            reached fewer. Equal scores are in the order of the labels' numbers.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Scores as ``post_processor`` makes them; the lowest possible value where
+            the label is -1 (0, or -inf for logarithms and "noop").
+        """
+        labels, log_scores = self._predict_log(X, k)
+        name = self.post_processor
+        if name == "noop" or name.startswith("log_"):
+            return labels, log_scores
+        return labels, np.exp(log_scores)
+
+    def predict_proba(self, X):
+        """Scores of the retrieved labels as probabilities.
+
+        They rank the labels; they are not calibrated.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        {csr_matrix, ndarray} of float32 of shape (n_samples, n_labels)
+            For a sparse y: the ``top_k`` best labels of each instance, with sorted
+            indices; a label that is not stored was not retrieved. Stored values lie
+            strictly between 0 and 1. For a dense indicator: the same, dense, with
+            the smallest positive number for labels not retrieved. For a 1-D y:
+            float64, over ``classes_``, each row summing to 1.
+        """
+        labels, log_scores = self._predict_log(X, None)
+        if not self._multilabel:
+            return self._class_probabilities(labels, log_scores)
+        tiny = np.finfo(np.float32).tiny
+        almost_one = np.nextafter(np.float32(1), np.float32(0))
+        if self.post_processor == "noop":
+            values = 1 / (1 + np.exp(-np.clip(log_scores, -80, 80)))
+        else:
+            values = np.exp(log_scores)
+        values = np.clip(values, tiny, almost_one, dtype=np.float32)
+        proba = self._scatter(labels, values)
+        if self.sparse_output_:
+            return proba
+        proba = proba.toarray()
+        return np.maximum(proba, tiny, out=proba)
+
+    def predict(self, X):
+        """Labels whose probability exceeds ``decision_threshold``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        {csr_matrix, ndarray} of shape (n_samples, n_labels) or (n_samples,)
+            An indicator in the form and dtype of y; the best class for a 1-D y.
+        """
+        if not self._is_multilabel():
+            labels, _ = self._predict_log(X, 1)
+            return self.classes_[labels[:, 0]]
+        proba = self.predict_proba(X)
+        if not self.sparse_output_:
+            return (proba > self.decision_threshold).astype(self._label_dtype)
+        proba.data = (proba.data > self.decision_threshold).astype(self._label_dtype)
+        proba.eliminate_zeros()
+        return proba
+
+    def transform(self, X):
+        """Matching scores: which clusters of labels fit each instance.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_clusters)
+            Probability of the ``beam_size`` best clusters (parents of labels), as
+            the levels above the labels see it; all ones for a flat tree.
+        """
+        X = self._check_predict_data(X)
+        n_above = self.tree_.n_levels - 1
+        if n_above == 0:
+            return align_sparse_type(root_rows(X.shape[0]))
+        nodes, scores = self._search(self._tree_search, X, n_above, self.beam_size)
+        if self.post_processor == "noop":
+            scores = -np.log1p(np.exp(-np.clip(scores, -80, 80)))
+        return self._scatter(nodes, np.exp(scores), self.tree_.n_clusters)
+
+    def score(self, X, y, sample_weight=None):
+        """Precision at 1 for an indicator y, accuracy for a 1-D y.
+
+        Subset accuracy, scikit-learn's default for indicators, says nothing where
+        each instance has a few labels of very many.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances.
+
+        Returns
+        -------
+        float
+        """
+        if not self._is_multilabel():
+            return super().score(X, y, sample_weight)
+        topk = self.predict_topk(X, k=1)
+        return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
+
+    def _is_multilabel(self):
+        check_is_fitted(self)
+        return self._multilabel
+
+    def _check_predict_data(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        return as_csr_float32(X)
+
+    def _predict_log(self, X, k):
+        """Labels and log scores, (n_samples, k); 1-D targets rank all classes."""
+        X = self._check_predict_data(X)
+        if k is None:
+            k = self.top_k if self._multilabel else self.n_labels_
+        check_k(k)
+        return self._search(self._tree_search, X, self.tree_.n_levels, int(k))
+
+    def _search(self, search, X, n_levels, k):
+        combiner = COMBINERS[self.post_processor.removeprefix("log_")]
+        return search.search(
+            X.indptr.astype(np.int64, copy=False),
+            X.indices,
+            X.data,
+            n_levels,
+            self.beam_size,
+            k,
+            combiner,
+            effective_n_threads(),
+        )
+
+    def _class_probabilities(self, labels, log_scores):
+        """Softmax of the log scores: proportional to the scores, safe to underflow."""
+        dense = np.full((len(labels), self.n_labels_), -np.inf)
+        rows, places = np.nonzero(labels >= 0)
+        dense[rows, labels[rows, places]] = log_scores[rows, places]
+        dense -= dense.max(axis=1, keepdims=True)
+        proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def _scatter(self, columns, values, n_columns=None):
+        """CSR of the (n, k) values at the (n, k) columns that are not -1."""
+        found = columns >= 0
+        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
+        shape = (len(columns), n_columns or self.n_labels_)
+        out = sparse.csr_matrix((values[found], columns[found], indptr), shape=shape)
+        out.sort_indices()
+        return align_sparse_type(out)
+
+    # --- protocol ------------------------------------------------------------------
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        state.pop("_tree_search", None)  # points into weights_
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "weights_"):
+            self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
+
+    @property
+    def _n_features_out(self):
+        return self.tree_.n_clusters
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = []
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _seed_if_unset(estimator, seed):
+    """Give a nested random_state of None our seed, so that ours decides all."""
+    for name, value in sorted(estimator.get_params(deep=True).items()):
+        if value is None and name.rpartition("__")[2] == "random_state":
+            estimator.set_params(**{name: seed})

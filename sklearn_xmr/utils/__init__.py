@@ -1,0 +1,1 @@
+"""What all parts share: input checks, threads, SIMD, node-local rows."""

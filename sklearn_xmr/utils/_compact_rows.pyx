@@ -1,0 +1,113 @@
+"""Node-local copies of CSR rows; C level only, see ``_compact_rows.pxd``."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void **out, size_t alignment, size_t size)
+
+cdef extern from *:
+    """
+    #define xmr_popcount(x) ((int32_t)__builtin_popcountll(x))
+    #define xmr_trailing_zeros(x) ((int32_t)__builtin_ctzll(x))
+    """
+    int32_t xmr_popcount(uint64_t x) noexcept nogil
+    int32_t xmr_trailing_zeros(uint64_t x) noexcept nogil
+
+
+cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil:
+    """At least `size` bytes, 64-byte aligned, or NULL; the old content may be lost."""
+    if buffer.data == NULL or buffer.size < size:
+        free(buffer.data)
+        buffer.data = NULL
+        buffer.size = 0
+        size += size // 4 + 64
+        if posix_memalign(&buffer.data, 64, size) != 0:
+            buffer.data = NULL
+            return NULL
+        buffer.size = size
+    return buffer.data
+
+
+cdef int init_compact_workspace(CompactWorkspace *ws, int32_t n_features) noexcept nogil:
+    """Empty buffers; -1 without memory."""
+    memset(ws, 0, sizeof(CompactWorkspace))
+    ws.local_id = <int32_t *>malloc((n_features + 1) * sizeof(int32_t))
+    ws.seen = <uint64_t *>malloc((n_features // 64 + 1) * sizeof(uint64_t))
+    return 0 if ws.local_id and ws.seen else -1
+
+
+cdef void free_compact_workspace(CompactWorkspace *ws) noexcept nogil:
+    free(ws.indptr.data)
+    free(ws.indices.data)
+    free(ws.values.data)
+    free(ws.features.data)
+    free(ws.local_id)
+    free(ws.seen)
+
+
+cdef int32_t number_features(const CSR *X, const int32_t *rows, int64_t n,
+                             CompactWorkspace *ws) noexcept nogil:
+    """Give the features of these rows local ids in ascending order; their number.
+
+    ws.features maps local to global, ws.local_id global to local. A bitmap and a
+    scan of n_features / 64 words: cheaper than sorting. -1 without memory.
+    """
+    cdef int64_t i, k
+    cdef int32_t word, feature, n_words = (X.n_features + 63) // 64, n_local = 0
+    cdef uint64_t bits
+    cdef int32_t *features
+    memset(ws.seen, 0, n_words * sizeof(uint64_t))
+    for i in range(n):
+        for k in range(X.indptr[rows[i]], X.indptr[rows[i] + 1]):
+            feature = X.indices[k]
+            ws.seen[feature >> 6] |= (<uint64_t>1) << (feature & 63)
+    for word in range(n_words):
+        n_local += xmr_popcount(ws.seen[word])
+    features = <int32_t *>reserve(&ws.features, n_local * sizeof(int32_t))
+    if features == NULL:
+        return -1
+    n_local = 0
+    for word in range(n_words):
+        bits = ws.seen[word]
+        while bits:
+            feature = (word << 6) + xmr_trailing_zeros(bits)
+            features[n_local] = feature
+            ws.local_id[feature] = n_local
+            n_local += 1
+            bits &= bits - 1
+    return n_local
+
+
+cdef int compact_rows(const CSR *X, const int32_t *rows, int64_t n,
+                      CompactWorkspace *ws, CompactRows *out) noexcept nogil:
+    """Copy `rows` (distinct, ascending) of X; X itself where they are all its rows."""
+    cdef int64_t i, k, at = 0, nnz = 0
+    cdef int32_t n_local
+    cdef int64_t *indptr
+    cdef int32_t *indices
+    cdef float *values
+    if n == X.n_rows:
+        out.rows = X[0]
+        out.features = NULL
+        return 0
+    n_local = number_features(X, rows, n, ws)
+    for i in range(n):
+        nnz += X.indptr[rows[i] + 1] - X.indptr[rows[i]]
+    indptr = <int64_t *>reserve(&ws.indptr, (n + 1) * sizeof(int64_t))
+    indices = <int32_t *>reserve(&ws.indices, nnz * sizeof(int32_t))
+    values = <float *>reserve(&ws.values, nnz * sizeof(float))
+    if n_local < 0 or not (indptr and indices and values):
+        return -1
+    for i in range(n):
+        indptr[i] = at
+        for k in range(X.indptr[rows[i]], X.indptr[rows[i] + 1]):
+            indices[at] = ws.local_id[X.indices[k]]
+            values[at] = X.values[k]
+            at += 1
+    indptr[n] = at
+    out.rows.indptr, out.rows.indices, out.rows.values = indptr, indices, values
+    out.rows.n_rows, out.rows.n_features = n, n_local
+    out.features = <int32_t *>ws.features.data
+    return 0

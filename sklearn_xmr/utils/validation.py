@@ -1,0 +1,196 @@
+"""Checks of data that the estimators, metrics and loaders share.
+
+Each error names the argument, what was found and what would be right.
+"""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils import check_array, check_consistent_length
+
+INT32_MAX = np.iinfo(np.int32).max
+
+
+def as_csr_float32(X):
+    """Canonical CSR of float32 with int32 indices, copying only what differs.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix, two-dimensional and finite
+
+    Returns
+    -------
+    csr_matrix
+        Sorted indices, no duplicates. The input is never changed.
+    """
+    if not sparse.issparse(X):
+        return sparse.csr_matrix(np.asarray(X, dtype=np.float32))
+    X = X.tocsr()
+    check_indices(X, "X")
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    out = sparse.csr_matrix(X.shape, dtype=np.float32)
+    out.data = np.ascontiguousarray(X.data, dtype=np.float32)
+    out.indices = np.ascontiguousarray(X.indices, dtype=np.int32)
+    out.indptr = X.indptr
+    return out
+
+
+def check_indices(matrix, name):
+    """ValueError unless a CSR matrix's structure is sound.
+
+    SciPy does not look at index values, and a kernel that trusts them would read
+    foreign memory.
+    """
+    indptr, indices = matrix.indptr, matrix.indices
+    n_rows, n_columns = matrix.shape
+    if n_columns > INT32_MAX:
+        raise ValueError(
+            f"{name} has {n_columns} columns; at most {INT32_MAX} are supported"
+        )
+    if (
+        len(indptr) != n_rows + 1
+        or indptr[0] != 0
+        or (np.diff(indptr) < 0).any()
+        or indptr[-1] > min(len(indices), len(matrix.data))
+    ):
+        raise ValueError(f"{name} is not a valid CSR matrix: its indptr is broken")
+    if len(indices):
+        low, high = int(indices.min()), int(indices.max())
+        if low < 0 or high >= n_columns:
+            raise ValueError(
+                f"{name} is not a valid CSR matrix: column indices must lie in 0 to "
+                f"{n_columns - 1}, found {low if low < 0 else high}"
+            )
+
+
+def check_label_indicator(Y, name="Y"):
+    """Label indicator as canonical CSR of float32 ones.
+
+    Parameters
+    ----------
+    Y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Values 0 and 1 (or booleans); explicit zeros are not positives.
+    name : str, default="Y"
+        What errors call it.
+
+    Returns
+    -------
+    csr_matrix of float32
+        Sorted indices, no duplicates, no explicit zeros.
+
+    Raises
+    ------
+    ValueError
+        If Y is not two-dimensional, has no label, has other values, or broken
+        indices.
+    """
+    Y = check_array(
+        Y,
+        accept_sparse="csr",
+        dtype=None,
+        ensure_min_samples=1,
+        ensure_min_features=1,
+        input_name=name,
+    )
+    if not sparse.issparse(Y):
+        _check_binary(Y, name)
+        return sparse.csr_matrix(Y.astype(np.float32))
+    check_indices(Y, name)
+    _check_binary(Y.data, name)
+    if not Y.has_canonical_format or (Y.data == 0).any():
+        Y = Y.copy()
+        Y.eliminate_zeros()
+        Y.sum_duplicates()
+    return sparse.csr_matrix(
+        (np.ones(Y.nnz, dtype=np.float32), Y.indices, Y.indptr), shape=Y.shape
+    )
+
+
+def _check_binary(values, name):
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        raise ValueError(
+            f"{name} must hold only 0 and 1, found {values[wrong].flat[0]!r}; graded "
+            "relevance goes to fit's relevance argument, label names through "
+            "sklearn.preprocessing.MultiLabelBinarizer(sparse_output=True)"
+        )
+
+
+def check_X_Y(X, Y):
+    """Instances and their label indicator.
+
+    Returns
+    -------
+    X : ndarray or csr_matrix of float32
+    Y : csr_matrix of float32
+    """
+    X = check_array(X, accept_sparse="csr", dtype=np.float32, input_name="X")
+    if sparse.issparse(X):
+        check_indices(X, "X")
+    Y = check_label_indicator(Y)
+    check_consistent_length(X, Y)
+    return X, Y
+
+
+def check_relevance(relevance, Y):
+    """Relevance as CSR with the pattern of Y, or None.
+
+    Parameters
+    ----------
+    relevance : {array-like, sparse matrix} of shape (n_samples, n_labels) or None
+        Non-negative and finite; zero outside the positives of Y.
+    Y : csr_matrix
+        Canonical label indicator.
+
+    Returns
+    -------
+    csr_matrix of float32 or None
+        A positive without a relevance keeps an explicit zero.
+    """
+    if relevance is None:
+        return None
+    R = check_array(
+        relevance, accept_sparse="csr", dtype=np.float32, input_name="relevance"
+    )
+    if R.shape != Y.shape:
+        raise ValueError(
+            f"relevance must have the shape of y, {Y.shape}, got {R.shape}"
+        )
+    R = as_csr_float32(R)
+    if len(R.data) and R.data.min() < 0:
+        raise ValueError(f"relevance must not be negative, found {R.data.min()}")
+    R.eliminate_zeros()
+    wanted, given = flat_keys(Y), flat_keys(R)
+    places = np.searchsorted(wanted, given)
+    outside = wanted.take(places, mode="clip") != given if len(wanted) else given >= 0
+    if outside.any():
+        raise ValueError(
+            "relevance must be zero wherever y is, but "
+            f"{int(outside.sum())} of its values lie outside the positives of y"
+        )
+    data = np.zeros(Y.nnz, dtype=np.float32)
+    data[places] = R.data
+    return sparse.csr_matrix((data, Y.indices, Y.indptr), shape=Y.shape)
+
+
+def flat_keys(matrix):
+    """Row-major position of each stored value of a canonical CSR: ascending int64."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return rows * np.int64(matrix.shape[1]) + matrix.indices
+
+
+def check_k(k):
+    """ValueError unless k, a number of labels, is an integer of at least 1."""
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+
+
+def align_sparse_type(matrix):
+    """A CSR matrix as scikit-learn's ``sparse_interface`` option wants it."""
+    if get_config().get("sparse_interface") == "sparray":
+        return sparse.csr_array(matrix)
+    return matrix

@@ -1,0 +1,30 @@
+"""Fixtures that all tests share."""
+
+import os
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_xmr.datasets import make_xmr_classification
+
+
+@pytest.fixture
+def global_random_seed():
+    """Tests hold for any seed: XMR_TEST_SEED=7 pytest tries another."""
+    return int(os.environ.get("XMR_TEST_SEED", "42"))
+
+
+@pytest.fixture(scope="session")
+def small():
+    """X, Y: 600 x 400, 60 labels, sparse float32."""
+    return make_xmr_classification(600, 400, 60, random_state=0)
+
+
+@pytest.fixture
+def random_problem(global_random_seed):
+    """X, Y without structure: 200 x 40, 7 labels."""
+    rng = np.random.RandomState(global_random_seed)
+    X = sparse.random(200, 40, 0.3, format="csr", random_state=rng, dtype=np.float32)
+    Y = sparse.csr_matrix((rng.rand(200, 7) < 0.3).astype(np.float32))
+    return X, Y

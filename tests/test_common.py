@@ -1,0 +1,168 @@
+"""scikit-learn's common checks, and our own contracts, over all estimators."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
+
+from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
+
+ESTIMATORS = [
+    # Balanced splits of check_clustering's 50 points meet its three blobs at 13.
+    HierarchicalLabelClusterer(max_leaf_size=13),
+    HierarchicalLabelClusterer("pii", method="kmeans", max_leaf_size=13),
+    XRLinearClassifier(),
+    XRLinearClassifier(
+        HierarchicalLabelClusterer(branching_factor=2, max_leaf_size=2),
+        negative_sampling="tfn+man",
+        post_processor="sigmoid",
+    ),
+    XRLinearClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=2, method="kmeans"),
+        loss="logistic",
+        negative_sampling="man",
+        post_processor="noop",
+    ),
+    XRLinearClassifier(loss="hinge", post_processor="log_l2_hinge", C=10),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_sklearn_compatible(estimator, check):
+    check(estimator)
+
+
+CLASSIFIERS = [
+    XRLinearClassifier(random_state=0),
+    XRLinearClassifier(
+        HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=5, random_state=0),
+        loss="logistic",
+        negative_sampling="tfn+man",
+        random_state=0,
+    ),
+    XRLinearClassifier(
+        HierarchicalLabelClusterer(method="kmeans", max_leaf_size=8, random_state=0),
+        loss="hinge",
+        negative_sampling="man",
+        cost_sensitive="induce",
+        relevance_norm="l1",
+        random_state=0,
+    ),
+]
+each_classifier = pytest.mark.parametrize("clf", CLASSIFIERS)
+
+
+def assert_same_weights(a, b):
+    for one, two in zip(a.weights_, b.weights_, strict=True):
+        np.testing.assert_array_equal(one.values, two.values)
+        np.testing.assert_array_equal(one.features, two.features)
+        np.testing.assert_array_equal(one.intercept, two.intercept)
+
+
+@each_classifier
+def test_sparse_in_sparse_out(clf, small):
+    X, Y = small
+    clf = clone(clf).fit(X, Y)
+    for out in (clf.predict(X), clf.predict_proba(X), clf.transform(X)):
+        assert sparse.issparse(out) and out.format == "csr"
+        assert out.has_sorted_indices
+    assert clf.predict(X).dtype == Y.dtype
+    proba = clf.predict_proba(X)
+    assert proba.data.min() > 0 and proba.data.max() < 1
+
+
+@each_classifier
+def test_sparse_array_interface(clf, small):
+    from sklearn import config_context
+
+    X, Y = small
+    clf = clone(clf).fit(sparse.csr_array(X), sparse.csr_array(Y))
+    assert clf.score(X, Y) > 0.5
+    with config_context(sparse_interface="sparray"):
+        assert isinstance(clf.predict_proba(X), sparse.sparray)
+    assert isinstance(clf.predict_proba(X), sparse.spmatrix)
+
+
+@each_classifier
+def test_one_thread_equals_many(clf, small):
+    X, Y = small
+    with threadpool_limits(1, user_api="openmp"):
+        one = clone(clf).fit(X, Y)
+        labels, scores = one.predict_topk(X)
+    for n_threads in (2, 5):
+        with threadpool_limits(n_threads, user_api="openmp"):
+            many = clone(clf).fit(X, Y)
+            assert many.tree_ == one.tree_
+            assert_same_weights(one, many)
+            np.testing.assert_array_equal(many.predict_topk(X)[0], labels)
+            np.testing.assert_array_equal(many.predict_topk(X)[1], scores)
+
+
+@each_classifier
+def test_pickle_and_joblib_mmap(clf, small, tmp_path):
+    X, Y = small
+    clf = clone(clf).fit(X, Y)
+    labels, scores = clf.predict_topk(X)  # makes the search, which is not pickled
+    joblib.dump(clf, tmp_path / "model.joblib")
+    mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    assert isinstance(mapped.weights_[-1].values, np.memmap)
+    for copy in (pickle.loads(pickle.dumps(clf)), mapped):
+        np.testing.assert_array_equal(copy.predict_topk(X)[0], labels)
+        np.testing.assert_array_equal(copy.predict_topk(X)[1], scores)
+
+
+@each_classifier
+def test_batch_equals_single_rows(clf, small):
+    X, Y = small
+    clf = clone(clf).fit(X, Y)
+    labels, scores = clf.predict_topk(X[:20])
+    for row in range(20):
+        one_labels, one_scores = clf.predict_topk(X[row])
+        np.testing.assert_array_equal(one_labels[0], labels[row])
+        np.testing.assert_array_equal(one_scores[0], scores[row])
+
+
+@each_classifier
+def test_forms_of_the_same_data_give_the_same_model(clf, small):
+    X, Y = small
+    clf = clone(clf).fit(X, Y)
+    X64 = X.astype(np.float64)
+    X64.indices = X64.indices.astype(np.int64)
+    X64.indptr = X64.indptr.astype(np.int64)
+    backwards = X.copy()
+    for row in range(X.shape[0]):
+        at = slice(*X.indptr[row : row + 2])
+        backwards.indices[at] = X.indices[at][::-1]
+        backwards.data[at] = X.data[at][::-1]
+    backwards.has_sorted_indices = False
+    doubled = sparse.csr_matrix(
+        (np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), X.indptr * 2), X.shape
+    )
+    for form in (X64, X.tocsc(), X.tocoo(), X.toarray(), backwards, doubled):
+        before = form.copy()
+        assert_same_weights(clf, clone(clf).fit(form, Y))
+        assert_same_weights(clf, clone(clf).fit(form, Y.toarray().astype(bool)))
+        np.testing.assert_array_equal(
+            clf.predict_topk(form)[0], clf.predict_topk(X)[0]
+        )
+        if sparse.issparse(form) and form.format == "csr":
+            np.testing.assert_array_equal(form.indices, before.indices)
+            np.testing.assert_array_equal(form.data, before.data)
+
+
+@each_classifier
+def test_read_only_memmaps(clf, small, tmp_path):
+    X, Y = small
+    expected = clone(clf).fit(X, Y)
+    joblib.dump((X, Y), tmp_path / "data.joblib")
+    X, Y = joblib.load(tmp_path / "data.joblib", mmap_mode="r")
+    assert not X.data.flags.writeable
+    mapped = clone(clf).fit(X, Y)
+    assert_same_weights(expected, mapped)
+    mapped.predict_topk(X)
+    HierarchicalLabelClusterer(random_state=0).fit(X, Y).transform(Y)

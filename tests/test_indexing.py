@@ -1,0 +1,174 @@
+"""Label representations and the clusterer, against slow obvious versions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.preprocessing import normalize
+
+from sklearn_xmr import HierarchicalLabelClusterer, label_representation
+from sklearn_xmr.indexing._balanced_kmeans import split_nodes
+
+
+def test_pifa_equals_numpy(small):
+    X, Y = small
+    expected = normalize(normalize(Y).T.toarray() @ X.toarray())
+    got = label_representation(X, Y)
+    np.testing.assert_allclose(got.toarray(), expected, atol=1e-6)
+    assert got.has_sorted_indices
+    np.testing.assert_allclose(
+        label_representation(X.toarray(), Y), expected, atol=1e-6
+    )
+
+
+def test_pii_equals_numpy(small):
+    X, Y = small
+    expected = normalize(Y.T.toarray())
+    np.testing.assert_allclose(
+        label_representation(X, Y, "pii").toarray(), expected, atol=1e-6
+    )
+
+
+def test_unknown_method_is_refused(small):
+    with pytest.raises(ValueError, match="method must be one of"):
+        label_representation(*small, method="pfia")
+
+
+def slow_split(E, n_left, max_iter, spherical, seed):
+    """Balanced 2-means as the paper has it, all sums made anew."""
+    n = len(E)
+    right, left = seed % n, (seed >> 32) % (n - 1)
+    left += left >= right
+    direction, side = E[right] - E[left], None
+    for _ in range(max_iter):
+        order = np.lexsort((np.arange(n), E @ direction))
+        now = np.ones(n, dtype=bool)
+        now[order[:n_left]] = False
+        if side is not None and (now == side).all():
+            break
+        side = now
+        centers = E[side].sum(axis=0), E[~side].sum(axis=0)
+        if spherical:
+            centers = [c / (np.linalg.norm(c) or 1) for c in centers]
+        else:
+            centers = centers[0] / side.sum(), centers[1] / n_left
+        direction = centers[0] - centers[1]
+    return side
+
+
+@pytest.mark.parametrize("spherical", [True, False])
+@pytest.mark.parametrize("n_left", [1, 10, 17])
+def test_split_equals_slow_version(spherical, n_left, global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    E = sparse.random(31, 50, 0.2, format="csr", random_state=rng, dtype=np.float32)
+    E = normalize(E)
+    for seed in rng.randint(2**62, size=10, dtype=np.int64):
+        items = np.arange(31, dtype=np.int32)
+        split_nodes(
+            E.indptr.astype(np.int64),
+            E.indices.astype(np.int32),
+            E.data,
+            E.shape[1],
+            items,
+            np.array([[0, 31, n_left]]),
+            np.array([seed], dtype=np.uint64),
+            50,
+            spherical,
+            1,
+        )
+        side = slow_split(E.toarray().astype(float), n_left, 50, spherical, int(seed))
+        np.testing.assert_array_equal(items[:n_left], np.flatnonzero(~side))
+
+
+@given(
+    n_labels=st.integers(1, 60),
+    branching_factor=st.integers(2, 256),
+    max_leaf_size=st.integers(1, 70),
+    seed=st.integers(0, 100),
+)
+@settings(deadline=None)
+def test_any_shape_gives_a_balanced_tree(
+    n_labels, branching_factor, max_leaf_size, seed
+):
+    rng = np.random.RandomState(seed)
+    E = sparse.random(n_labels, 30, 0.2, format="csr", random_state=rng)
+    clusterer = HierarchicalLabelClusterer(
+        branching_factor=branching_factor,
+        max_leaf_size=max_leaf_size,
+        random_state=seed,
+    )
+    tree = clusterer.fit(E).tree_
+    sizes = np.diff(tree.offsets[-1])
+    assert tree.n_labels == n_labels
+    assert sizes.max() <= max_leaf_size and np.ptp(sizes) <= 1
+    for offsets in tree.offsets[:-1]:
+        assert np.diff(offsets).max() <= branching_factor
+    leaves = -(-n_labels // max_leaf_size)
+    assert tree.n_clusters == leaves
+    np.testing.assert_array_equal(np.unique(clusterer.labels_), np.arange(leaves))
+
+
+def test_hidden_topics_are_found():
+    """Twelve groups of labels with words of their own come back as the leaves."""
+    rng = np.random.RandomState(0)
+    topic = rng.permutation(np.repeat(np.arange(12), 10))
+    E = sparse.csr_matrix(rng.rand(120, 12 * 5) * np.kron(np.eye(12)[topic], np.ones(5)))
+    for method in ("skmeans", "kmeans"):
+        clusterer = HierarchicalLabelClusterer(
+            method=method, max_leaf_size=10, random_state=0
+        ).fit(E)
+        purity = [
+            np.bincount(topic[clusterer.labels_ == leaf]).max() for leaf in range(12)
+        ]
+        assert np.mean(purity) > 8
+
+
+def test_labels_without_positives_are_dealt_evenly(small):
+    X, Y = small
+    Y = Y.tolil()
+    Y[:, ::3] = 0
+    Y = Y.tocsr()
+    clusterer = HierarchicalLabelClusterer(max_leaf_size=7, random_state=0).fit(X, Y)
+    empty = np.flatnonzero(np.asarray(Y.sum(axis=0)).ravel() == 0)
+    share = np.bincount(clusterer.labels_[empty], minlength=clusterer.n_clusters_)
+    assert np.ptp(share) <= 1
+    assert (np.diff(clusterer.labels_[empty]) >= 0).all()  # by number
+    only_empty = HierarchicalLabelClusterer(max_leaf_size=4).fit(X, Y * 0)
+    np.testing.assert_array_equal(only_empty.tree_.label_order, np.arange(60))
+
+
+def test_transform_counts_labels_per_cluster(small):
+    X, Y = small
+    clusterer = HierarchicalLabelClusterer(max_leaf_size=7, random_state=0)
+    got = clusterer.fit_transform(X, Y)
+    expected = Y.toarray() @ np.eye(clusterer.n_clusters_)[clusterer.labels_]
+    assert sparse.issparse(got)
+    np.testing.assert_array_equal(got.toarray(), expected)
+    np.testing.assert_array_equal(clusterer.transform(Y.toarray()), expected)
+    with pytest.raises(ValueError, match="X must have a column per label, 60"):
+        clusterer.transform(Y[:, :5])
+
+
+def test_same_seed_same_tree_other_seed_other_tree(small):
+    X, Y = small
+    trees = [
+        HierarchicalLabelClusterer(max_leaf_size=7, random_state=seed).fit(X, Y).tree_
+        for seed in (0, 0, 1)
+    ]
+    assert trees[0] == trees[1] != trees[2]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"branching_factor": 1}, "branching_factor"),
+        ({"branching_factor": 257}, "branching_factor"),
+        ({"max_leaf_size": 0}, "max_leaf_size"),
+        ({"method": "means"}, "method"),
+        ({"representation": "pfia"}, "representation"),
+    ],
+)
+def test_bad_parameters(parameters, message, small):
+    with pytest.raises(ValueError, match=message):
+        HierarchicalLabelClusterer(**parameters).fit(*small)

@@ -1,0 +1,436 @@
+"""XRLinearClassifier against liblinear, exhaustive scoring and itself."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    RandomizedSearchCV,
+    cross_val_predict,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    LabelTree,
+    XRLinearClassifier,
+    make_topk_scorer,
+    predict_topk,
+)
+from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
+
+EXACT = {"tol": 1e-6, "max_iter": 3000, "weight_threshold": 0, "random_state": 0}
+
+
+def coefficients(clf, level):
+    """Dense weights with the intercept as the last column."""
+    weights = clf.weights_[level]
+    return np.column_stack([weights.to_csr().toarray(), weights.intercept])
+
+
+def liblinear(X, y, loss, C=1.0, bias=1.0, weight=None):
+    """Weights and intercept of one binary problem."""
+    common = {"C": C, "tol": 1e-8, "max_iter": 100_000, "intercept_scaling": bias or 1}
+    common["fit_intercept"] = bias > 0
+    if loss == "logistic":
+        model = LogisticRegression(solver="liblinear", dual=True, **common)
+    else:
+        model = LinearSVC(loss=loss, dual=True, random_state=0, **common)
+    model.fit(X, y, sample_weight=weight)
+    return np.append(model.coef_, model.intercept_)
+
+
+# --- training -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+@pytest.mark.parametrize(("C", "bias"), [(1.0, 1.0), (0.1, 0.5), (2.0, 0.0)])
+def test_flat_tree_equals_one_vs_rest(loss, C, bias, random_problem):
+    X, Y = random_problem
+    clf = XRLinearClassifier(LabelTree.flat(7), C=C, loss=loss, bias=bias, **EXACT)
+    got = coefficients(clf.fit(X, Y), 0)
+    for label in range(7):
+        y = Y[:, [label]].toarray().ravel()
+        expected = liblinear(X, y, loss, C, bias)
+        np.testing.assert_allclose(got[label], expected, atol=3e-4)
+
+
+@pytest.mark.parametrize("n_labels", [1, 8, 9, 17, 25, 40, 70])
+def test_every_block_width(n_labels, global_random_seed):
+    """Blocks of 8, 16 and 32 lanes and their remainders give the same solutions."""
+    rng = np.random.RandomState(global_random_seed)
+    X = sparse.random(120, 30, 0.3, format="csr", random_state=rng, dtype=np.float32)
+    Y = sparse.csr_matrix((rng.rand(120, n_labels) < 0.3).astype(int))
+    clf = XRLinearClassifier(LabelTree.flat(n_labels), **EXACT).fit(X, Y)
+    got = coefficients(clf, 0)
+    for label in range(n_labels):
+        expected = liblinear(X, Y[:, [label]].toarray().ravel(), "squared_hinge")
+        np.testing.assert_allclose(got[label], expected, atol=2e-4)
+
+
+def test_teacher_forcing_trains_on_the_rows_of_the_parent(random_problem):
+    X, Y = random_problem
+    tree = LabelTree.from_labels([0, 1, 1, 0, 2, 2, 2])
+    clf = XRLinearClassifier(tree, **EXACT).fit(X, Y)
+    top = Y @ np.eye(3)[tree.cluster_of_label] > 0
+    for cluster in range(3):
+        expected = liblinear(X, top[:, cluster], "squared_hinge")
+        np.testing.assert_allclose(coefficients(clf, 0)[cluster], expected, atol=2e-4)
+    for place, label in enumerate(tree.label_order):
+        rows = np.flatnonzero(top[:, tree.cluster_of_label[label]])
+        y = Y[rows][:, [label]].toarray().ravel()
+        expected = liblinear(X[rows], y, "squared_hinge")
+        np.testing.assert_allclose(coefficients(clf, 1)[place], expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("sampling", ["man", "tfn+man"])
+def test_matcher_aware_negatives(sampling, random_problem):
+    X, Y = random_problem
+    tree = LabelTree.from_labels([0, 1, 1, 0, 2, 2, 2])
+    clf = XRLinearClassifier(tree, negative_sampling=sampling, beam_size=1, **EXACT)
+    clf.fit(X, Y)
+    matched = clf.transform(X).toarray() > 0
+    teacher = Y @ np.eye(3)[tree.cluster_of_label] > 0
+    assert (matched.sum(axis=1) == 1).all()
+    for place, label in enumerate(tree.label_order):
+        cluster = tree.cluster_of_label[label]
+        y = Y[:, [label]].toarray().ravel()
+        negatives = matched[:, cluster]
+        if sampling == "tfn+man":
+            negatives = negatives | teacher[:, cluster]
+        rows = np.flatnonzero(negatives | (y > 0))
+        expected = liblinear(X[rows], y[rows], "squared_hinge")
+        np.testing.assert_allclose(coefficients(clf, 1)[place], expected, atol=2e-4)
+
+
+def test_costs_are_class_weights(random_problem):
+    X, Y = random_problem
+    clf = XRLinearClassifier(
+        LabelTree.flat(7), C=0.5, positive_cost=3, negative_cost=0.7, **EXACT
+    ).fit(X, Y)
+    for label in range(7):
+        y = Y[:, [label]].toarray().ravel()
+        weight = np.where(y > 0, 3, 0.7)
+        expected = liblinear(X, y, "squared_hinge", 0.5, weight=weight)
+        np.testing.assert_allclose(coefficients(clf, 0)[label], expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("mode", ["induce", "ranker_only"])
+@pytest.mark.parametrize("norm", [None, "l1", "max"])
+def test_relevance_weighs_positives(mode, norm, random_problem):
+    X, Y = random_problem
+    rng = np.random.RandomState(0)
+    R = Y.multiply(rng.uniform(0.2, 2, size=Y.shape)).tocsr()
+    tree = LabelTree.from_labels([0, 1, 1, 0, 2, 2, 2])
+    clf = XRLinearClassifier(tree, cost_sensitive=mode, relevance_norm=norm, **EXACT)
+    clf.fit(X, Y, relevance=R)
+
+    def scaled(cost):
+        if norm is None:
+            return cost
+        size = cost.sum(axis=1) if norm == "l1" else cost.max(axis=1)
+        return cost / np.maximum(size, 1e-12)[:, None]
+
+    induced = R.toarray() @ np.eye(3)[tree.cluster_of_label]
+    top = scaled(induced) if mode == "induce" else (induced > 0).astype(float)
+    for cluster in range(3):
+        y = induced[:, cluster] > 0
+        weight = np.where(y, top[:, cluster], 1)
+        expected = liblinear(X, y, "squared_hinge", weight=weight)
+        np.testing.assert_allclose(coefficients(clf, 0)[cluster], expected, atol=3e-4)
+    bottom = scaled(R.toarray())
+    for place, label in enumerate(tree.label_order):
+        rows = np.flatnonzero(induced[:, tree.cluster_of_label[label]])
+        y = Y[rows][:, [label]].toarray().ravel()
+        weight = np.where(y > 0, bottom[rows, label], 1)
+        expected = liblinear(X[rows], y, "squared_hinge", weight=weight)
+        np.testing.assert_allclose(coefficients(clf, 1)[place], expected, atol=3e-4)
+
+
+def test_relevance_two_equals_positive_cost_two(small):
+    X, Y = small
+    a = XRLinearClassifier(LabelTree.flat(60), random_state=0).fit(X, Y, relevance=2 * Y)
+    b = XRLinearClassifier(LabelTree.flat(60), random_state=0, positive_cost=2).fit(X, Y)
+    np.testing.assert_array_equal(a.weights_[0].values, b.weights_[0].values)
+
+
+def test_zero_relevance_takes_the_pair_out(random_problem):
+    X, Y = random_problem
+    R = Y.copy()
+    positives = Y[:, [0]].nonzero()[0]
+    R[positives[:10], 0] = 0
+    clf = XRLinearClassifier(LabelTree.flat(7), **EXACT).fit(X, Y, relevance=R)
+    rows = np.setdiff1d(np.arange(200), positives[:10])
+    expected = liblinear(X[rows], Y[rows][:, [0]].toarray().ravel(), "squared_hinge")
+    np.testing.assert_allclose(coefficients(clf, 0)[0], expected, atol=2e-4)
+
+
+def test_threshold_drops_small_weights_only(small):
+    X, Y = small
+    full = XRLinearClassifier(weight_threshold=0, random_state=0).fit(X, Y)
+    pruned = XRLinearClassifier(weight_threshold=0.2, random_state=0).fit(X, Y)
+    for a, b in zip(full.weights_, pruned.weights_, strict=True):
+        a, b = a.to_csr().toarray(), b.to_csr().toarray()
+        np.testing.assert_array_equal(b, np.where(np.abs(a) >= 0.2, a, 0))
+    np.testing.assert_array_equal(full.weights_[0].intercept, pruned.weights_[0].intercept)
+
+
+def test_wide_chunks_use_wider_columns(global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    X = sparse.random(300, 50, 0.2, format="csr", random_state=rng)
+    Y = sparse.csr_matrix((rng.rand(300, 300) < 0.02).astype(int))
+    clf = XRLinearClassifier(LabelTree.flat(300), random_state=0).fit(X, Y)
+    assert clf.weights_[0].columns.dtype == np.uint16
+    scores = X @ clf.weights_[0].to_csr().T.toarray() + clf.weights_[0].intercept
+    best = np.argmax(scores, axis=1)
+    clf.set_params(post_processor="noop")
+    np.testing.assert_array_equal(clf.predict_topk(X, 1)[0].ravel(), best)
+
+
+# --- search ------------------------------------------------------------------------
+
+TRANSFORMS = {
+    "sigmoid": lambda v: np.log(expit(v)),
+    "noop": lambda v: v,
+    **{
+        f"l{p}_hinge": lambda v, p=p: -(np.maximum(0, 1 - v) ** p) for p in (1, 2, 3, 4)
+    },
+}
+
+
+def exhaustive(clf, X, combiner):
+    """Log scores of all labels, by matrix products level by level."""
+    path = 0
+    for level, weights in enumerate(clf.weights_):
+        margins = X @ weights.to_csr().T.toarray() + weights.intercept
+        own = TRANSFORMS[combiner](margins.astype(np.float64))
+        if combiner == "noop":
+            path = own
+        else:
+            sizes = np.diff(clf.tree_.offsets[level])
+            above = path if level == 0 else np.repeat(path, sizes, axis=1)
+            path = above + own
+    scores = np.empty_like(path)
+    scores[:, clf.tree_.label_order] = path
+    return scores
+
+
+@pytest.mark.parametrize("combiner", list(TRANSFORMS))
+@pytest.mark.parametrize("log", ["", "log_"])
+def test_full_beam_equals_exhaustive_scoring(combiner, log, small):
+    if combiner == "noop" and log:
+        pytest.skip("noop has no logarithm")
+    X, Y = small
+    tree = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=4, random_state=0)
+    clf = XRLinearClassifier(
+        tree, post_processor=log + combiner, beam_size=60, random_state=0
+    ).fit(X, Y)
+    expected = exhaustive(clf, X, combiner)
+    if not log and combiner != "noop":
+        expected = np.exp(expected)
+    labels, scores = clf.predict_topk(X, k=60)
+    np.testing.assert_array_equal(np.sort(labels, axis=1), np.arange(60)[None].repeat(600, 0))
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(expected, labels, axis=1), rtol=2e-4, atol=1e-5
+    )
+    assert (np.diff(scores, axis=1) <= 0).all()
+    top, _ = clf.predict_topk(X, k=5)
+    np.testing.assert_array_equal(top, labels[:, :5])
+
+
+def slow_beam(clf, x, beam_size, k):
+    """Beam search over one dense row, the obvious way."""
+    beam = [(0.0, 0)]
+    for level, weights in enumerate(clf.weights_):
+        dense = weights.to_csr().toarray()
+        found = []
+        for score, parent in beam:
+            for child in range(*clf.tree_.offsets[level][parent : parent + 2]):
+                v = np.float64(dense[child] @ x + weights.intercept[child])
+                found.append((score - max(0, 1 - v) ** 3, child))
+        last = level == clf.tree_.n_levels - 1
+        found.sort(key=lambda pair: -pair[0])
+        beam = found[: k if last else beam_size]
+    return [int(clf.tree_.label_order[node]) for _, node in beam]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+def test_beam_equals_slow_beam(beam_size, small):
+    X, Y = small
+    tree = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=4, random_state=0)
+    clf = XRLinearClassifier(tree, beam_size=beam_size, random_state=0).fit(X, Y)
+    labels, _ = clf.predict_topk(X[:50], k=6)
+    for row in range(50):
+        expected = slow_beam(clf, X[row].toarray().ravel(), beam_size, 6)
+        got = labels[row][labels[row] >= 0].tolist()
+        assert got == expected
+
+
+def test_ties_go_to_the_smaller_label_and_short_rows_end_in_minus_one(small):
+    X, Y = small
+    tree = LabelTree.from_labels(np.arange(60)[::-1] // 6)
+    clf = XRLinearClassifier(tree, weight_threshold=1e6, beam_size=1, random_state=0)
+    clf.fit(X, Y)
+    for weights in clf.weights_:
+        weights.intercept[:] = 0
+    labels, scores = clf.predict_topk(X[:3], k=10)
+    best_cluster = np.sort(tree.labels_under(0, 0))
+    np.testing.assert_array_equal(labels[:, :6], np.tile(best_cluster, (3, 1)))
+    assert (labels[:, 6:] == -1).all() and (scores[:, 6:] == 0).all()
+    clf.set_params(post_processor="log_sigmoid")
+    assert np.isneginf(clf.predict_topk(X[:3], k=10)[1][:, 6:]).all()
+
+
+def test_prediction_parameters_need_no_refit(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    assert clf.predict_topk(X)[0].shape == (600, 20)
+    clf.set_params(top_k=3, beam_size=2, post_processor="sigmoid", decision_threshold=0)
+    assert clf.predict_topk(X)[0].shape == (600, 3)
+    assert (np.diff(clf.predict(X).indptr) == 3).all()
+
+
+def test_transform_gives_the_matching_scores(small):
+    X, Y = small
+    clusterer = HierarchicalLabelClusterer(max_leaf_size=6, random_state=0)
+    clf = XRLinearClassifier(clusterer, beam_size=100, random_state=0).fit(X, Y)
+    weights = clf.weights_[0]
+    margins = X @ weights.to_csr().T.toarray() + weights.intercept
+    expected = np.exp(TRANSFORMS["l3_hinge"](margins))
+    np.testing.assert_allclose(clf.transform(X).toarray(), expected, rtol=1e-4)
+    flat = XRLinearClassifier(LabelTree.flat(60)).fit(X, Y)
+    np.testing.assert_array_equal(flat.transform(X).toarray(), np.ones((600, 1)))
+
+
+# --- targets -------------------------------------------------------------------------
+
+
+def test_dense_indicator_gives_dense_output(small):
+    X, Y = small
+    dense = Y.toarray().astype(np.int8)
+    clf = XRLinearClassifier(random_state=0).fit(X, dense)
+    like = XRLinearClassifier(random_state=0).fit(X, Y)
+    assert clf.predict(X).dtype == np.int8
+    np.testing.assert_array_equal(clf.predict(X), like.predict(X).toarray())
+    assert clf.score(X, dense) == like.score(X, Y) == precision_at_k(
+        Y, clf.predict_topk(X, 1), k=1
+    )
+
+
+def test_string_classes():
+    X, y = make_classification(
+        400, 20, n_informative=10, n_classes=4, class_sep=2, random_state=0
+    )
+    names = np.array(["ant", "bee", "cow", "dog"])[y]
+    clf = XRLinearClassifier(random_state=0).fit(X, names)
+    assert clf.score(X, names) > 0.7
+    np.testing.assert_array_equal(clf.classes_, np.unique(names))
+    proba = clf.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    np.testing.assert_array_equal(clf.predict(X), clf.classes_[proba.argmax(axis=1)])
+
+
+def test_many_classes_in_one_column():
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(300), 5)
+    X = sparse.csr_matrix(np.eye(300)[y] + 0.05 * rng.rand(1500, 300))
+    clf = XRLinearClassifier(random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.95
+
+
+# --- degenerate data -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+@pytest.mark.parametrize("bias", [0, 1])
+def test_empty_rows_labels_without_positives_and_duplicates(loss, bias):
+    X = sparse.csr_matrix(np.kron([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]], np.ones((4, 1))))
+    Y = np.kron([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 1]], np.ones((4, 1), dtype=int))
+    clf = XRLinearClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=2, random_state=0),
+        loss=loss,
+        bias=bias,
+        C=10,
+        random_state=0,
+    ).fit(X, Y)
+    labels, scores = clf.predict_topk(X, k=4)
+    assert np.isfinite(scores).all()
+    assert (np.sort(labels, axis=1) == np.arange(4)).all()
+    assert set(labels[0, :2]) == {0, 3} and set(labels[4, :2]) == {1, 3}
+    rank_of_unseen = np.argmax(labels == 2, axis=1)
+    assert (rank_of_unseen[:8] >= 2).all()
+
+
+def test_one_label_and_one_sample():
+    X = np.eye(4)
+    Y = sparse.csr_matrix([[1], [1], [0], [0]])
+    clf = XRLinearClassifier(C=100).fit(X, Y)
+    assert clf.predict(X).toarray().ravel().tolist() == [1, 1, 0, 0]
+    one = XRLinearClassifier().fit(X[:1], [[1, 1, 0]])
+    assert set(one.predict_topk(X[:1], k=2)[0][0]) == {0, 1}
+
+
+def test_all_labels_positive():
+    X = np.eye(6)
+    clf = XRLinearClassifier(HierarchicalLabelClusterer(max_leaf_size=2)).fit(
+        X, np.ones((6, 5), dtype=int)
+    )
+    assert (clf.predict(X) == 1).all()
+
+
+# --- model selection and text ------------------------------------------------------------
+
+TEXTS = ["red bird", "blue bird", "red fish", "blue fish", "old red bird", "old fish"] * 10
+NAMES = ["bird", "fish", "red", "blue"]
+TEXT_Y = sparse.csr_matrix([[name in text for name in NAMES] for text in TEXTS], dtype=int)
+
+
+def test_text_pipeline():
+    model = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    model.fit(TEXTS, TEXT_Y)
+    assert model.score(TEXTS, TEXT_Y) == 1
+    labels, _ = predict_topk(model, ["a blue fish"], k=2)
+    assert {NAMES[label] for label in labels[0]} == {"blue", "fish"}
+
+
+@pytest.mark.parametrize("Search", [GridSearchCV, RandomizedSearchCV])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_search_with_sparse_targets(Search, n_jobs):
+    model = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    grid = {"xrlinearclassifier__C": [1e-4, 1.0], "tfidfvectorizer__sublinear_tf": [True]}
+    extra = {"n_iter": 2, "random_state": 0} if Search is RandomizedSearchCV else {}
+    search = Search(
+        model, grid, cv=3, n_jobs=n_jobs, scoring=make_topk_scorer(ndcg_at_k, k=2), **extra
+    ).fit(TEXTS, TEXT_Y)
+    assert search.best_score_ > 0.9
+    assert predict_topk(search, TEXTS[:3], k=2)[0].shape == (3, 2)
+    default = Search(model, grid, cv=3, **extra).fit(TEXTS, TEXT_Y)
+    assert default.best_score_ > 0.9
+
+
+def test_cross_val_predict_with_sparse_targets():
+    X = TfidfVectorizer().fit_transform(TEXTS)
+    out = cross_val_predict(XRLinearClassifier(random_state=0), X, TEXT_Y)
+    assert sparse.issparse(out) and out.shape == TEXT_Y.shape
+
+
+def test_nested_parameters_and_seeds(small):
+    clf = XRLinearClassifier(HierarchicalLabelClusterer(), random_state=0)
+    clf.set_params(clusterer__max_leaf_size=9)
+    copies = [clone(clf).fit(*small) for _ in range(2)]
+    assert copies[0].tree_ == copies[1].tree_  # an unset nested seed follows ours
+    assert copies[0].clusterer_.max_leaf_size == 9
+    assert clf.clusterer.random_state is None
+
+
+def test_verbose_prints_and_silence_is_the_default(small, capsys):
+    XRLinearClassifier().fit(*small)
+    assert capsys.readouterr().out == ""
+    XRLinearClassifier(verbose=1).fit(*small)
+    assert "label tree" in capsys.readouterr().out
