@@ -36,7 +36,11 @@ BAD_XY = {
     "inf in X": (with_value(X, np.inf), Y, "X contains infinity"),
     "too large for float32": (with_value(X, 1e300), Y, "X contains infinity"),
     "negative index in X": (with_index(X, -1), Y, "X is not a valid CSR .* found -1"),
-    "huge index in X": (with_index(X, 10**6), Y, "X is not a valid CSR .*found 1000000"),
+    "huge index in X": (
+        with_index(X, 10**6),
+        Y,
+        "X is not a valid CSR .*found 1000000",
+    ),
     "index past the end": (with_index(X, 4), Y, "X is not a valid CSR .* 0 to 3"),
     "broken indptr": (with_indptr(X, 5), Y, "X is not a valid CSR matrix: its indptr"),
     "negative index in y": (X, with_index(Y, -7), "y is not a valid CSR .* found -7"),
@@ -63,7 +67,9 @@ def test_bad_X_or_y(case):
         XRLinearClassifier().fit(X, y)
 
 
-@pytest.mark.parametrize("case", ["negative index in X", "index past the end", "NaN in X"])
+@pytest.mark.parametrize(
+    "case", ["negative index in X", "index past the end", "NaN in X"]
+)
 def test_bad_X_for_the_clusterer_and_at_prediction(case):
     bad, _, message = BAD_XY[case]
     with pytest.raises(ValueError, match=message):
@@ -77,7 +83,9 @@ def test_ragged_label_lists_point_to_the_binarizer():
         XRLinearClassifier().fit(X, [["a"], ["b", "c"], [], ["a"], ["b"], ["c"]])
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_topk", "transform"])
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_topk", "transform"]
+)
 def test_feature_count_and_fittedness(method):
     with pytest.raises(NotFittedError):
         getattr(XRLinearClassifier(), method)(X)
@@ -121,7 +129,9 @@ def test_bad_parameters(parameters, message):
 
 
 def test_tree_of_another_size():
-    with pytest.raises(ValueError, match="clusterer gives a tree of 5 labels, but y has 3"):
+    with pytest.raises(
+        ValueError, match="clusterer gives a tree of 5 labels, but y has 3"
+    ):
         XRLinearClassifier(LabelTree.flat(5)).fit(X, Y)
 
 

@@ -147,9 +147,7 @@ def test_forms_of_the_same_data_give_the_same_model(clf, small):
         before = form.copy()
         assert_same_weights(clf, clone(clf).fit(form, Y))
         assert_same_weights(clf, clone(clf).fit(form, Y.toarray().astype(bool)))
-        np.testing.assert_array_equal(
-            clf.predict_topk(form)[0], clf.predict_topk(X)[0]
-        )
+        np.testing.assert_array_equal(clf.predict_topk(form)[0], clf.predict_topk(X)[0])
         if sparse.issparse(form) and form.format == "csr":
             np.testing.assert_array_equal(form.indices, before.indices)
             np.testing.assert_array_equal(form.data, before.data)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.preprocessing import normalize
+from sklearn_xmr.indexing._balanced_kmeans import split_nodes
 
 from sklearn_xmr import HierarchicalLabelClusterer, label_representation
-from sklearn_xmr.indexing._balanced_kmeans import split_nodes
 
 
 def test_pifa_equals_numpy(small):
@@ -113,7 +113,9 @@ def test_hidden_topics_are_found():
     """Twelve groups of labels with words of their own come back as the leaves."""
     rng = np.random.RandomState(0)
     topic = rng.permutation(np.repeat(np.arange(12), 10))
-    E = sparse.csr_matrix(rng.rand(120, 12 * 5) * np.kron(np.eye(12)[topic], np.ones(5)))
+    E = sparse.csr_matrix(
+        rng.rand(120, 12 * 5) * np.kron(np.eye(12)[topic], np.ones(5))
+    )
     for method in ("skmeans", "kmeans"):
         clusterer = HierarchicalLabelClusterer(
             method=method, max_leaf_size=10, random_state=0

@@ -155,8 +155,12 @@ def test_relevance_weighs_positives(mode, norm, random_problem):
 
 def test_relevance_two_equals_positive_cost_two(small):
     X, Y = small
-    a = XRLinearClassifier(LabelTree.flat(60), random_state=0).fit(X, Y, relevance=2 * Y)
-    b = XRLinearClassifier(LabelTree.flat(60), random_state=0, positive_cost=2).fit(X, Y)
+    a = XRLinearClassifier(LabelTree.flat(60), random_state=0).fit(
+        X, Y, relevance=2 * Y
+    )
+    b = XRLinearClassifier(LabelTree.flat(60), random_state=0, positive_cost=2).fit(
+        X, Y
+    )
     np.testing.assert_array_equal(a.weights_[0].values, b.weights_[0].values)
 
 
@@ -178,7 +182,9 @@ def test_threshold_drops_small_weights_only(small):
     for a, b in zip(full.weights_, pruned.weights_, strict=True):
         a, b = a.to_csr().toarray(), b.to_csr().toarray()
         np.testing.assert_array_equal(b, np.where(np.abs(a) >= 0.2, a, 0))
-    np.testing.assert_array_equal(full.weights_[0].intercept, pruned.weights_[0].intercept)
+    np.testing.assert_array_equal(
+        full.weights_[0].intercept, pruned.weights_[0].intercept
+    )
 
 
 def test_wide_chunks_use_wider_columns(global_random_seed):
@@ -227,7 +233,9 @@ def test_full_beam_equals_exhaustive_scoring(combiner, log, small):
     if combiner == "noop" and log:
         pytest.skip("noop has no logarithm")
     X, Y = small
-    tree = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=4, random_state=0)
+    tree = HierarchicalLabelClusterer(
+        branching_factor=3, max_leaf_size=4, random_state=0
+    )
     clf = XRLinearClassifier(
         tree, post_processor=log + combiner, beam_size=60, random_state=0
     ).fit(X, Y)
@@ -235,7 +243,9 @@ def test_full_beam_equals_exhaustive_scoring(combiner, log, small):
     if not log and combiner != "noop":
         expected = np.exp(expected)
     labels, scores = clf.predict_topk(X, k=60)
-    np.testing.assert_array_equal(np.sort(labels, axis=1), np.arange(60)[None].repeat(600, 0))
+    np.testing.assert_array_equal(
+        np.sort(labels, axis=1), np.arange(60)[None].repeat(600, 0)
+    )
     np.testing.assert_allclose(
         scores, np.take_along_axis(expected, labels, axis=1), rtol=2e-4, atol=1e-5
     )
@@ -263,7 +273,9 @@ def slow_beam(clf, x, beam_size, k):
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 def test_beam_equals_slow_beam(beam_size, small):
     X, Y = small
-    tree = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=4, random_state=0)
+    tree = HierarchicalLabelClusterer(
+        branching_factor=3, max_leaf_size=4, random_state=0
+    )
     clf = XRLinearClassifier(tree, beam_size=beam_size, random_state=0).fit(X, Y)
     labels, _ = clf.predict_topk(X[:50], k=6)
     for row in range(50):
@@ -318,8 +330,10 @@ def test_dense_indicator_gives_dense_output(small):
     like = XRLinearClassifier(random_state=0).fit(X, Y)
     assert clf.predict(X).dtype == np.int8
     np.testing.assert_array_equal(clf.predict(X), like.predict(X).toarray())
-    assert clf.score(X, dense) == like.score(X, Y) == precision_at_k(
-        Y, clf.predict_topk(X, 1), k=1
+    assert (
+        clf.score(X, dense)
+        == like.score(X, Y)
+        == precision_at_k(Y, clf.predict_topk(X, 1), k=1)
     )
 
 
@@ -344,7 +358,7 @@ def test_many_classes_in_one_column():
     assert clf.score(X, y) > 0.95
 
 
-# --- degenerate data -------------------------------------------------------------------
+# --- degenerate data -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
@@ -384,11 +398,20 @@ def test_all_labels_positive():
     assert (clf.predict(X) == 1).all()
 
 
-# --- model selection and text ------------------------------------------------------------
+# --- model selection and text ----------------------------------------------------
 
-TEXTS = ["red bird", "blue bird", "red fish", "blue fish", "old red bird", "old fish"] * 10
+TEXTS = [
+    "red bird",
+    "blue bird",
+    "red fish",
+    "blue fish",
+    "old red bird",
+    "old fish",
+] * 10
 NAMES = ["bird", "fish", "red", "blue"]
-TEXT_Y = sparse.csr_matrix([[name in text for name in NAMES] for text in TEXTS], dtype=int)
+TEXT_Y = sparse.csr_matrix(
+    [[name in text for name in NAMES] for text in TEXTS], dtype=int
+)
 
 
 def test_text_pipeline():
@@ -403,10 +426,18 @@ def test_text_pipeline():
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_search_with_sparse_targets(Search, n_jobs):
     model = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
-    grid = {"xrlinearclassifier__C": [1e-4, 1.0], "tfidfvectorizer__sublinear_tf": [True]}
+    grid = {
+        "xrlinearclassifier__C": [1e-4, 1.0],
+        "tfidfvectorizer__sublinear_tf": [True],
+    }
     extra = {"n_iter": 2, "random_state": 0} if Search is RandomizedSearchCV else {}
     search = Search(
-        model, grid, cv=3, n_jobs=n_jobs, scoring=make_topk_scorer(ndcg_at_k, k=2), **extra
+        model,
+        grid,
+        cv=3,
+        n_jobs=n_jobs,
+        scoring=make_topk_scorer(ndcg_at_k, k=2),
+        **extra,
     ).fit(TEXTS, TEXT_Y)
     assert search.best_score_ > 0.9
     assert predict_topk(search, TEXTS[:3], k=2)[0].shape == (3, 2)

@@ -62,7 +62,8 @@ class HierarchicalLabelClusterer(
     n_clusters_ : int
         Number of leaf clusters.
     cluster_centers_ : csr_matrix of shape (n_clusters, n_features)
-        Unit-length sums of the label vectors of each leaf cluster.
+        Unit-length sums of the label vectors of each leaf cluster; after ``fit(X)``
+        only.
     n_iter_ : int
         Most iterations that any split took.
     n_features_in_ : int
@@ -146,7 +147,8 @@ class HierarchicalLabelClusterer(
         self.tree_ = self._grow(vectors)
         self.labels_ = self.tree_.cluster_of_label
         self.n_clusters_ = self.tree_.n_clusters
-        self.cluster_centers_ = normalize(_membership(self.labels_).T @ vectors)
+        if not self._fitted_with_labels:
+            self.cluster_centers_ = normalize(_membership(self.labels_).T @ vectors)
         return self
 
     def transform(self, X):

@@ -284,8 +284,8 @@ class XRLinearClassifier(
             self.classes_ = np.arange(Y.shape[1])
             if Y.nnz == 0:
                 raise ValueError(
-                    f"y has no positive label in any of its {Y.shape[0]} rows; there is "
-                    "nothing to learn"
+                    f"y has no positive label in any of its {Y.shape[0]} rows; "
+                    "there is nothing to learn"
                 )
         self.n_labels_ = Y.shape[1]
         return X, Y

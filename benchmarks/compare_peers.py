@@ -1,0 +1,179 @@
+"""Compare sklearn_xmr with libpecos, omikuji and napkinXC on the same data and cores.
+
+    python benchmarks/compare_peers.py ../shared/data/tate-subjects \\
+        ../shared/data/tibkat-gnd --repeats 3
+
+Each peer gets a virtual environment of its own under ``--work``, made on first use.
+Systems run one after another in every repeat, each in a fresh process with two
+threads, so that noise of the machine meets them alike; the table gives medians, and
+ratios to sklearn_xmr. Leave the machine alone while it runs.
+
+A data folder holds ``X.trn.npz``, ``Y.trn.npz``, ``X.tst.npz``, ``Y.tst.npz``, or
+belongs to a folder with a ``load.py`` whose ``load(name)`` returns ``X_train`` and so
+on, or holds ``train.txt`` and ``test.txt`` in the text format of the Extreme
+Classification Repository. Rows are scaled to unit length for all systems.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.preprocessing import normalize
+
+from sklearn_xmr.datasets import dump_xmc_file, load_xmc_file
+from sklearn_xmr.metrics import precision_at_k
+
+HERE = Path(__file__).resolve().parent
+
+# libpecos asks for plain torch, which would bring gigabytes: the CPU build goes first.
+REQUIREMENTS = {
+    "libpecos": [["torch==2.13.0"], ["libpecos==1.2.8"]],
+    "omikuji": [["omikuji==0.5.2", "scipy"]],
+    "napkinxc": [["napkinxc==0.7.2"]],
+}
+COLUMNS = {
+    "fit_s": "fit s",
+    "peak_mb": "peak MB",
+    "model_mb": "model MB",
+    "load_s": "load s",
+    "batch_us": "batch us/row",
+    "single_us": "single us",
+    "single_p99_us": "p99 us",
+}
+
+
+def interpreter(system, work):
+    """The Python that has this system, installing it on first use."""
+    if system == "sklearn_xmr":
+        return sys.executable
+    home = work / "venvs" / system
+    python = home / "bin" / "python"
+    if not (home / "complete").exists():
+        venv.create(home, with_pip=True, clear=True)
+        for packages in REQUIREMENTS[system]:
+            install = [python, "-m", "pip", "install", "-q", *packages]
+            subprocess.run(install, check=True)
+        (home / "complete").touch()
+    return str(python)
+
+
+def load_folder(folder):
+    """X and Y of the train and test part, however the folder keeps them."""
+    loader = folder.parent / "load.py"
+    if loader.exists():
+        spec = importlib.util.spec_from_file_location("benchmark_load", loader)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        data = module.load(folder.name)
+        return (data.X_train, data.Y_train), (data.X_test, data.Y_test)
+    if (folder / "train.txt").exists():
+        return load_xmc_file(folder / "train.txt"), load_xmc_file(folder / "test.txt")
+    return tuple(
+        tuple(sp.load_npz(folder / f"{kind}.{part}.npz") for kind in "XY")
+        for part in ("trn", "tst")
+    )
+
+
+def prepare(folder, work):
+    """Write the data once in the forms that the systems read."""
+    target = work / "data" / folder.name
+    if not (target / "complete").exists():
+        target.mkdir(parents=True, exist_ok=True)
+        for part, (X, Y) in zip(("trn", "tst"), load_folder(folder), strict=True):
+            X = normalize(sp.csr_matrix(X, dtype=np.float32))
+            Y = sp.csr_matrix(Y, dtype=np.float32)
+            sp.save_npz(target / f"X.{part}.npz", X, compressed=False)
+            sp.save_npz(target / f"Y.{part}.npz", Y, compressed=False)
+            if part == "trn":
+                dump_xmc_file(X, Y, target / "trn.txt")
+        (target / "complete").touch()
+    return target
+
+
+def run(system, python, data, work, parameters):
+    """One process: fit, save, load, predict; the measured values."""
+    threads = {"OMP_NUM_THREADS": "2", "RAYON_NUM_THREADS": "2"}
+    command = [python, str(HERE / "peer_worker.py"), system, str(data), str(work)]
+    done = subprocess.run(
+        [*command, parameters],
+        env={**os.environ, **threads},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if done.returncode or not lines:
+        raise RuntimeError(f"{system} failed on {data.name}:\n{done.stderr[-2000:]}")
+    result = json.loads(lines[-1].removeprefix("RESULT "))
+    labels = np.load(work / f"{system}-{data.name}.npy")
+    Y = sp.load_npz(data / "Y.tst.npz")
+    ranks = -np.arange(labels.shape[1], dtype=float)[None].repeat(len(labels), axis=0)
+    for k in (1, 3, 5):
+        result[f"P@{k}"] = 100 * precision_at_k(Y, (labels, ranks), k=k)
+    return result
+
+
+def print_table(name, results):
+    """One line per system: medians, and in brackets how many times ours."""
+    ours = results.get("sklearn_xmr")
+    print(f"\n### {name}\n")
+    print("| system | " + " | ".join(COLUMNS.values()) + " | P@1 | P@3 | P@5 | runs |")
+    print("| --- " * (len(COLUMNS) + 5) + "|")
+    for system, runs in results.items():
+        cells = []
+        for column in COLUMNS:
+            value = np.median([r[column] for r in runs])
+            text = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+            if ours and system != "sklearn_xmr":
+                text += f" ({value / np.median([r[column] for r in ours]):.1f}x)"
+            cells.append(text)
+        cells += [f"{np.median([r[f'P@{k}'] for r in runs]):.2f}" for k in (1, 3, 5)]
+        print(f"| {system} | " + " | ".join(cells) + f" | {len(runs)} |")
+    sys.stdout.flush()
+
+
+def main():
+    """Parse arguments, run all systems in turn, print a table for each data set."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="data set folders")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--systems",
+        default="sklearn_xmr,libpecos,omikuji,napkinxc",
+        help="which to run",
+    )
+    parser.add_argument(
+        "--parameters", default="{}", help="JSON for sklearn_xmr's estimator"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache" / "xmr-compare-peers"
+    )
+    args = parser.parse_args()
+    systems = args.systems.split(",")
+    pythons = {system: interpreter(system, args.work) for system in systems}
+    for folder in args.folders:
+        data = prepare(folder.resolve(), args.work)
+        results = {system: [] for system in systems}
+        for _ in range(args.repeats):
+            for system in systems:
+                given = args.parameters if system == "sklearn_xmr" else "{}"
+                try:
+                    measured = run(system, pythons[system], data, args.work, given)
+                except RuntimeError as error:
+                    print(error, file=sys.stderr)
+                    continue
+                results[system].append(measured)
+        print_table(folder.name, {s: runs for s, runs in results.items() if runs})
+
+
+if __name__ == "__main__":
+    main()
