@@ -172,6 +172,8 @@ def main():
                     print(error, file=sys.stderr)
                     continue
                 results[system].append(measured)
+                fit = f"fit {measured['fit_s']:.2f} s"
+                print(f"{folder.name}: {system}: {fit}", file=sys.stderr, flush=True)
         print_table(folder.name, {s: runs for s, runs in results.items() if runs})
 
 

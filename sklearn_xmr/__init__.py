@@ -5,6 +5,8 @@ an instance, and rank the labels inside them (``linear``). ``metrics`` and
 ``datasets`` stand on their own.
 """
 
+import importlib
+
 from sklearn_xmr._version import __version__
 from sklearn_xmr.indexing import (
     HierarchicalLabelClusterer,
@@ -23,3 +25,10 @@ __all__ = [
     "make_topk_scorer",
     "predict_topk",
 ]
+
+
+def __getattr__(name):
+    """Import ``sklearn_xmr.datasets`` on first use: most programs need none."""
+    if name == "datasets":
+        return importlib.import_module("sklearn_xmr.datasets")
+    raise AttributeError(f"module 'sklearn_xmr' has no attribute {name!r}")

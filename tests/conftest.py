@@ -4,9 +4,14 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from scipy import sparse
 
 from sklearn_xmr.datasets import make_xmr_classification
+
+# The same examples on every run: a failure in CI can be repeated at a desk.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

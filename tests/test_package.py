@@ -116,6 +116,13 @@ def test_linear_parts_need_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_datasets_are_there_without_an_import():
+    code = "import sklearn_xmr; sklearn_xmr.datasets.make_xmr_classification(9)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'dataset'"):
+        _ = sklearn_xmr.dataset
+
+
 def import_time(module):
     code = (
         "import time; start = time.perf_counter(); "

@@ -515,7 +515,7 @@ cdef class NodeSolver:
         if failed:
             raise MemoryError("no memory to train the label tree")
 
-    def chunk_sizes(self, int n_threads):
+    def chunk_sizes(self):
         """Number of feature rows and of entries of every parent's chunk."""
         cdef const int64_t[::1] block_ptr = self.block_ptr
         cdef int64_t n_parents = block_ptr.shape[0] - 1, parent, block, k

@@ -249,7 +249,13 @@ def _plan_tasks(problem, block_ptr):
 
 def _collect(solver, problems, n_features):
     """Merge the solved blocks into chunks, level by level."""
-    rows, entries = solver.chunk_sizes(effective_n_threads())
+    rows, entries = solver.chunk_sizes()
+    if entries.max() > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"a node's children keep {entries.max()} weights together, more than a "
+            "chunk can hold; raise weight_threshold or use a tree with fewer children "
+            "per node"
+        )
     slot = np.zeros(n_features, dtype=np.int32)
     weights, parent, child = [], 0, 0
     for problem in problems:

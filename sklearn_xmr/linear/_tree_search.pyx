@@ -302,6 +302,8 @@ cdef class TreeSearch:
         cdef int64_t n_rows = indptr.shape[0] - 1, row, i, found
         cdef bint to_labels = n_levels == self.n_levels
         cdef const int64_t *order = &self.label_order[0] if to_labels else NULL
+        cdef const int32_t *all_indices = &indices[0] if indices.shape[0] else NULL
+        cdef const float *all_values = &values[0] if values.shape[0] else NULL
         cdef Workspace *all_ws = NULL
         cdef Workspace *ws
         cdef int t
@@ -319,8 +321,8 @@ cdef class TreeSearch:
             for row in prange(n_rows, schedule="dynamic", chunksize=16):
                 t = threadid()
                 ws = &all_ws[t]
-                queries[t].indices = &indices[0] + indptr[row]
-                queries[t].values = &values[0] + indptr[row]
+                queries[t].indices = all_indices + indptr[row]
+                queries[t].values = all_values + indptr[row]
                 queries[t].nnz = indptr[row + 1] - indptr[row]
                 found = search_one(self.levels, n_levels, &queries[t], beam_size, k,
                                    combiner, order, ws)

@@ -1,0 +1,86 @@
+"""P@k of documented settings on each data set, over several seeds.
+
+    python benchmarks/quality.py ../shared/data/bibtex ../shared/data/delicious
+
+Prints the default settings and, where a set has one, its recipe. Rows are scaled to
+unit length by the pipeline. Rows of the test part without any label count as 0.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from compare_peers import load_folder
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier, predict_topk
+from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
+
+# Small label sets want one wide level (at most 256 labels in a leaf) and a solver run
+# closer to the optimum; their many positives per label want the logistic loss.
+RECIPES = {
+    "bibtex": {"C": 0.3, "tol": 0.01},
+    "delicious": {
+        "C": 4,
+        "loss": "logistic",
+        "post_processor": "sigmoid",
+        "beam_size": 20,
+    },
+}
+
+
+def evaluate(data, make_classifier, seeds):
+    """P@1/3/5 and nDCG@5 in percent, one row per seed."""
+    (X, Y), (X_test, Y_test) = data
+    rows = []
+    for seed in seeds:
+        model = make_pipeline(Normalizer(), make_classifier(seed)).fit(X, Y)
+        topk = predict_topk(model, X_test, k=5)
+        row = [precision_at_k(Y_test, topk, k=k) for k in (1, 3, 5)]
+        rows.append([*row, ndcg_at_k(Y_test, topk, k=5)])
+    return 100 * np.array(rows)
+
+
+def default(seed):
+    """The classifier as it comes."""
+    return XRLinearClassifier(random_state=seed)
+
+
+def recipe(name):
+    """The classifier with a set's own settings."""
+
+    def make(seed):
+        tree = HierarchicalLabelClusterer(max_leaf_size=256, random_state=seed)
+        return XRLinearClassifier(tree, random_state=seed, **RECIPES[name])
+
+    return make
+
+
+def main():
+    """Print one line per data set and setting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    args = parser.parse_args()
+    print("| data | settings | P@1 (min) | P@3 (min) | P@5 (min) | nDCG@5 | seeds |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for folder in args.folders:
+        data = load_folder(folder.resolve())
+        settings = {"default": default}
+        if folder.name in RECIPES:
+            settings["recipe"] = recipe(folder.name)
+        for name, make in settings.items():
+            rows = evaluate(data, make, range(args.seeds))
+            mean, low = rows.mean(axis=0), rows.min(axis=0)
+            pairs = zip(mean[:3], low[:3], strict=True)
+            cells = [f"{m:.2f} ({x:.2f})" for m, x in pairs]
+            print(
+                f"| {folder.name} | {name} | {' | '.join(cells)} | {mean[3]:.2f} "
+                f"| {args.seeds} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
