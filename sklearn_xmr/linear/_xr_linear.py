@@ -33,6 +33,7 @@ from sklearn_xmr.linear._training import (
 from sklearn_xmr.linear._tree_search import TreeSearch
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
     align_sparse_type,
     as_csr_float32,
@@ -370,14 +371,8 @@ class XRLinearClassifier(
     def _matched(self, X, weights, teacher):
         """Rows whose beam reaches each parent of the next level."""
         search = TreeSearch(weights, np.arange(weights[-1].n_nodes))
-        nodes, _ = self._search(search, X, len(weights), self.beam_size)
-        found = nodes >= 0
-        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
-        matched = sparse.csr_matrix(
-            (np.ones(indptr[-1], dtype=np.float32), nodes[found], indptr),
-            shape=teacher.shape,
-        )
-        matched.sort_indices()
+        nodes, scores = self._search(search, X, len(weights), self.beam_size)
+        matched = csr_from_topk(nodes, np.ones_like(scores), teacher.shape[1])
         return matched + teacher if self.negative_sampling == "tfn+man" else matched
 
     def _solver_settings(self, rng):
@@ -452,7 +447,7 @@ class XRLinearClassifier(
         else:
             values = np.exp(log_scores)
         values = np.clip(values, tiny, almost_one, dtype=np.float32)
-        proba = self._scatter(labels, values)
+        proba = align_sparse_type(csr_from_topk(labels, values, self.n_labels_))
         if self.sparse_output_:
             return proba
         proba = proba.toarray()
@@ -502,7 +497,8 @@ class XRLinearClassifier(
         nodes, scores = self._search(self._tree_search, X, n_above, self.beam_size)
         if self.post_processor == "noop":
             scores = -np.log1p(np.exp(-np.clip(scores, -80, 80)))
-        return self._scatter(nodes, np.exp(scores), self.tree_.n_clusters)
+        matching = csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
+        return align_sparse_type(matching)
 
     def score(self, X, y, sample_weight=None):
         """Precision at 1 for an indicator y, accuracy for a 1-D y.
@@ -566,15 +562,6 @@ class XRLinearClassifier(
         dense -= dense.max(axis=1, keepdims=True)
         proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
         return proba / proba.sum(axis=1, keepdims=True)
-
-    def _scatter(self, columns, values, n_columns=None):
-        """CSR of the (n, k) values at the (n, k) columns that are not -1."""
-        found = columns >= 0
-        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
-        shape = (len(columns), n_columns or self.n_labels_)
-        out = sparse.csr_matrix((values[found], columns[found], indptr), shape=shape)
-        out.sort_indices()
-        return align_sparse_type(out)
 
     # --- protocol ------------------------------------------------------------------
 
