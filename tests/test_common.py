@@ -60,7 +60,7 @@ each_classifier = pytest.mark.parametrize("clf", CLASSIFIERS)
 def assert_same_weights(a, b):
     for one, two in zip(a.weights_, b.weights_, strict=True):
         np.testing.assert_array_equal(one.values, two.values)
-        np.testing.assert_array_equal(one.features, two.features)
+        np.testing.assert_array_equal(one.row_features(), two.row_features())
         np.testing.assert_array_equal(one.intercept, two.intercept)
 
 

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.preprocessing import normalize
-from sklearn_xmr.indexing._balanced_kmeans import split_nodes
+from sklearn_xmr.indexing._balanced_kmeans import Splitter
 
 from sklearn_xmr import HierarchicalLabelClusterer, label_representation
+from sklearn_xmr.indexing._representation import pifa
 
 
 def test_pifa_equals_numpy(small):
@@ -20,6 +21,17 @@ def test_pifa_equals_numpy(small):
     np.testing.assert_allclose(
         label_representation(X.toarray(), Y), expected, atol=1e-6
     )
+
+
+def test_pifa_of_few_features_keeps_the_largest(small):
+    X, Y = small
+    full = label_representation(X, Y).toarray()
+    got = pifa(X, Y, 5).toarray()
+    assert (np.count_nonzero(got, axis=1) == np.minimum((full != 0).sum(1), 5)).all()
+    np.testing.assert_array_equal(got[got != 0], full[got != 0])
+    smallest_kept = np.where(got != 0, np.abs(got), np.inf).min(axis=1)
+    largest_dropped = np.where(got == 0, np.abs(full), 0).max(axis=1)
+    assert (smallest_kept >= largest_dropped).all()
 
 
 def test_pii_equals_numpy(small):
@@ -65,18 +77,15 @@ def test_split_equals_slow_version(spherical, n_left, global_random_seed):
     E = normalize(E)
     for seed in rng.randint(2**62, size=10, dtype=np.int64):
         items = np.arange(31, dtype=np.int32)
-        split_nodes(
+        splitter = Splitter(
             E.indptr.astype(np.int64),
             E.indices.astype(np.int32),
             E.data,
             E.shape[1],
-            items,
-            np.array([[0, 31, n_left]]),
-            np.array([seed], dtype=np.uint64),
-            50,
-            spherical,
             1,
         )
+        seeds = np.array([seed], dtype=np.uint64)
+        splitter.split(items, np.array([[0, 31, n_left]]), seeds, 50, spherical)
         side = slow_split(E.toarray().astype(float), n_left, 50, spherical, int(seed))
         np.testing.assert_array_equal(items[:n_left], np.flatnonzero(~side))
 

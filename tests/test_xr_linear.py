@@ -1,7 +1,12 @@
 """XRLinearClassifier against liblinear, exhaustive scoring and itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 from scipy.special import expit
 from sklearn.base import clone
@@ -15,6 +20,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
+from sklearn_xmr.linear._tree_search import TreeSearch
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
@@ -23,9 +29,17 @@ from sklearn_xmr import (
     make_topk_scorer,
     predict_topk,
 )
+from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.linear._chunked_weights import ChunkedWeights
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
-EXACT = {"tol": 1e-6, "max_iter": 3000, "weight_threshold": 0, "random_state": 0}
+EXACT = {
+    "tol": 1e-6,
+    "max_iter": 3000,
+    "weight_threshold": 0,
+    "weight_dtype": "float32",
+    "random_state": 0,
+}
 
 
 def coefficients(clf, level):
@@ -63,7 +77,7 @@ def test_flat_tree_equals_one_vs_rest(loss, C, bias, random_problem):
 
 @pytest.mark.parametrize("n_labels", [1, 8, 9, 17, 25, 40, 70])
 def test_every_block_width(n_labels, global_random_seed):
-    """Blocks of 8, 16 and 32 lanes and their remainders give the same solutions."""
+    """Blocks of 8 to 32 lanes and their remainders give the same solutions."""
     rng = np.random.RandomState(global_random_seed)
     X = sparse.random(120, 30, 0.3, format="csr", random_state=rng, dtype=np.float32)
     Y = sparse.csr_matrix((rng.rand(120, n_labels) < 0.3).astype(int))
@@ -175,28 +189,117 @@ def test_zero_relevance_takes_the_pair_out(random_problem):
     np.testing.assert_allclose(coefficients(clf, 0)[0], expected, atol=2e-4)
 
 
-def test_threshold_drops_small_weights_only(small):
+def test_threshold_drops_small_weights_and_lone_ones_below_its_double(small):
     X, Y = small
-    full = XRLinearClassifier(weight_threshold=0, random_state=0).fit(X, Y)
-    pruned = XRLinearClassifier(weight_threshold=0.2, random_state=0).fit(X, Y)
+    common = {"weight_dtype": "float32", "random_state": 0}
+    full = XRLinearClassifier(weight_threshold=0, **common).fit(X, Y)
+    pruned = XRLinearClassifier(weight_threshold=0.2, **common).fit(X, Y)
+    n_lone = 0
     for a, b in zip(full.weights_, pruned.weights_, strict=True):
-        a, b = a.to_csr().toarray(), b.to_csr().toarray()
-        np.testing.assert_array_equal(b, np.where(np.abs(a) >= 0.2, a, 0))
-    np.testing.assert_array_equal(
-        full.weights_[0].intercept, pruned.weights_[0].intercept
+        b_dense = b.to_csr().toarray()
+        expected = np.where(
+            np.abs(a.to_csr().toarray()) >= 0.2, a.to_csr().toarray(), 0
+        )
+        for first, last in pairwise(b.child_ptr):
+            chunk = expected[first:last]
+            lone = ((chunk != 0).sum(axis=0) == 1) & (np.abs(chunk).max(axis=0) < 0.4)
+            n_lone += lone.sum()
+            chunk[:, lone] = 0
+        np.testing.assert_array_equal(b.to_csr().toarray(), expected)
+        np.testing.assert_array_equal(a.intercept, b.intercept)
+    assert n_lone > 0
+
+
+def test_parents_of_many_children_have_several_chunks(global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    X = sparse.random(300, 50, 0.2, format="csr", random_state=rng, dtype=np.float32)
+    Y = sparse.csr_matrix((rng.rand(300, 600) < 0.02).astype(int))
+    clf = XRLinearClassifier(LabelTree.flat(600), post_processor="noop", random_state=0)
+    weights = clf.fit(X, Y).weights_[0]
+    np.testing.assert_array_equal(weights.child_ptr, [0, 200, 400, 600])
+    margins = X @ weights.to_csr().T.toarray() + weights.intercept
+    labels, scores = clf.predict_topk(X, 5)
+    np.testing.assert_allclose(scores, -np.sort(-margins, axis=1)[:, :5], atol=1e-5)
+    np.testing.assert_allclose(
+        np.take_along_axis(margins, labels, 1), scores, atol=1e-5
     )
 
 
-def test_wide_chunks_use_wider_columns(global_random_seed):
-    rng = np.random.RandomState(global_random_seed)
-    X = sparse.random(300, 50, 0.2, format="csr", random_state=rng)
-    Y = sparse.csr_matrix((rng.rand(300, 300) < 0.02).astype(int))
-    clf = XRLinearClassifier(LabelTree.flat(300), random_state=0).fit(X, Y)
-    assert clf.weights_[0].columns.dtype == np.uint16
-    scores = X @ clf.weights_[0].to_csr().T.toarray() + clf.weights_[0].intercept
-    best = np.argmax(scores, axis=1)
-    clf.set_params(post_processor="noop")
-    np.testing.assert_array_equal(clf.predict_topk(X, 1)[0].ravel(), best)
+@pytest.mark.parametrize(
+    ("dtype", "relative"), [("int8", 0.5 / 127), ("float16", 2**-11), ("float32", 0)]
+)
+def test_value_types_are_within_half_a_step(dtype, relative, small):
+    X, Y = small
+    common = {"weight_threshold": 0.01, "random_state": 0}
+    exact = XRLinearClassifier(weight_dtype="float32", **common).fit(X, Y)
+    clf = XRLinearClassifier(weight_dtype=dtype, **common).fit(X, Y)
+    for a, b in zip(exact.weights_, clf.weights_, strict=True):
+        assert b.values.dtype == dtype
+        a, b = a.to_csr().toarray(), b.to_csr().toarray()
+        step = np.abs(a).max(axis=1, keepdims=True) if dtype == "int8" else np.abs(a)
+        assert (np.abs(a - b) <= step * relative * 1.001).all()
+
+
+@given(
+    n_features=st.integers(1, 70_000),
+    density=st.floats(0.0005, 1),
+    n_chunks=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_any_rows_are_found_again(n_features, density, n_chunks, seed):
+    """Whatever the buckets' width, to_csr and the search see the rows given."""
+    rng = np.random.RandomState(seed)
+    W = sparse.random(
+        4 * n_chunks,
+        n_features,
+        min(density, 2e5 / n_features / 4),
+        "csr",
+        np.float32,
+        random_state=rng,
+    )
+    weights = chunked(W, 4)
+    assert abs(weights.to_csr() - W).max() == 0
+    search = TreeSearch([weights], np.arange(4 * n_chunks))
+    X = sparse.random(5, n_features, 0.1, "csr", np.float32, random_state=rng)
+    X.indices = X.indices.astype(np.int32)
+    nodes, scores = search.search(
+        X.indptr.astype(np.int64), X.indices, X.data, 1, 1, 4 * n_chunks, -1, 1
+    )
+    expected = np.take_along_axis((X @ W.T).toarray(), nodes, 1)
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+def chunked(W, width):
+    """ChunkedWeights of a CSR matrix, one root with chunks of `width` nodes."""
+    blocks = [W[i : i + width].tocsc() for i in range(0, W.shape[0], width)]
+    used = [np.flatnonzero(np.diff(b.indptr)) for b in blocks]
+    counts = [np.diff(b.indptr)[u] - 1 for b, u in zip(blocks, used, strict=True)]
+    return ChunkedWeights.from_rows(
+        np.cumsum([0, *map(len, used)]),
+        np.cumsum([0, *(b.nnz for b in blocks)]),
+        np.concatenate(used).astype(np.int32),
+        np.concatenate(counts).astype(np.uint8),
+        W.shape[1],
+        parent_ptr=np.array([0, len(blocks)]),
+        child_ptr=np.arange(0, W.shape[0] + 1, width),
+        columns=np.concatenate([b.indices for b in blocks]).astype(np.uint8),
+        values=np.concatenate([b.data for b in blocks]),
+        scale=np.ones(W.shape[0], dtype=np.float32),
+        intercept=np.zeros(W.shape[0], dtype=np.float32),
+    )
+
+
+def test_labels_without_positives_rank_last():
+    """Nothing speaks for them: they must not outrank labels that were trained."""
+    X, Y = make_xmr_classification(
+        n_samples=400, n_features=200, n_labels=120, random_state=0
+    )
+    Y = Y.tolil()
+    Y[:, ::3] = 0
+    Y = Y.tocsr()
+    labels, _ = XRLinearClassifier(random_state=0).fit(X, Y).predict_topk(X, 3)
+    assert (labels % 3 == 0).mean() < 0.01
 
 
 # --- search ------------------------------------------------------------------------
@@ -282,6 +385,153 @@ def test_beam_equals_slow_beam(beam_size, small):
         expected = slow_beam(clf, X[row].toarray().ravel(), beam_size, 6)
         got = labels[row][labels[row] >= 0].tolist()
         assert got == expected
+
+
+@pytest.mark.parametrize("combiner", sorted(set(TRANSFORMS) - {"noop"}))
+def test_exact_search_equals_exhaustive_scoring(combiner, small):
+    X, Y = small
+    clf = XRLinearClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=3, branching_factor=3, random_state=0),
+        post_processor="log_" + combiner,
+        beam_size=None,
+        random_state=0,
+    ).fit(X, Y)
+    labels, scores, n_visited = clf.predict_topk(X, 5, return_n_visited=True)
+    expected = exhaustive(clf, X, combiner)
+    np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :5], atol=1e-4)
+    np.testing.assert_allclose(
+        np.take_along_axis(expected, labels, axis=1), scores, atol=1e-4
+    )
+    n_inner = sum(len(offsets) - 1 for offsets in clf.tree_.offsets)
+    assert (n_visited >= clf.tree_.n_levels).all() and n_visited.max() <= n_inner
+    assert n_visited.mean() < 0.7 * n_inner
+
+
+@pytest.mark.parametrize("combiner", list(TRANSFORMS))
+@pytest.mark.parametrize("beam_size", [1, 3, 10, None])
+def test_single_rows_equal_the_batch(combiner, beam_size, small):
+    """The best-first search with a beam finds what the beam finds."""
+    X, Y = small
+    clf = XRLinearClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=3, branching_factor=4, random_state=0),
+        post_processor=combiner,
+        beam_size=beam_size,
+        random_state=0,
+    ).fit(X, Y)
+    labels, scores = clf.predict_topk(X, 6)
+    best = clf.topk_predictor(6)
+    for row in range(30):
+        found, their_scores = best(X[row])
+        n = len(found)
+        np.testing.assert_array_equal(found, labels[row, :n])
+        np.testing.assert_array_equal(their_scores, scores[row, :n])
+        assert (labels[row, n:] == -1).all()
+
+
+def test_predictor_takes_rows_pairs_and_arrays(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    best = clf.topk_predictor(4)
+    expected = clf.predict_topk(X[:1], 4)[0][0]
+    row = X[0]
+    for x in (
+        row,
+        row.tocoo(),
+        sparse.csr_array(row),
+        row.toarray().ravel(),
+        (row.indices.astype(np.int64), row.data.astype(float)),
+        (row.indices.tolist(), row.data.tolist()),
+    ):
+        np.testing.assert_array_equal(best(x)[0], expected)
+    assert len(best(([], []))[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((2, 3)), "must have shape"),
+        (sparse.csr_matrix((2, 300)), "one row"),
+        (([0, 10**6], [1.0, 1.0]), "must lie in 0 to"),
+        (([-1], [1.0]), "must lie in 0 to"),
+        (([0.5], [1.0]), "integers"),
+        (([0, 1], [1.0]), "same length"),
+        ((np.array([0], np.int32), np.array([np.nan], np.float32)), "finite"),
+        ((np.array([-1], np.int32), np.array([1], np.float32)), "must hold finite"),
+    ],
+)
+def test_predictor_refuses_bad_rows(x, message, small):
+    X, Y = small
+    best = XRLinearClassifier(random_state=0).fit(X, Y).topk_predictor()
+    with pytest.raises(ValueError, match=message):
+        best(x)
+
+
+def test_predictor_from_many_threads(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    best, expected = clf.topk_predictor(5), clf.predict_topk(X, 5)[0]
+    rows = [X[row] for row in range(X.shape[0])] * 5
+    with ThreadPoolExecutor(8) as pool:
+        found = [labels for labels, _ in pool.map(best, rows)]
+    np.testing.assert_array_equal(found, np.tile(expected, (5, 1)))
+
+
+@pytest.mark.parametrize("combiner", list(TRANSFORMS))
+def test_candidates_and_pairs_equal_exhaustive_scoring(combiner, small):
+    X, Y = small
+    clf = XRLinearClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=3, branching_factor=4, random_state=0),
+        post_processor=combiner,
+        random_state=0,
+    ).fit(X, Y)
+    expected = exhaustive(clf, X, combiner)
+    if combiner != "noop":
+        expected = np.exp(expected)
+    given = np.array([7, 2, 30, 2, 11])
+    labels, scores = clf.predict_topk(X, 3, candidates=given)
+    best = np.unique(given)[np.argsort(-expected[:, np.unique(given)], axis=1)[:, :3]]
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(expected, best, axis=1), atol=1e-4
+    )
+    pairs = sparse.random(*Y.shape, 0.1, "csr", random_state=0)
+    got = clf.score_pairs(X, pairs)
+    np.testing.assert_array_equal(got.indices, pairs.indices)
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(pairs.indptr))
+    np.testing.assert_allclose(got.data, expected[rows, pairs.indices], atol=1e-4)
+    labels, _ = clf.predict_topk(X, 100, candidates=pairs)
+    assert ((labels >= 0).sum(axis=1) == np.diff(pairs.indptr)).all()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        ([-1], "from 0 to"),
+        ([10**6], "from 0 to"),
+        ([0.5], "1-D array of label numbers"),
+        ([[1]], "1-D array of label numbers"),
+        (sparse.csr_matrix((3, 3)), "must have shape"),
+    ],
+)
+def test_candidates_are_checked(candidates, message, small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        clf.predict_topk(X, 3, candidates=candidates)
+
+
+def test_unready_csr_still_goes_through_the_checks(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    bad = X.copy()
+    bad.data[0] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        clf.predict_topk(bad)
+    bad = X.copy()
+    bad.indices[0] = X.shape[1]
+    with pytest.raises(ValueError, match="column indices"):
+        clf.predict_topk(bad)
+    with pytest.raises(ValueError, match="features"):
+        clf.predict_topk(X[:, :-1])
 
 
 def test_ties_go_to_the_smaller_label_and_short_rows_end_in_minus_one(small):

@@ -159,7 +159,7 @@ class _Topics:
         words = self._hash(height, topic, slot)
         common = rng.random_sample(len(labels)) < noise
         u = rng.random_sample(int(common.sum()))
-        words[common] = (self.n_features ** u - 1).astype(np.int64)  # density 1 / word
+        words[common] = (self.n_features**u - 1).astype(np.int64)  # density 1 / word
         return np.minimum(words, self.n_features - 1)
 
     def _hash(self, *parts):

@@ -1,7 +1,7 @@
 """Balanced 2-means splits of sparse rows, and the PIFA sums that feed them."""
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport sqrt
+from libc.math cimport fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -236,41 +236,65 @@ cdef int split_node(const CSR *X, int32_t *items, int64_t n, int64_t n_left, int
     return n_iter
 
 
-def split_nodes(const int64_t[::1] indptr, const int32_t[::1] indices,
-                const float[::1] values, int32_t n_features,
-                int32_t[::1] items,              # IN/OUT: permutation of the rows
-                const int64_t[:, ::1] nodes,     # IN: begin, end, size of the left part
-                const uint64_t[::1] seeds,
-                int max_iter, bint spherical, int n_threads):
-    """Split every node, a range of `items` in ascending order, into two.
+cdef class Splitter:
+    """Balanced 2-means splits of the rows of one matrix, with buffers that last.
 
-    Many nodes go to one thread each; few are split one after another with their
-    rows scored in parallel. Both give the same result. Returns the most iterations
-    that any split took (int).
+    Parameters
+    ----------
+    indptr, indices, values, n_features
+        The rows as CSR.
+    n_threads : int
     """
-    cdef CSR X = as_csr(indptr, indices, values, n_features)
-    cdef int64_t n_nodes = nodes.shape[0], i
-    n_iter_array = np.zeros(n_nodes, dtype=np.int32)
-    cdef int32_t[::1] n_iter = n_iter_array
-    cdef Workspace *all_ws = new_workspaces(n_threads, n_features)
-    if all_ws == NULL:
-        raise MemoryError("no memory to cluster the labels")
-    if n_nodes < n_threads:
-        with nogil:
-            for i in range(n_nodes):
-                n_iter[i] = split_node(&X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0],
-                                       nodes[i, 2], max_iter, spherical, seeds[i],
-                                       &all_ws[0], n_threads)
-    else:
-        with nogil, parallel(num_threads=n_threads):
-            for i in prange(n_nodes, schedule="dynamic", chunksize=1):
-                n_iter[i] = split_node(&X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0],
-                                       nodes[i, 2], max_iter, spherical, seeds[i],
-                                       &all_ws[threadid()], 1)
-    free_workspaces(all_ws, n_threads)
-    if (n_iter_array < 0).any():
-        raise MemoryError("no memory to cluster the labels")
-    return int(n_iter_array.max())
+
+    cdef Workspace *all_ws
+    cdef int n_threads
+    cdef const int64_t[::1] indptr
+    cdef const int32_t[::1] indices
+    cdef const float[::1] values
+    cdef CSR X
+
+    def __cinit__(self, const int64_t[::1] indptr, const int32_t[::1] indices,
+                  const float[::1] values, int32_t n_features, int n_threads):
+        self.indptr, self.indices, self.values = indptr, indices, values
+        self.X = as_csr(indptr, indices, values, n_features)
+        self.n_threads = n_threads
+        self.all_ws = new_workspaces(n_threads, n_features)
+        if self.all_ws == NULL:
+            raise MemoryError("no memory to cluster the labels")
+
+    def __dealloc__(self):
+        free_workspaces(self.all_ws, self.n_threads)
+
+    def split(self, int32_t[::1] items, const int64_t[:, ::1] nodes,
+              const uint64_t[::1] seeds, int max_iter, bint spherical):
+        """Split every node, a range of `items` in ascending order, into two.
+
+        `items` is a permutation of the rows, changed in place; `nodes` has begin, end
+        and size of the left part of each. Many nodes go to one thread each; few are
+        split one after another with their rows scored in parallel. Both give the same
+        result. Returns the most iterations that any split took (int).
+        """
+        cdef int64_t n_nodes = nodes.shape[0], i
+        cdef int n_threads = self.n_threads
+        cdef Workspace *all_ws = self.all_ws
+        cdef CSR *X = &self.X
+        n_iter_array = np.zeros(n_nodes, dtype=np.int32)
+        cdef int32_t[::1] n_iter = n_iter_array
+        if n_nodes < n_threads:
+            with nogil:
+                for i in range(n_nodes):
+                    n_iter[i] = split_node(
+                        X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
+                        max_iter, spherical, seeds[i], &all_ws[0], n_threads)
+        else:
+            with nogil, parallel(num_threads=n_threads):
+                for i in prange(n_nodes, schedule="dynamic", chunksize=1):
+                    n_iter[i] = split_node(
+                        X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
+                        max_iter, spherical, seeds[i], &all_ws[threadid()], 1)
+        if (n_iter_array < 0).any():
+            raise MemoryError("no memory to cluster the labels")
+        return int(n_iter_array.max())
 
 
 # --- PIFA -------------------------------------------------------------------------
@@ -282,33 +306,52 @@ cdef int count_features(const CSR *X, const int32_t *rows, int64_t n, CompactWor
 
 
 cdef int sum_rows(const CSR *X, const int32_t *rows, const float *weights, int64_t n,
-                  Workspace *ws, int32_t *indices, float *values) noexcept nogil:
-    """The weighted sum of some rows, scaled to unit length, as one sparse row."""
+                  int64_t n_kept, Workspace *ws, int32_t *indices, float *values) noexcept nogil:
+    """The weighted sum of some rows, scaled to unit length, as one sparse row.
+
+    Only its n_kept largest entries are written.
+    """
     cdef int32_t n_local = number_features(X, rows, n, &ws.compact), f
     cdef double *total
     cdef double scale
-    cdef int64_t i, k
+    cdef int64_t i, k, at = 0
+    cdef Scored *scored
+    cdef uint8_t *dropped
     if n_local < 0:
         return -1
     total = <double *>reserve(&ws.left_sum, n_local * sizeof(double))
-    if total == NULL:
+    scored = <Scored *>reserve(&ws.scored, n_local * sizeof(Scored))
+    dropped = <uint8_t *>reserve(&ws.side, n_local)
+    if not (total and scored and dropped):
         return -1
     memset(total, 0, n_local * sizeof(double))
+    memset(dropped, 0, n_local)
     for i in range(n):
         for k in range(X.indptr[rows[i]], X.indptr[rows[i] + 1]):
             total[ws.compact.local_id[X.indices[k]]] += weights[i] * X.values[k]
+    if n_kept < n_local:
+        for f in range(n_local):
+            scored[f].item, scored[f].score = f, <float>fabs(total[f])
+        select_smallest(scored, n_local, n_local - n_kept)
+        for i in range(n_local - n_kept):
+            dropped[scored[i].item] = 1
     scale = scale_of(total, n_local, 1, True)
     for f in range(n_local):
-        indices[f] = (<int32_t *>ws.compact.features.data)[f]
-        values[f] = <float>(scale * total[f])
+        if not dropped[f]:
+            indices[at] = (<int32_t *>ws.compact.features.data)[f]
+            values[at] = <float>(scale * total[f])
+            at += 1
     return 0
 
 
 def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
                 const float[::1] values, int32_t n_features,
                 const int64_t[::1] group_ptr, const int32_t[::1] group_rows,
-                const float[::1] group_weights, int n_threads):
-    """Unit-length weighted sums of groups of rows: CSR arrays, one row per group."""
+                const float[::1] group_weights, int64_t max_entries, int n_threads):
+    """Unit-length weighted sums of groups of rows: CSR arrays, one row per group.
+
+    Of each sum the `max_entries` largest entries are kept.
+    """
     cdef CSR X = as_csr(indptr, indices, values, n_features)
     cdef int64_t n_groups = group_ptr.shape[0] - 1, g
     cdef int failed = 0
@@ -327,6 +370,7 @@ def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
     if failed:
         free_workspaces(all_ws, n_threads)
         raise MemoryError("no memory for the label representations")
+    np.minimum(out_indptr, max_entries, out=out_indptr)
     np.cumsum(out_indptr, out=out_indptr)
     out_indices = np.empty(out_ptr[n_groups] + 1, dtype=np.int32)
     out_values = np.empty(out_ptr[n_groups] + 1, dtype=np.float32)
@@ -335,8 +379,9 @@ def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
     with nogil, parallel(num_threads=n_threads):
         for g in prange(n_groups, schedule="dynamic", chunksize=64):
             failed += sum_rows(&X, rows + group_ptr[g], weights + group_ptr[g],
-                               group_ptr[g + 1] - group_ptr[g], &all_ws[threadid()],
-                               &to_indices[out_ptr[g]], &to_values[out_ptr[g]])
+                               group_ptr[g + 1] - group_ptr[g], out_ptr[g + 1] - out_ptr[g],
+                               &all_ws[threadid()], &to_indices[out_ptr[g]],
+                               &to_values[out_ptr[g]])
     free_workspaces(all_ws, n_threads)
     if failed:
         raise MemoryError("no memory for the label representations")

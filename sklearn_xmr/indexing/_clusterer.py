@@ -16,14 +16,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_xmr.indexing._balanced_kmeans import split_nodes
+from sklearn_xmr.indexing._balanced_kmeans import Splitter
 from sklearn_xmr.indexing._label_tree import LabelTree
-from sklearn_xmr.indexing._representation import METHODS, label_representation
+from sklearn_xmr.indexing._representation import METHODS, label_representation, pifa
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
     check_indices,
     check_label_indicator,
+    check_X_Y,
 )
 
 
@@ -47,6 +48,10 @@ class HierarchicalLabelClusterer(
         even as this allows.
     max_leaf_size : int, default=100
         Most labels in a leaf cluster.
+    max_features : int or None, default=500
+        Entries of each PIFA vector that take part, the largest ones; None takes all.
+        Vectors of frequent labels have thousands, and the tail of them costs time and
+        memory but hardly moves a split. It does not apply to ``fit(X)``.
     max_iter : int, default=20
         Most iterations of each 2-means split; it stops earlier when no label moves.
     random_state : int, RandomState instance or None, default=None
@@ -103,6 +108,7 @@ class HierarchicalLabelClusterer(
         "method": [StrOptions({"skmeans", "kmeans"})],
         "branching_factor": [Interval(Integral, 2, 256, closed="both")],
         "max_leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "max_features": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
@@ -114,6 +120,7 @@ class HierarchicalLabelClusterer(
         method="skmeans",
         branching_factor=16,
         max_leaf_size=100,
+        max_features=500,
         max_iter=20,
         random_state=None,
     ):
@@ -121,6 +128,7 @@ class HierarchicalLabelClusterer(
         self.method = method
         self.branching_factor = branching_factor
         self.max_leaf_size = max_leaf_size
+        self.max_features = max_features
         self.max_iter = max_iter
         self.random_state = random_state
 
@@ -205,6 +213,8 @@ class HierarchicalLabelClusterer(
         self._fitted_with_labels = y is not None and y.ndim == 2
         if not self._fitted_with_labels:
             return normalize(as_csr_float32(X))
+        if self.representation == "pifa" and sparse.issparse(X):
+            return pifa(*check_X_Y(X, y), self.max_features)
         return as_csr_float32(label_representation(X, y, self.representation))
 
     def _grow(self, vectors):
@@ -226,19 +236,19 @@ class HierarchicalLabelClusterer(
         vectors = vectors if len(rows) == vectors.shape[0] else vectors[rows]
         items = np.arange(len(rows), dtype=np.int32)
         self.n_iter_ = 1
+        splitter = Splitter(
+            vectors.indptr.astype(np.int64),
+            vectors.indices.astype(np.int32, copy=False),
+            vectors.data,
+            vectors.shape[1],
+            effective_n_threads(),
+        )
         for nodes in _binary_splits(offsets, leaf_ends):
-            n_iter = split_nodes(
-                vectors.indptr.astype(np.int64),
-                vectors.indices.astype(np.int32, copy=False),
-                vectors.data,
-                vectors.shape[1],
-                items,
-                nodes,
-                rng.randint(2**62, size=len(nodes), dtype=np.int64).astype(np.uint64),
-                self.max_iter,
-                self.method == "skmeans",
-                effective_n_threads(),
+            seeds = rng.randint(2**62, size=len(nodes), dtype=np.int64).astype(
+                np.uint64
             )
+            spherical = self.method == "skmeans"
+            n_iter = splitter.split(items, nodes, seeds, self.max_iter, spherical)
             self.n_iter_ = max(self.n_iter_, n_iter)
         return items
 
@@ -280,9 +290,7 @@ def _plan_levels(n_labels, branching_factor, max_leaf_size):
         depth, reach = depth + 1, reach * branching_factor
     sizes = [n_labels] if n_nodes == 1 else [n_labels, n_nodes]
     for left in range(depth, 1, -1):
-        width = next(
-            b for b in range(2, branching_factor + 1) if b**left >= n_nodes
-        )
+        width = next(b for b in range(2, branching_factor + 1) if b**left >= n_nodes)
         n_nodes = -(-n_nodes // width)
         sizes.append(n_nodes)
     sizes = [*sizes, 1]

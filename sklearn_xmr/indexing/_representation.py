@@ -61,8 +61,11 @@ def label_representation(X, Y, method="pifa"):
     return normalize(normalize(Y).T @ X)
 
 
-def pifa(X, Y):
-    """PIFA of checked input: CSR float32 X and CSR Y with 0/1 values, sorted."""
+def pifa(X, Y, max_entries=None):
+    """PIFA of checked input: CSR float32 X and CSR Y with 0/1 values, sorted.
+
+    With `max_entries`, only that many largest entries of each label, not rescaled.
+    """
     X = as_csr_float32(X)
     counts = np.diff(Y.indptr)
     Yt = sparse.csc_matrix(
@@ -81,6 +84,7 @@ def pifa(X, Y):
         Yt.indptr.astype(np.int64),
         Yt.indices.astype(np.int32),
         Yt.data,
+        X.shape[1] if max_entries is None else max_entries,
         effective_n_threads(),
     )
     return sparse.csr_matrix((values, indices, indptr), shape=(Y.shape[1], X.shape[1]))

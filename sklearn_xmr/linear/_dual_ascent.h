@@ -18,6 +18,8 @@
 
 #include "../utils/_simd.h"
 
+enum { XMR_SQUARED_HINGE = 0, XMR_HINGE = 1, XMR_LOGISTIC = 2 };
+
 typedef struct {
     /* The node's rows as CSR over its own features 0 .. n_features - 1. */
     const int64_t *indptr;
@@ -25,23 +27,25 @@ typedef struct {
     const float *values;
     const float *sq_norm;     /* |x_i|^2 + beta^2, per row */
     float beta;               /* value of the bias feature */
-    int n_vectors;            /* lanes / 8: 1, 2 or 4 */
+    int n_vectors;            /* lanes / 8: 1 to 4 */
     int32_t bias_row;         /* row of W that holds the bias: n_features */
     float *W;                 /* (n_features + 1) x lanes */
     float *dual;              /* n_rows x lanes: alpha, or its logit (logistic) */
     const float *cost;        /* n_rows x lanes: U, or NULL for the two below */
     float positive_cost, negative_cost;
-    int squared;              /* squared hinge (1) or hinge (0) */
+    int loss;
     const uint32_t *positive; /* bit per lane: y_i = +1 */
-    uint32_t *active;         /* bit per lane: not shrunk away */
+    const uint32_t *member;   /* bit per lane: the row counts for this label */
+    uint32_t *pending;        /* bit per lane, set by a pass: |gradient| > idle */
     uint32_t live;            /* bit per lane: not yet converged */
+    float idle;               /* projected gradients up to this are left alone */
     const int32_t *order;     /* rows to visit, in this order */
     int64_t n_visits;
-    /* Per lane: shrinking bounds and the range of projected gradients. */
-    float hi[32], lo[32], pmax[32], pmin[32];
+    float pmax[32], pmin[32]; /* per lane: range of projected gradients */
 } xmr_block;
 
 #define XMR_PREFETCH_DISTANCE 6
+#define XMR_PREFETCH_WEIGHTS 1
 
 XMR_INLINE void xmr_prefetch_row(const xmr_block *b, int64_t visit)
 {
@@ -53,6 +57,15 @@ XMR_INLINE void xmr_prefetch_row(const xmr_block *b, int64_t visit)
         __builtin_prefetch(&b->indices[at]);
         __builtin_prefetch(&b->values[at]);
         __builtin_prefetch(&b->dual[row * 8 * b->n_vectors]);
+    }
+    if (visit + XMR_PREFETCH_WEIGHTS < b->n_visits) {
+        const int64_t row = b->order[visit + XMR_PREFETCH_WEIGHTS];
+        const char *W = (const char *)b->W;
+        const int64_t bytes = 32 * b->n_vectors;
+        for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++) {
+            __builtin_prefetch(W + b->indices[k] * bytes);
+            if (bytes > 64) __builtin_prefetch(W + b->indices[k] * bytes + 64);
+        }
     }
 }
 
@@ -107,58 +120,81 @@ XMR_INLINE xmr_v8f xmr_cost(const int nv, const xmr_block *b, int64_t row, int v
                       xmr_splat(b->negative_cost));
 }
 
-/* Hinge and squared hinge, with shrinking: a variable at its bound whose gradient
- * points outward by more than the last pass's range leaves the active set. */
-XMR_INLINE void xmr_hinge_body(const int nv, xmr_block *b)
+/* w_lane += step[lane] * x_row where only the vectors with a pending lane have a step. */
+XMR_INLINE void xmr_add_row_to(const int nv, xmr_block *b, int64_t row,
+                               const xmr_v8f *step, uint32_t pending)
+{
+    xmr_v8f *W = (xmr_v8f *)b->W;
+    for (int v = 0; v < nv; v++) {
+        if (!(pending >> (8 * v) & 0xff))
+            continue;
+        for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++)
+            W[(int64_t)b->indices[k] * nv + v] += b->values[k] * step[v];
+        W[(int64_t)b->bias_row * nv + v] += b->beta * step[v];
+    }
+}
+
+/* Hinge and squared hinge. Nine in ten variables have a projected gradient near zero
+ * from the second pass on: those are left alone, and the others are reported in
+ * `pending`, so that the next passes can visit their rows only. Rows are short: what
+ * is done once per row and vector counts as much as the margins, so divisions are
+ * made once per row where all costs are equal. */
+XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weighted,
+                               xmr_block *b)
 {
     const xmr_v8f infinity = xmr_splat(INFINITY), zero = xmr_splat(0.0f);
-    const xmr_v8f tiny = xmr_splat(1e-12f);
-    xmr_v8f hi[4], lo[4], pmax[4], pmin[4];
+    const xmr_v8f idle = xmr_splat(b->idle);
+    const xmr_v8f Up = xmr_splat(b->positive_cost), Un = xmr_splat(b->negative_cost);
+    const xmr_v8f shift_p = squared ? 0.5f / Up : zero;
+    const xmr_v8f shift_n = squared ? 0.5f / Un : zero;
+    xmr_v8f pmax[4], pmin[4];
     for (int v = 0; v < nv; v++) {
-        hi[v] = xmr_load(b->hi + 8 * v);
-        lo[v] = xmr_load(b->lo + 8 * v);
         pmax[v] = -infinity;
         pmin[v] = infinity;
     }
     for (int64_t visit = 0; visit < b->n_visits; visit++) {
         xmr_prefetch_row(b, visit);
         const int64_t row = b->order[visit];
-        const uint32_t active = b->active[row] & b->live;
+        const uint32_t member = b->member[row] & b->live, positives = b->positive[row];
+        const float q = b->sq_norm[row];
+        const xmr_v8f inverse_p = xmr_splat(1.0f / (q + shift_p[0]));
+        const xmr_v8f inverse_n = xmr_splat(1.0f / (q + shift_n[0]));
         xmr_v8f margin[4], step[4];
-        xmr_v8i shrunk[4], moved = {0}, left = {0};
+        xmr_v8i bits = {0};
         xmr_margins(nv, b, row, margin);
         for (int v = 0; v < nv; v++) {
-            const xmr_v8i positive = xmr_lane_mask(b->positive[row], v);
-            const xmr_v8i on = xmr_lane_mask(active, v);
-            const xmr_v8f U = xmr_cost(nv, b, row, v, positive);
-            const xmr_v8f shift = b->squared ? 0.5f / U : zero;
-            const xmr_v8f cap = b->squared ? infinity : U;
+            const xmr_v8i positive = xmr_lane_mask(positives, v);
+            const xmr_v8i on = xmr_lane_mask(member, v);
+            xmr_v8f shift = xmr_select(positive, shift_p, shift_n);
+            xmr_v8f inverse = xmr_select(positive, inverse_p, inverse_n);
+            xmr_v8f cap = xmr_select(positive, Up, Un);
+            if (weighted) {
+                cap = ((const xmr_v8f *)b->cost)[row * nv + v];
+                shift = squared ? 0.5f / cap : zero;
+                inverse = 1.0f / (q + shift);
+            }
             xmr_v8f *dual = (xmr_v8f *)b->dual + row * nv + v;
             const xmr_v8f a = *dual;
-            const xmr_v8f g =
-                xmr_select(positive, margin[v], -margin[v]) - 1.0f + a * shift;
-            const xmr_v8i at_lo = a <= zero, at_hi = a >= cap;
-            shrunk[v] = on & ((at_lo & (g > hi[v])) | (at_hi & (g < lo[v])));
-            const xmr_v8i use = on & ~shrunk[v];
-            const xmr_v8f p = xmr_select(at_lo, xmr_min(g, zero),
-                                         xmr_select(at_hi, xmr_max(g, zero), g));
-            pmax[v] = xmr_max(pmax[v], xmr_select(use, p, -infinity));
-            pmin[v] = xmr_min(pmin[v], xmr_select(use, p, infinity));
-            const xmr_v8f target =
-                xmr_min(xmr_max(a - g / (b->sq_norm[row] + shift), zero), cap);
-            const xmr_v8i move = use & ((p > tiny) | (p < -tiny));
-            const xmr_v8f next = xmr_select(move, target, a);
-            const xmr_v8f change = next - a;
+            const xmr_v8f ym = xmr_select(positive, margin[v], -margin[v]);
+            const xmr_v8f g = ym - 1.0f + a * shift;
+            xmr_v8f p = g, next = xmr_max(a - g * inverse, zero);
+            if (!squared) {
+                p = xmr_select(a >= cap, xmr_max(g, zero), g);
+                next = xmr_min(next, cap);
+            }
+            p = xmr_select(a <= zero, xmr_min(p, zero), p);
+            pmax[v] = xmr_select(on, xmr_max(pmax[v], p), pmax[v]);
+            pmin[v] = xmr_select(on, xmr_min(pmin[v], p), pmin[v]);
+            const xmr_v8i move = on & ((p > idle) | (p < -idle));
+            next = xmr_select(move, next, a);
             *dual = next;
-            step[v] = xmr_select(positive, change, -change);
-            moved |= move;
-            left |= shrunk[v];
+            step[v] = xmr_select(positive, next - a, a - next);
+            bits |= xmr_lane_bits(move, v);
         }
-        if (xmr_any(moved))
-            xmr_add_row(nv, b, row, step);
-        if (xmr_any(left))
-            for (int v = 0; v < nv; v++)
-                b->active[row] &= ~(xmr_mask_bits(shrunk[v]) << (8 * v));
+        const uint32_t pending = xmr_or(bits);
+        b->pending[row] = pending;
+        if (pending)
+            xmr_add_row_to(nv, b, row, step, pending);
     }
     for (int v = 0; v < nv; v++) {
         xmr_store(b->pmax + 8 * v, pmax[v]);
@@ -182,7 +218,7 @@ XMR_INLINE void xmr_logistic_body(const int nv, xmr_block *b)
     for (int64_t visit = 0; visit < b->n_visits; visit++) {
         xmr_prefetch_row(b, visit);
         const int64_t row = b->order[visit];
-        const uint32_t active = b->active[row] & b->live;
+        const uint32_t active = b->member[row] & b->live;
         xmr_v8f margin[4], step[4];
         xmr_margins(nv, b, row, margin);
         for (int v = 0; v < nv; v++) {
@@ -220,28 +256,65 @@ XMR_INLINE void xmr_logistic_body(const int nv, xmr_block *b)
     }
 }
 
-/* The width is a constant in each instance, so that lanes stay in registers. */
-#define XMR_DEFINE_PASS(body, nv) \
-    XMR_CLONES static void body##_##nv(xmr_block *b) { body(nv, b); }
-XMR_DEFINE_PASS(xmr_hinge_body, 1)
-XMR_DEFINE_PASS(xmr_hinge_body, 2)
-XMR_DEFINE_PASS(xmr_hinge_body, 4)
-XMR_DEFINE_PASS(xmr_logistic_body, 1)
-XMR_DEFINE_PASS(xmr_logistic_body, 2)
-XMR_DEFINE_PASS(xmr_logistic_body, 4)
+/* Width and loss are constants in each instance, so that lanes stay in registers. */
+#define XMR_DEFINE_PASSES(nv) \
+    XMR_CLONES static void xmr_squared_hinge_##nv(xmr_block *b) \
+    { \
+        if (b->cost) xmr_hinge_body(nv, 1, 1, b); \
+        else xmr_hinge_body(nv, 1, 0, b); \
+    } \
+    XMR_CLONES static void xmr_plain_hinge_##nv(xmr_block *b) \
+    { \
+        if (b->cost) xmr_hinge_body(nv, 0, 1, b); \
+        else xmr_hinge_body(nv, 0, 0, b); \
+    } \
+    XMR_CLONES static void xmr_logistic_##nv(xmr_block *b) \
+    { \
+        xmr_logistic_body(nv, b); \
+    }
+XMR_DEFINE_PASSES(1)
+XMR_DEFINE_PASSES(2)
+XMR_DEFINE_PASSES(3)
+XMR_DEFINE_PASSES(4)
 
-static void xmr_hinge_pass(xmr_block *b)
+typedef void xmr_pass(xmr_block *);
+
+static void xmr_run_pass(xmr_block *b)
 {
-    if (b->n_vectors == 1) xmr_hinge_body_1(b);
-    else if (b->n_vectors == 2) xmr_hinge_body_2(b);
-    else xmr_hinge_body_4(b);
+    static xmr_pass *const squared[] = {xmr_squared_hinge_1, xmr_squared_hinge_2,
+                                        xmr_squared_hinge_3, xmr_squared_hinge_4};
+    static xmr_pass *const plain[] = {xmr_plain_hinge_1, xmr_plain_hinge_2,
+                                      xmr_plain_hinge_3, xmr_plain_hinge_4};
+    static xmr_pass *const logistic[] = {xmr_logistic_1, xmr_logistic_2,
+                                         xmr_logistic_3, xmr_logistic_4};
+    xmr_pass *const *passes = b->loss == XMR_SQUARED_HINGE ? squared
+                            : b->loss == XMR_HINGE ? plain : logistic;
+    passes[b->n_vectors - 1](b);
 }
 
-static void xmr_logistic_pass(xmr_block *b)
+/* Bit per lane: this feature's weight is not zero and at least the threshold; the
+ * largest weight of each lane so far goes to `largest`. Returns how many are kept. */
+XMR_CLONES static int64_t xmr_kept_weights(const xmr_block *b, float threshold,
+                                           uint32_t lanes, uint32_t *kept, float *largest)
 {
-    if (b->n_vectors == 1) xmr_logistic_body_1(b);
-    else if (b->n_vectors == 2) xmr_logistic_body_2(b);
-    else xmr_logistic_body_4(b);
+    const int nv = b->n_vectors;
+    const xmr_v8f *W = (const xmr_v8f *)b->W;
+    const xmr_v8f least = xmr_splat(threshold > 0 ? threshold : 1e-45f);
+    xmr_v8f top[4] = {{0}};
+    int64_t count = 0;
+    for (int64_t f = 0; f < b->bias_row; f++) {
+        xmr_v8i bits = {0};
+        for (int v = 0; v < nv; v++) {
+            const xmr_v8f w = W[f * nv + v], size = xmr_max(w, -w);
+            top[v] = xmr_max(top[v], size);
+            bits |= xmr_lane_bits(size >= least, v);
+        }
+        kept[f] = xmr_or(bits) & lanes;
+        count += __builtin_popcount(kept[f]);
+    }
+    for (int v = 0; v < nv; v++)
+        xmr_store(largest + 8 * v, top[v]);
+    return count;
 }
 
 #endif

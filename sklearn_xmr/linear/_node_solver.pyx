@@ -1,21 +1,21 @@
 """Train the one-against-siblings problems of a label tree, node by node.
 
 A *node* is a parent and its children: one binary problem per child, all on the
-same rows. A task takes a node (or, for a large node, one block of its children),
-copies the node's rows with its features renumbered 0 .. d_node - 1, and solves up
-to 32 children in lockstep (``_dual_ascent.h``). What survives pruning goes
-straight into the chunk layout of the search: nothing of the size of features x
-labels is ever made.
+same rows. Up to 256 children of a node make a *chunk*, up to 32 of a chunk a
+*block*. A task takes a chunk (or, of a large node, one block), copies the node's rows
+with their features renumbered 0 .. d_node - 1, and solves each block's children in
+lockstep (``_dual_ascent.h``). What survives pruning goes straight into the form in
+which the search reads it: nothing of the size of features x labels is ever made.
 
 Every block has its own random stream and its own buffers, so the model does not
 depend on the number of threads.
 """
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport INFINITY, fabsf
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.math cimport fabsf
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -37,29 +37,44 @@ cdef extern from "_dual_ascent.h" nogil:
         float *dual
         const float *cost
         float positive_cost, negative_cost
-        int squared
+        int loss
         const uint32_t *positive
-        uint32_t *active
+        const uint32_t *member
+        uint32_t *pending
         uint32_t live
+        float idle
         const int32_t *order
         int64_t n_visits
-        float hi[32]
-        float lo[32]
         float pmax[32]
         float pmin[32]
 
-    void xmr_hinge_pass(xmr_block *b)
-    void xmr_logistic_pass(xmr_block *b)
+    int XMR_LOGISTIC
+    void xmr_run_pass(xmr_block *b)
+    int64_t xmr_kept_weights(const xmr_block *b, float threshold, uint32_t lanes,
+                             uint32_t *kept, float *largest)
 
-ctypedef fused column_t:
-    uint8_t
-    uint16_t
-    int32_t
+cdef extern from "_chunk_scores.h" nogil:
+    int XMR_FLOAT32, XMR_FLOAT16, XMR_INT8
+    void xmr_store_value(void *values, int kind, int64_t at, float w, float inverse_scale)
+
+cdef extern from *:
+    """
+    #define xmr_lowest_bit(x) __builtin_ctz(x)
+    #define xmr_count_bits(x) __builtin_popcount(x)
+    """
+    int xmr_lowest_bit(uint32_t x) noexcept nogil
+    int xmr_count_bits(uint32_t x) noexcept nogil
 
 cdef enum:
     MAX_LANES = 32
-    LONGEST_SHRUNK = 50  # passes
+    MAX_BLOCKS = 8        # of a chunk: 256 children
+    PARTIAL_PASSES = 3    # over pending rows, between two passes over all
 
+# Projected gradients up to this share of tol are left alone within a pass.
+cdef float IDLE = 0.2
+# A weight alone in its row takes twice the space of others: it must be this many times
+# the threshold.
+cdef float LONE = 2.0
 # Logit of alpha / U from which the logistic dual starts: alpha = 2e-9 U, w = 0.
 cdef float LOGISTIC_START = -20.0
 
@@ -69,16 +84,24 @@ LOSSES = {"squared_hinge": 0, "hinge": 1, "logistic": 2}
 cdef struct Workspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
-    Buffer sq_norm, W, dual, cost, positive, active, order
+    Buffer sq_norm, W, dual, cost, positive, member, pending, order, kept
 
 
 cdef struct Piece:
     # Pruned weights of one block of children, row-major over features.
     int64_t n_rows, n_entries
     int32_t *features     # n_rows, global ids, ascending
-    uint8_t *counts       # n_rows: entries of the row
-    int32_t *columns      # n_entries: child offset within the chunk
+    uint32_t *kept        # n_rows: bit per lane
     float *weights        # n_entries
+
+
+cdef struct Chunk:
+    # The same of all blocks of a chunk, as ChunkedWeights stores it.
+    int64_t n_rows, n_entries
+    int32_t *features
+    uint8_t *counts       # entries of the row, less one
+    uint8_t *columns
+    void *values
 
 
 cdef struct Data:
@@ -91,11 +114,12 @@ cdef struct Problem:
     const int64_t *parent_ptr       # parent -> rows
     const int32_t *parent_rows
     const uint8_t *parent_shared    # per parent row, or NULL: 0 = own positives only
-    const int64_t *child_ptr        # parent -> children
     const int64_t *positive_ptr     # child -> positive rows
     const int32_t *positive_rows
     const float *positive_weight    # per positive, or NULL: relevance
-    const int64_t *block_ptr        # parent -> blocks
+    const int64_t *chunk_parent     # chunk -> parent
+    const int64_t *chunk_child      # chunk -> first child
+    const int64_t *block_ptr        # chunk -> blocks
     const int32_t *block_children   # blocks x 32: child, or -1
 
 
@@ -105,7 +129,16 @@ cdef struct Settings:
     float tol
     int max_iter
     float threshold
+    int value_kind
     uint64_t seed
+
+
+cdef struct Output:
+    Piece *pieces         # per block, until its chunk is merged
+    Chunk *chunks
+    float *intercept      # per child
+    float *scale          # per child: value of the code 1
+    int32_t *n_iter       # per block
 
 
 cdef inline uint64_t mix(uint64_t x) noexcept nogil:
@@ -130,6 +163,8 @@ cdef void shuffle(int32_t *items, int64_t n, uint64_t *state) noexcept nogil:
         items[i] = items[j]
         items[j] = swapped
 
+
+# --- one block of children --------------------------------------------------------------
 
 cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
                      Workspace *ws, CompactRows *node, xmr_block *b) noexcept nogil:
@@ -166,24 +201,30 @@ cdef inline int64_t find_row(const int32_t *rows, int64_t start, int64_t n,
     return lo
 
 
-cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *children,
-                         const Settings *settings, uint32_t *positive, uint32_t *active,
-                         float *cost, int lanes) noexcept nogil:
-    """Set the positive and active bits (and costs, with relevance) of a block."""
-    cdef int64_t start = problem.parent_ptr[parent]
-    cdef int64_t n = problem.parent_ptr[parent + 1] - start
-    cdef const int32_t *rows = problem.parent_rows + start
-    cdef uint32_t all_lanes = 0
-    cdef int64_t i, k, at
+cdef uint32_t used_lanes(const int32_t *children) noexcept nogil:
+    cdef uint32_t bits = 0
     cdef int lane
     for lane in range(MAX_LANES):
         if children[lane] >= 0:
-            all_lanes |= (<uint32_t>1) << lane
+            bits |= (<uint32_t>1) << lane
+    return bits
+
+
+cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *children,
+                         const Settings *settings, uint32_t *positive, uint32_t *member,
+                         float *cost, int lanes) noexcept nogil:
+    """Set the positive and member bits (and costs, with relevance) of a block."""
+    cdef int64_t start = problem.parent_ptr[parent]
+    cdef int64_t n = problem.parent_ptr[parent + 1] - start
+    cdef const int32_t *rows = problem.parent_rows + start
+    cdef uint32_t all_lanes = used_lanes(children)
+    cdef int64_t i, k, at
+    cdef int lane
     for i in range(n):
         positive[i] = 0
-        active[i] = all_lanes
+        member[i] = all_lanes
         if problem.parent_shared and not problem.parent_shared[start + i]:
-            active[i] = 0
+            member[i] = 0
     if cost:
         for i in range(n * lanes):
             cost[i] = settings.negative_cost
@@ -195,77 +236,51 @@ cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *
                        problem.positive_ptr[children[lane] + 1]):
             at = find_row(rows, at, n, problem.positive_rows[k])
             positive[at] |= (<uint32_t>1) << lane
-            active[at] |= (<uint32_t>1) << lane
+            member[at] |= (<uint32_t>1) << lane
             if cost:
                 cost[at * lanes + lane] = (
                     settings.positive_cost * problem.positive_weight[k])
                 if problem.positive_weight[k] <= 0:
-                    active[at] &= ~((<uint32_t>1) << lane)
+                    member[at] &= ~((<uint32_t>1) << lane)
 
 
-cdef int64_t rows_to_visit(const uint32_t *active, uint32_t live, int64_t n,
-                           int32_t *order) noexcept nogil:
+cdef int64_t rows_with(const uint32_t *bits, uint32_t wanted, int64_t n,
+                       int32_t *rows) noexcept nogil:
+    """The rows that have any of the wanted bits; how many."""
     cdef int64_t i, count = 0
     for i in range(n):
-        order[count] = <int32_t>i
-        count += (active[i] & live) != 0
+        rows[count] = <int32_t>i
+        count += (bits[i] & wanted) != 0
     return count
 
 
-cdef void update_lanes(xmr_block *b, int64_t n, uint32_t *active, const uint32_t *initial,
-                       uint32_t *complete, int *age, float tol) noexcept nogil:
-    """After a pass: stop, re-open or shrink each lane.
-
-    A lane within `tol` on its shrunk set gets all its rows back; within `tol` on
-    all its rows it has converged. So does a lane that stays shrunk for long get
-    them back: where float32 noise exceeds `tol`, it would never ask for them.
-    """
-    cdef uint32_t reopened = 0, bit
-    cdef int64_t i
+cdef void stop_converged(xmr_block *b, float tol) noexcept nogil:
     cdef int lane
     for lane in range(8 * b.n_vectors):
-        bit = (<uint32_t>1) << lane
-        if not (b.live & bit):
-            continue
-        age[lane] += 1
-        if b.pmax[lane] - b.pmin[lane] <= tol and complete[0] & bit:
-            b.live &= ~bit
-        elif b.pmax[lane] - b.pmin[lane] <= tol or age[lane] >= LONGEST_SHRUNK:
-            reopened |= bit
-            complete[0] |= bit
-            age[lane] = 0
-            b.hi[lane] = INFINITY
-            b.lo[lane] = -INFINITY
-        else:
-            complete[0] &= ~bit
-            b.hi[lane] = b.pmax[lane] if b.pmax[lane] > 0 else INFINITY
-            b.lo[lane] = b.pmin[lane] if b.pmin[lane] < 0 else -INFINITY
-    if reopened:
-        for i in range(n):
-            active[i] |= initial[i] & reopened
+        if b.pmax[lane] - b.pmin[lane] <= tol:
+            b.live &= ~((<uint32_t>1) << lane)
 
 
-cdef int descend(xmr_block *b, int64_t n, uint32_t *active, const uint32_t *initial,
-                 int32_t *order, const Settings *settings, uint64_t seed) noexcept nogil:
-    """Dual coordinate descent until every lane converges; the number of passes."""
+cdef int descend(xmr_block *b, int64_t n, int32_t *order, const Settings *settings,
+                 uint64_t seed) noexcept nogil:
+    """Dual coordinate descent until every lane converges; the number of passes.
+
+    After a pass over all rows come some over those that moved in the one before: a
+    lane has converged when a pass over all its rows says so.
+    """
     cdef uint64_t state = mix(seed)
-    cdef uint32_t complete = b.live   # lanes whose rows are all active
-    cdef int[MAX_LANES] age           # passes since all rows were active
-    cdef int lane, iteration
-    for lane in range(MAX_LANES):
-        age[lane] = 0
-        b.hi[lane] = INFINITY
-        b.lo[lane] = -INFINITY
+    cdef int iteration
+    cdef bint partial
+    b.idle = IDLE * settings.tol
     for iteration in range(settings.max_iter):
-        b.n_visits = rows_to_visit(active, b.live, n, order)
+        partial = settings.loss != XMR_LOGISTIC and iteration % (PARTIAL_PASSES + 1) != 0
+        b.n_visits = rows_with(b.pending if partial else b.member, b.live, n, order)
         shuffle(order, b.n_visits, &state)
-        if settings.loss == 2:
-            xmr_logistic_pass(b)
-        else:
-            xmr_hinge_pass(b)
-        update_lanes(b, n, active, initial, &complete, age, settings.tol)
-        if b.live == 0:
-            return iteration + 1
+        xmr_run_pass(b)
+        if not partial:
+            stop_converged(b, settings.tol)
+            if b.live == 0:
+                return iteration + 1
     return settings.max_iter
 
 
@@ -274,95 +289,171 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block,
     """Weights of one block of children of `parent` into ws.W; the passes, or -1."""
     cdef int64_t i, n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
     cdef const int32_t *children = problem.block_children + block * MAX_LANES
-    cdef int lane, lanes, n_children = 0
+    cdef int lanes
     cdef size_t n_weights
     cdef uint32_t *positive
-    cdef uint32_t *active
+    cdef uint32_t *member
     cdef int32_t *order
-    cdef float *dual
-    cdef float start = LOGISTIC_START if settings.loss == 2 else 0.0
-    b.live = 0
-    for lane in range(MAX_LANES):
-        if children[lane] >= 0:
-            n_children = lane + 1
-            b.live |= (<uint32_t>1) << lane
-    b.n_vectors = 1 if n_children <= 8 else (2 if n_children <= 16 else 4)
+    cdef float start = LOGISTIC_START if settings.loss == XMR_LOGISTIC else 0.0
+    b.live = used_lanes(children)
+    b.n_vectors = (xmr_count_bits(b.live) + 7) // 8
     lanes = 8 * b.n_vectors
     n_weights = (<size_t>b.bias_row + 1) * lanes
     b.W = <float *>reserve(&ws.W, n_weights * sizeof(float))
-    dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
+    b.dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
     positive = <uint32_t *>reserve(&ws.positive, n * sizeof(uint32_t))
-    active = <uint32_t *>reserve(&ws.active, 2 * n * sizeof(uint32_t))
+    member = <uint32_t *>reserve(&ws.member, n * sizeof(uint32_t))
+    b.pending = <uint32_t *>reserve(&ws.pending, n * sizeof(uint32_t))
     order = <int32_t *>reserve(&ws.order, n * sizeof(int32_t))
     b.cost = NULL
     if problem.positive_weight:
         b.cost = <float *>reserve(&ws.cost, n * lanes * sizeof(float))
-    if not (b.W and dual and positive and active and order) or (
+    if not (b.W and b.dual and positive and member and b.pending and order) or (
             problem.positive_weight and not b.cost):
         return -1
     memset(b.W, 0, n_weights * sizeof(float))
+    memset(b.pending, 0, n * sizeof(uint32_t))
     for i in range(n * lanes):
-        dual[i] = start
-    mark_positives(problem, parent, children, settings, positive, active,
+        b.dual[i] = start
+    mark_positives(problem, parent, children, settings, positive, member,
                    <float *>b.cost, lanes)
-    for i in range(n):
-        active[n + i] = active[i]
-    b.dual, b.positive, b.active, b.order = dual, positive, active, order
+    b.positive, b.member, b.order = positive, member, order
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
-    b.squared = settings.loss == 0
-    return descend(b, n, active, active + n, order, settings,
-                   settings.seed ^ mix(<uint64_t>children[0]))
+    b.loss = settings.loss
+    return descend(b, n, order, settings, settings.seed ^ mix(<uint64_t>children[0]))
 
 
 cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *children,
-                    int64_t first_child, float threshold, Piece *piece,
-                    float *intercept) noexcept nogil:
-    """Copy the weights of at least `threshold` in absolute value into a piece."""
+                    const Settings *settings, Workspace *ws, Piece *piece,
+                    Output *out) noexcept nogil:
+    """Copy the weights of at least the threshold into a piece; -1 without memory."""
     cdef int lanes = 8 * b.n_vectors
-    cdef int64_t at
+    cdef int64_t entry = 0, row = 0
     cdef int32_t f
-    cdef int lane, count
-    cdef float w
-    piece.n_rows = piece.n_entries = 0
-    for f in range(b.bias_row):
-        count = 0
-        for lane in range(lanes):
-            w = b.W[<int64_t>f * lanes + lane]
-            count += (fabsf(w) >= threshold) & (w != 0)
-        piece.n_rows += count > 0
-        piece.n_entries += count
-    piece.features = <int32_t *>malloc(piece.n_rows * sizeof(int32_t) + 1)
-    piece.counts = <uint8_t *>malloc(piece.n_rows * sizeof(uint8_t) + 1)
-    piece.columns = <int32_t *>malloc(piece.n_entries * sizeof(int32_t) + 1)
-    piece.weights = <float *>malloc(piece.n_entries * sizeof(float) + 1)
-    if not (piece.features and piece.counts and piece.columns and piece.weights):
+    cdef int lane
+    cdef uint32_t bits
+    cdef float[MAX_LANES] largest
+    cdef uint32_t *kept = <uint32_t *>reserve(&ws.kept, b.bias_row * sizeof(uint32_t))
+    if kept == NULL:
         return -1
+    piece.n_entries = xmr_kept_weights(b, settings.threshold, used_lanes(children), kept,
+                                       largest)
     piece.n_rows = 0
-    at = 0
     for f in range(b.bias_row):
-        count = 0
-        for lane in range(lanes):
-            w = b.W[<int64_t>f * lanes + lane]
-            if (fabsf(w) >= threshold) & (w != 0):
-                piece.columns[at] = <int32_t>(children[lane] - first_child)
-                piece.weights[at] = w
-                at += 1
-                count += 1
-        if count:
-            piece.features[piece.n_rows] = features[f] if features else f
-            piece.counts[piece.n_rows] = <uint8_t>count
-            piece.n_rows += 1
+        piece.n_rows += kept[f] != 0
+    piece.features = <int32_t *>malloc(piece.n_rows * sizeof(int32_t) + 1)
+    piece.kept = <uint32_t *>malloc(piece.n_rows * sizeof(uint32_t) + 1)
+    piece.weights = <float *>malloc(piece.n_entries * sizeof(float) + 1)
+    if not (piece.features and piece.kept and piece.weights):
+        return -1
+    for f in range(b.bias_row):
+        bits = kept[f]
+        if bits == 0:
+            continue
+        piece.features[row] = features[f] if features else f
+        piece.kept[row] = bits
+        row += 1
+        while bits:
+            piece.weights[entry] = b.W[<int64_t>f * lanes + xmr_lowest_bit(bits)]
+            entry += 1
+            bits &= bits - 1
     for lane in range(lanes):
         if children[lane] >= 0:
-            intercept[children[lane]] = (
+            out.intercept[children[lane]] = (
                 b.W[<int64_t>b.bias_row * lanes + lane] * b.beta)
+            out.scale[children[lane]] = 1.0
+            if settings.value_kind == XMR_INT8 and largest[lane] > 0:
+                out.scale[children[lane]] = largest[lane] / 127
     return 0
 
 
-cdef int run_task(const Data *data, const Problem *problem, int64_t parent, int64_t first,
-                  int64_t last, const Settings *settings, Workspace *ws, Piece *pieces,
-                  float *intercept, int32_t *n_iter) noexcept nogil:
-    """Solve the blocks first .. last - 1 of one parent; 0, or -1 without memory."""
+# --- one chunk ----------------------------------------------------------------------------
+
+cdef void free_piece(Piece *piece) noexcept nogil:
+    free(piece.features)
+    free(piece.kept)
+    free(piece.weights)
+    memset(piece, 0, sizeof(Piece))
+
+
+cdef int32_t next_feature(const Piece *pieces, int64_t n, const int64_t *row) noexcept nogil:
+    """The smallest feature that some piece has next."""
+    cdef int32_t least = INT32_MAX
+    cdef int64_t p
+    for p in range(n):
+        if row[p] < pieces[p].n_rows and pieces[p].features[row[p]] < least:
+            least = pieces[p].features[row[p]]
+    return least
+
+
+cdef int merge_chunk(const Problem *problem, int64_t chunk, const Settings *settings,
+                     Output *out) noexcept nogil:
+    """Merge the pieces of a chunk's blocks row by row, and free them."""
+    cdef int64_t first = problem.block_ptr[chunk], last = problem.block_ptr[chunk + 1]
+    cdef int64_t n = last - first, p, entry = 0, before, rows = 0
+    cdef Piece *pieces = out.pieces + first
+    cdef Chunk *c = &out.chunks[chunk]
+    cdef const int32_t *children
+    cdef int64_t[MAX_BLOCKS] row, taken
+    cdef int32_t feature, child
+    cdef uint32_t bits
+    cdef float lone = 0
+    c.n_rows = c.n_entries = 0
+    for p in range(n):
+        row[p] = taken[p] = 0
+        rows += pieces[p].n_rows
+        c.n_entries += pieces[p].n_entries
+    c.features = <int32_t *>malloc(rows * sizeof(int32_t) + 1)
+    c.counts = <uint8_t *>malloc(rows + 1)
+    c.columns = <uint8_t *>malloc(c.n_entries + 1)
+    c.values = malloc(c.n_entries * sizeof(float) + 1)
+    if not (c.features and c.counts and c.columns and c.values):
+        return -1
+    while True:
+        feature = next_feature(pieces, n, row)
+        if feature == INT32_MAX:
+            break
+        before = entry
+        for p in range(n):
+            if row[p] == pieces[p].n_rows or pieces[p].features[row[p]] != feature:
+                continue
+            children = problem.block_children + (first + p) * MAX_LANES
+            bits = pieces[p].kept[row[p]]
+            row[p] += 1
+            while bits:
+                child = children[xmr_lowest_bit(bits)]
+                c.columns[entry] = <uint8_t>(child - problem.chunk_child[chunk])
+                xmr_store_value(c.values, settings.value_kind, entry,
+                                pieces[p].weights[taken[p]], 1 / out.scale[child])
+                lone = fabsf(pieces[p].weights[taken[p]])
+                taken[p] += 1
+                entry += 1
+                bits &= bits - 1
+        if entry - before == 1 and lone < LONE * settings.threshold:
+            entry = before
+            continue
+        c.features[c.n_rows] = feature
+        c.counts[c.n_rows] = <uint8_t>(entry - before - 1)
+        c.n_rows += 1
+    c.n_entries = entry
+    for p in range(n):
+        free_piece(&pieces[p])
+    return 0
+
+
+cdef void free_chunk(Chunk *chunk) noexcept nogil:
+    free(chunk.features)
+    free(chunk.counts)
+    free(chunk.columns)
+    free(chunk.values)
+    memset(chunk, 0, sizeof(Chunk))
+
+
+cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64_t first,
+                  int64_t last, const Settings *settings, Workspace *ws,
+                  Output *out) noexcept nogil:
+    """Solve the blocks first .. last - 1 of a chunk; 0, or -1 without memory."""
+    cdef int64_t parent = problem.chunk_parent[chunk]
     cdef const int32_t *rows = problem.parent_rows + problem.parent_ptr[parent]
     cdef int64_t n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
     cdef int64_t block
@@ -371,15 +462,18 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t parent, int6
     if gather_rows(data, rows, n, ws, &node, &b) < 0:
         return -1
     for block in range(first, last):
-        n_iter[block] = solve_block(problem, parent, block, settings, ws, &b)
-        if n_iter[block] < 0:
+        out.n_iter[block] = solve_block(problem, parent, block, settings, ws, &b)
+        if out.n_iter[block] < 0:
             return -1
         if emit_piece(&b, node.features, problem.block_children + block * MAX_LANES,
-                      problem.child_ptr[parent], settings.threshold, &pieces[block],
-                      intercept) < 0:
+                      settings, ws, &out.pieces[block], out) < 0:
             return -1
+    if last - first == problem.block_ptr[chunk + 1] - problem.block_ptr[chunk]:
+        return merge_chunk(problem, chunk, settings, out)
     return 0
 
+
+# --- all of them ---------------------------------------------------------------------------
 
 cdef Workspace *new_workspaces(int n_threads, int32_t n_features) noexcept nogil:
     cdef Workspace *all_ws = <Workspace *>calloc(n_threads, sizeof(Workspace))
@@ -406,8 +500,10 @@ cdef void free_workspaces(Workspace *all_ws, int n_threads) noexcept nogil:
         free(ws.dual.data)
         free(ws.cost.data)
         free(ws.positive.data)
-        free(ws.active.data)
+        free(ws.member.data)
+        free(ws.pending.data)
         free(ws.order.data)
+        free(ws.kept.data)
     free(all_ws)
 
 
@@ -416,178 +512,138 @@ cdef inline const float *float_pointer(const float[::1] view) noexcept:
 
 
 cdef class NodeSolver:
-    """Pruned weights of all children of all parents of a training problem.
+    """Pruned weights of all children of all chunks of a training problem.
 
-    Parameters
+    Attributes
     ----------
-    indptr, indices, values, sq_norm : CSR rows, indices sorted; and |x|^2 + bias^2
-        int64 (n + 1,), int32 (nnz,), float32 (nnz,), float32 (n,).
-    n_features : int
-    bias : float
-        Value of the bias feature; 0 trains without one.
-    parent_ptr, parent_rows : int64 (n_parents + 1,), int32
-        Rows of each parent, ascending.
-    parent_shared : uint8, one per parent row, or empty
-        0: the row counts only for the children that it is a positive of.
-    child_ptr : int64 (n_parents + 1,)
-        Children of each parent, numbered consecutively.
-    positive_ptr, positive_rows, positive_weight : int64, int32, float32 or empty
-        Positive rows of each child, ascending, within its parent's rows.
+    intercept, scale : ndarray of float32 of shape (n_children,)
+    n_iter : ndarray of int32 of shape (n_blocks,)
     """
 
     cdef Piece *pieces
-    cdef int64_t n_blocks
-    cdef object block_ptr
-    cdef readonly object intercept, n_iter
-    cdef const int64_t[::1] child_ptr
-    cdef int32_t n_features
+    cdef Chunk *chunks
+    cdef int64_t n_blocks, n_chunks
+    cdef int value_kind
+    cdef readonly object intercept, scale, n_iter
 
     def __cinit__(self):
         self.pieces = NULL
-        self.n_blocks = 0
+        self.chunks = NULL
 
     def __dealloc__(self):
-        cdef int64_t block
-        if self.pieces == NULL:
-            return
-        for block in range(self.n_blocks):
-            free(self.pieces[block].features)
-            free(self.pieces[block].counts)
-            free(self.pieces[block].columns)
-            free(self.pieces[block].weights)
+        cdef int64_t i
+        if self.pieces != NULL:
+            for i in range(self.n_blocks):
+                free_piece(&self.pieces[i])
+        if self.chunks != NULL:
+            for i in range(self.n_chunks):
+                free_chunk(&self.chunks[i])
         free(self.pieces)
+        free(self.chunks)
 
     def solve(self, const int64_t[::1] indptr, const int32_t[::1] indices,
               const float[::1] values, const float[::1] sq_norm, int32_t n_features,
-              float bias, const int64_t[::1] parent_ptr, const int32_t[::1] parent_rows,
-              const uint8_t[::1] parent_shared, const int64_t[::1] child_ptr,
-              const int64_t[::1] positive_ptr, const int32_t[::1] positive_rows,
-              const float[::1] positive_weight, const int64_t[::1] block_ptr,
-              const int32_t[:, ::1] block_children, const int64_t[:, ::1] tasks,
-              str loss, float positive_cost, float negative_cost, float tol,
-              int max_iter, float threshold, uint64_t seed, int n_threads):
-        """Run `tasks` (parent, first block, last block), in this order of start."""
-        cdef int64_t n_tasks = tasks.shape[0], task
-        cdef int64_t n_children = positive_ptr.shape[0] - 1
-        cdef int failed = 0
+              float beta, const int64_t[::1] parent_ptr, const int32_t[::1] parent_rows,
+              const uint8_t[::1] parent_shared, const int64_t[::1] positive_ptr,
+              const int32_t[::1] positive_rows, const float[::1] positive_weight,
+              const int64_t[::1] chunk_parent, const int64_t[::1] chunk_child,
+              const int64_t[::1] block_ptr, const int32_t[:, ::1] block_children,
+              const int64_t[:, ::1] tasks, loss, float positive_cost,
+              float negative_cost, float tol, int max_iter, float threshold,
+              int value_kind, uint64_t seed, int n_threads):
+        """Train all blocks; see ``_training.py`` for the arguments."""
         cdef Data data
         cdef Problem problem
         cdef Settings settings
+        cdef Output out
+        cdef int64_t n_tasks = tasks.shape[0], task, n_children, chunk
+        cdef int failed = 0
         cdef Workspace *all_ws
-        self.n_features = n_features
-        self.child_ptr = child_ptr
-        self.block_ptr = block_ptr
-        self.n_blocks = block_children.shape[0]
-        self.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
-        # A child without a positive row has no problem to solve: its intercept is
-        # the limit of the all-negative solution, and its weights are zero.
-        self.intercept = np.full(n_children, -1.0 if bias else 0.0, dtype=np.float32)
-        self.n_iter = np.zeros(self.n_blocks, dtype=np.int32)
-        cdef float[::1] intercept = self.intercept
+        self.n_blocks, self.n_chunks = block_children.shape[0], chunk_parent.shape[0]
+        self.value_kind = value_kind
+        n_children = positive_ptr.shape[0] - 1
+        # A label without positives, which no block trains, has all rows against it.
+        self.intercept = np.full(n_children, -1.0 if beta else 0.0, dtype=np.float32)
+        self.scale = np.ones(n_children, dtype=np.float32)
+        self.n_iter = np.zeros(max(self.n_blocks, 1), dtype=np.int32)
+        cdef float[::1] intercept = self.intercept, scale = self.scale
         cdef int32_t[::1] n_iter = self.n_iter
+        self.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
+        self.chunks = <Chunk *>calloc(self.n_chunks + 1, sizeof(Chunk))
+        out.pieces, out.chunks = self.pieces, self.chunks
+        out.intercept, out.scale, out.n_iter = &intercept[0], &scale[0], &n_iter[0]
         data.X.indptr, data.X.n_rows = &indptr[0], indptr.shape[0] - 1
         data.X.indices = &indices[0] if indices.shape[0] else NULL
         data.X.values, data.X.n_features = float_pointer(values), n_features
-        data.sq_norm, data.beta = &sq_norm[0], bias
-        problem.parent_ptr, problem.parent_rows = &parent_ptr[0], &parent_rows[0]
+        data.sq_norm, data.beta = float_pointer(sq_norm), beta
+        problem.parent_ptr = &parent_ptr[0]
+        problem.parent_rows = &parent_rows[0] if parent_rows.shape[0] else NULL
         problem.parent_shared = &parent_shared[0] if parent_shared.shape[0] else NULL
-        problem.child_ptr = &child_ptr[0]
         problem.positive_ptr = &positive_ptr[0]
         problem.positive_rows = &positive_rows[0] if positive_rows.shape[0] else NULL
         problem.positive_weight = float_pointer(positive_weight)
+        problem.chunk_parent, problem.chunk_child = &chunk_parent[0], &chunk_child[0]
         problem.block_ptr = &block_ptr[0]
         problem.block_children = &block_children[0, 0] if self.n_blocks else NULL
         settings.loss = LOSSES[loss]
         settings.positive_cost, settings.negative_cost = positive_cost, negative_cost
         settings.tol, settings.max_iter = tol, max_iter
-        settings.threshold, settings.seed = threshold, seed
+        settings.threshold, settings.value_kind = threshold, value_kind
+        settings.seed = seed
         all_ws = new_workspaces(n_threads, n_features)
-        if self.pieces == NULL or all_ws == NULL:
+        if self.pieces == NULL or self.chunks == NULL or all_ws == NULL:
             free_workspaces(all_ws, n_threads)
             raise MemoryError("no memory to train the label tree")
         with nogil, parallel(num_threads=n_threads):
             for task in prange(n_tasks, schedule="dynamic", chunksize=1):
                 failed += run_task(
                     &data, &problem, tasks[task, 0], tasks[task, 1], tasks[task, 2],
-                    &settings, &all_ws[threadid()], self.pieces, &intercept[0],
-                    &n_iter[0])
+                    &settings, &all_ws[threadid()], &out)
         free_workspaces(all_ws, n_threads)
+        if not failed:
+            with nogil:
+                for chunk in range(self.n_chunks):
+                    if self.chunks[chunk].features == NULL:
+                        failed += merge_chunk(&problem, chunk, &settings, &out)
         if failed:
             raise MemoryError("no memory to train the label tree")
 
-    def chunk_sizes(self):
-        """Number of feature rows and of entries of every parent's chunk."""
-        cdef const int64_t[::1] block_ptr = self.block_ptr
-        cdef int64_t n_parents = block_ptr.shape[0] - 1, parent, block, k
-        sizes = np.zeros((2, n_parents), dtype=np.int64)
-        cdef int64_t[:, ::1] out = sizes
-        cdef uint8_t[::1] seen
-        cdef Piece *piece
-        cdef int64_t rows
-        seen_array = np.zeros(self.n_features, dtype=np.uint8)
-        seen = seen_array
-        for parent in range(n_parents):
-            rows = 0
-            for block in range(block_ptr[parent], block_ptr[parent + 1]):
-                piece = &self.pieces[block]
-                out[1, parent] += piece.n_entries
-                for k in range(piece.n_rows):
-                    rows += not seen[piece.features[k]]
-                    seen[piece.features[k]] = 1
-            out[0, parent] = rows
-            for block in range(block_ptr[parent], block_ptr[parent + 1]):
-                piece = &self.pieces[block]
-                for k in range(piece.n_rows):
-                    seen[piece.features[k]] = 0
-        return sizes
+    def take_chunks(self, int64_t first, int64_t last):
+        """Move the weights of chunks first .. last - 1 into arrays.
 
-    def fill_chunk(self, int64_t parent, int32_t[::1] features, uint32_t[::1] row_ptr,
-                   column_t[::1] columns, float[::1] weights, int32_t[::1] slot):
-        """Merge the blocks of one parent, row by row; frees them.
-
-        `slot` is a scratch array of n_features zeros, left as zeros.
+        Returns
+        -------
+        chunk_rows, chunk_entries : ndarray of int64 of shape (last - first + 1,)
+        features : ndarray of int32 of shape (n_rows,)
+        counts : ndarray of uint8 of shape (n_rows,)
+        columns : ndarray of uint8 of shape (n_entries,)
+        values : ndarray of uint8
+            Bytes of the values.
         """
-        cdef int64_t first = self.block_ptr[parent], last = self.block_ptr[parent + 1]
-        cdef int64_t block, k, entry, at, n_rows = 0
-        cdef uint32_t begin = 0, count
-        cdef int32_t f
-        cdef Piece *piece
-        for block in range(first, last):
-            piece = &self.pieces[block]
-            for k in range(piece.n_rows):
-                f = piece.features[k]
-                if slot[f] == 0:
-                    features[n_rows] = f
-                    n_rows += 1
-                slot[f] += piece.counts[k]
-        if last - first > 1:
-            np.asarray(features).sort()
-        for k in range(n_rows):
-            count = slot[features[k]]
-            row_ptr[k] = begin
-            slot[features[k]] = begin
-            begin += count
-        row_ptr[n_rows] = begin
-        for block in range(first, last):
-            piece = &self.pieces[block]
-            entry = 0
-            for k in range(piece.n_rows):
-                f = piece.features[k]
-                at = slot[f]
-                slot[f] += piece.counts[k]
-                for count in range(piece.counts[k]):
-                    columns[at + count] = <column_t>piece.columns[entry]
-                    weights[at + count] = piece.weights[entry]
-                    entry += 1
-        for k in range(n_rows):
-            slot[features[k]] = 0
-        self._release(first, last)
-
-    cdef void _release(self, int64_t first, int64_t last):
-        cdef int64_t block
-        for block in range(first, last):
-            free(self.pieces[block].features)
-            free(self.pieces[block].counts)
-            free(self.pieces[block].columns)
-            free(self.pieces[block].weights)
-            memset(&self.pieces[block], 0, sizeof(Piece))
+        cdef int64_t i, item = 4 if self.value_kind == XMR_FLOAT32 else (
+            2 if self.value_kind == XMR_FLOAT16 else 1)
+        cdef Chunk *c
+        rows = np.zeros(last - first + 1, dtype=np.int64)
+        entries = np.zeros(last - first + 1, dtype=np.int64)
+        for i in range(first, last):
+            rows[i - first + 1] = self.chunks[i].n_rows
+            entries[i - first + 1] = self.chunks[i].n_entries
+        rows, entries = np.cumsum(rows), np.cumsum(entries)
+        cdef int64_t[::1] row_ptr = rows, entry_ptr = entries
+        cdef int64_t n_rows = row_ptr[last - first], n_entries = entry_ptr[last - first]
+        # One spare element each, so that empty arrays have an address.
+        features = np.empty(n_rows + 1, dtype=np.int32)
+        counts = np.empty(n_rows + 1, dtype=np.uint8)
+        columns = np.empty(n_entries + 1, dtype=np.uint8)
+        values = np.empty((n_entries + 1) * item, dtype=np.uint8)
+        cdef int32_t[::1] to_features = features
+        cdef uint8_t[::1] to_counts = counts, to_columns = columns, to_values = values
+        for i in range(first, last):
+            c = &self.chunks[i]
+            memcpy(&to_features[row_ptr[i - first]], c.features, c.n_rows * sizeof(int32_t))
+            memcpy(&to_counts[row_ptr[i - first]], c.counts, c.n_rows)
+            memcpy(&to_columns[entry_ptr[i - first]], c.columns, c.n_entries)
+            memcpy(&to_values[entry_ptr[i - first] * item], c.values, c.n_entries * item)
+            free_chunk(c)
+        return (rows, entries, features[:n_rows], counts[:n_rows], columns[:n_entries],
+                values[:n_entries * item])

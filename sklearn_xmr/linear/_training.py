@@ -1,16 +1,16 @@
 """Cut the training of a label tree into node problems, and collect their weights."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.linear._chunked_weights import ChunkedWeights
+from sklearn_xmr.linear._chunked_weights import VALUE_TYPES, ChunkedWeights
 from sklearn_xmr.linear._node_solver import NodeSolver
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 
 MAX_LANES = 32  # children solved in lockstep, as in _node_solver.pyx
+CHUNK_WIDTH = 256  # children whose weights are stored together: one byte tells them
 
 # A node with more than this share of all work is trained block by block, so that
 # the root's few children, with all rows, can occupy all threads.
@@ -28,6 +28,7 @@ class SolverSettings:
     tol: float
     max_iter: int
     weight_threshold: float
+    weight_dtype: str
     seed: int
 
 
@@ -75,11 +76,6 @@ def level_targets(Y, tree, induce=True):
             target.data[:] = 1
         targets.append(target)
     return targets
-
-
-def root_rows(n_samples):
-    """All rows belong to the root."""
-    return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
 
 
 def make_level_problem(target, teacher, matched, offsets, weighted):
@@ -142,9 +138,9 @@ def solve_levels(X, problems, settings):
         Passes of the block that needed most.
     """
     joint = _concatenate(problems)
-    block_ptr, block_children = _plan_blocks(joint)
+    plan = _plan_blocks(joint)
     solver = NodeSolver()
-    indptr = X.indptr.astype(np.int64)
+    indptr = X.indptr.astype(np.int64, copy=False)
     solver.solve(
         indptr,
         X.indices,
@@ -155,23 +151,25 @@ def solve_levels(X, problems, settings):
         joint.parent_ptr,
         joint.parent_rows,
         joint.parent_shared,
-        joint.child_ptr,
         joint.positive_ptr,
         joint.positive_rows,
         joint.positive_weight,
-        block_ptr,
-        block_children,
-        _plan_tasks(joint, block_ptr),
+        plan.chunk_parent,
+        plan.chunk_child[:-1],
+        plan.block_ptr,
+        plan.block_children,
+        _plan_tasks(joint, plan),
         settings.loss,
         settings.positive_cost,
         settings.negative_cost,
         settings.tol,
         settings.max_iter,
         settings.weight_threshold,
+        VALUE_TYPES.index(settings.weight_dtype),
         settings.seed,
         effective_n_threads(),
     )
-    weights = _collect(solver, problems, X.shape[1])
+    weights = _collect(solver, plan, problems, settings, X.shape[1])
     return weights, int(solver.n_iter.max(initial=0))
 
 
@@ -207,102 +205,81 @@ def _join_pointers(parts):
     return np.concatenate([[0], *moved]).astype(np.int64)
 
 
+@dataclass
+class BlockPlan:
+    """How the children are cut into chunks, and each chunk's into blocks."""
+
+    chunk_ptr: np.ndarray  # parent -> chunks
+    chunk_parent: np.ndarray
+    chunk_child: np.ndarray  # chunk -> first child; the number of children at the end
+    block_ptr: np.ndarray  # chunk -> blocks
+    block_children: np.ndarray  # (n_blocks, 32), -1 for none
+
+
 def _plan_blocks(problem):
-    """Blocks of up to 32 children that have positives, per parent.
+    """Even chunks of up to 256 children, blocks of up to 32 that have positives."""
+    n_children = np.diff(problem.child_ptr)
+    n_chunks = -(-n_children // CHUNK_WIDTH)
+    chunk_ptr = np.concatenate([[0], np.cumsum(n_chunks)])
+    chunk_parent = np.repeat(np.arange(len(n_children)), n_chunks)
+    within = np.arange(len(chunk_parent)) - chunk_ptr[chunk_parent]
+    share, extra = np.divmod(n_children, np.maximum(n_chunks, 1))
+    first = within * share[chunk_parent] + np.minimum(within, extra[chunk_parent])
+    chunk_child = np.append(
+        problem.child_ptr[chunk_parent] + first, problem.child_ptr[-1]
+    ).astype(np.int64)
+    trainable = np.flatnonzero(np.diff(problem.positive_ptr))
+    chunk_of = np.searchsorted(chunk_child, trainable, side="right") - 1
+    place = np.arange(len(trainable)) - np.searchsorted(chunk_of, chunk_of)
+    n_blocks = -(-np.bincount(chunk_of, minlength=len(chunk_parent)) // MAX_LANES)
+    block_ptr = np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
+    children = np.full((block_ptr[-1], MAX_LANES), -1, dtype=np.int32)
+    children[block_ptr[chunk_of] + place // MAX_LANES, place % MAX_LANES] = trainable
+    return BlockPlan(
+        chunk_ptr, chunk_parent.astype(np.int64), chunk_child, block_ptr, children
+    )
 
-    A remainder of 17 to 24 children makes a block of 16 and one of 8: the kernel
-    has no width between 16 and 32.
-    """
-    trainable = np.diff(problem.positive_ptr) > 0
-    counts, blocks = [], []
-    for first, last in pairwise(problem.child_ptr):
-        children = first + np.flatnonzero(trainable[first:last])
-        before = len(blocks)
-        at = 0
-        while at < len(children):
-            left = len(children) - at
-            width = 16 if 16 < left <= 24 else min(left, MAX_LANES)
-            block = np.full(MAX_LANES, -1, dtype=np.int32)
-            block[:width] = children[at : at + width]
-            blocks.append(block)
-            at += width
-        counts.append(len(blocks) - before)
-    block_ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    children = np.array(blocks, dtype=np.int32).reshape(len(blocks), MAX_LANES)
-    return block_ptr, children
 
-
-def _plan_tasks(problem, block_ptr):
-    """(parent, first block, last block), largest first; big nodes block by block."""
-    n_blocks = np.diff(block_ptr)
-    work = np.diff(problem.parent_ptr) * n_blocks
+def _plan_tasks(problem, plan):
+    """(chunk, first block, last block), largest first; big chunks block by block."""
+    n_rows = np.diff(problem.parent_ptr)[plan.chunk_parent]
+    n_blocks = np.diff(plan.block_ptr)
+    work = n_rows * n_blocks
     split = work > SPLIT_SHARE * work.sum()
     repeats = np.where(split, n_blocks, n_blocks > 0)
-    parent = np.repeat(np.arange(len(work)), repeats)
-    within = np.arange(len(parent)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    first = block_ptr[parent] + within
-    last = np.where(split[parent], first + 1, block_ptr[parent + 1])
-    size = (last - first) * np.diff(problem.parent_ptr)[parent]
+    chunk = np.repeat(np.arange(len(work)), repeats)
+    within = np.arange(len(chunk)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    first = plan.block_ptr[chunk] + within
+    last = np.where(split[chunk], first + 1, plan.block_ptr[chunk + 1])
+    size = (last - first) * n_rows[chunk]
     order = np.argsort(-size, kind="stable")
-    return np.column_stack([parent, first, last])[order].astype(np.int64)
+    return np.column_stack([chunk, first, last])[order].astype(np.int64)
 
 
-def _collect(solver, problems, n_features):
-    """Merge the solved blocks into chunks, level by level."""
-    rows, entries = solver.chunk_sizes()
-    if entries.max() > np.iinfo(np.int32).max:
-        raise ValueError(
-            f"a node's children keep {entries.max()} weights together, more than a "
-            "chunk can hold; raise weight_threshold or use a tree with fewer children "
-            "per node"
-        )
-    slot = np.zeros(n_features, dtype=np.int32)
+def _collect(solver, plan, problems, settings, n_features):
+    """The weights of each level, taken from the solver."""
     weights, parent, child = [], 0, 0
     for problem in problems:
-        n_parents = len(problem.child_ptr) - 1
-        n_nodes = int(problem.child_ptr[-1])
+        last_parent = parent + len(problem.child_ptr) - 1
+        last_child = child + int(problem.child_ptr[-1])
+        first, last = plan.chunk_ptr[parent], plan.chunk_ptr[last_parent]
+        rows, entries, features, counts, columns, values = solver.take_chunks(
+            first, last
+        )
         weights.append(
-            _merge_level(
-                solver,
-                parent,
-                rows[parent : parent + n_parents],
-                entries[parent : parent + n_parents],
-                problem.child_ptr,
-                solver.intercept[child : child + n_nodes].copy(),
-                slot,
+            ChunkedWeights.from_rows(
+                rows,
+                entries,
+                features,
+                counts,
+                n_features,
+                parent_ptr=plan.chunk_ptr[parent : last_parent + 1] - first,
+                child_ptr=plan.chunk_child[first : last + 1] - child,
+                columns=columns,
+                values=values.view(settings.weight_dtype),
+                scale=solver.scale[child:last_child].copy(),
+                intercept=solver.intercept[child:last_child].copy(),
             )
         )
-        parent, child = parent + n_parents, child + n_nodes
+        parent, child = last_parent, last_child
     return weights
-
-
-def _merge_level(solver, parent, rows, entries, child_ptr, intercept, slot):
-    chunk_ptr = np.concatenate([[0], np.cumsum(rows)])
-    entry_ptr = np.concatenate([[0], np.cumsum(entries)])
-    widest = int(np.diff(child_ptr).max())
-    column_type = np.uint8 if widest <= 256 else np.uint16
-    column_type = column_type if widest <= 65536 else np.int32
-    features = np.empty(chunk_ptr[-1], dtype=np.int32)
-    row_ptr = np.empty(chunk_ptr[-1] + len(rows), dtype=np.uint32)
-    columns = np.empty(entry_ptr[-1], dtype=column_type)
-    values = np.empty(entry_ptr[-1], dtype=np.float32)
-    for p in range(len(rows)):
-        solver.fill_chunk(
-            parent + p,
-            features[chunk_ptr[p] : chunk_ptr[p + 1]],
-            row_ptr[chunk_ptr[p] + p : chunk_ptr[p + 1] + p + 1],
-            columns[entry_ptr[p] : entry_ptr[p + 1]],
-            values[entry_ptr[p] : entry_ptr[p + 1]],
-            slot,
-        )
-    return ChunkedWeights(
-        np.asarray(child_ptr, dtype=np.int64),
-        chunk_ptr,
-        entry_ptr,
-        features,
-        row_ptr,
-        columns,
-        values,
-        intercept,
-        len(slot),
-    )

@@ -17,39 +17,41 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
+from sklearn_xmr.linear._chunked_weights import VALUE_TYPES
+from sklearn_xmr.linear._prediction import (
+    POST_PROCESSORS,
+    TreePredictionMixin,
+    root_rows,
+)
 from sklearn_xmr.linear._training import (
     SolverSettings,
     level_targets,
     make_level_problem,
-    root_rows,
     solve_levels,
 )
 from sklearn_xmr.linear._tree_search import TreeSearch
-from sklearn_xmr.metrics import precision_at_k
-from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
-    align_sparse_type,
     as_csr_float32,
-    check_k,
     check_label_indicator,
     check_relevance,
 )
 
-# Combiner codes of _tree_search.pyx: 0 sigmoid, -1 no-op, else the hinge's power.
-COMBINERS = {"sigmoid": 0, "noop": -1} | {f"l{p}_hinge": p for p in (1, 2, 3, 4)}
 DEFAULT_BRANCHING_FACTOR = 100
-POST_PROCESSORS = (*COMBINERS, *(f"log_{name}" for name in COMBINERS if name != "noop"))
+DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at once
 
 
 class XRLinearClassifier(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
+    TreePredictionMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     """Extreme multi-label ranking by linear models on a label tree (XR-Linear).
 
@@ -62,8 +64,8 @@ class XRLinearClassifier(
     ----------
     clusterer : LabelTree or estimator, default=None
         The label tree, or an unfitted estimator whose ``fit(X, Y)`` sets ``tree_``;
-        None means a :class:`HierarchicalLabelClusterer` with
-        ``branching_factor=100``: trees of few levels lose less on the way down.
+        None means a :class:`HierarchicalLabelClusterer` with ``branching_factor=100``
+        and ``max_leaf_size=96``: trees of few levels lose less on the way down.
     C : float, default=1.0
         Inverse strength of the L2 regularisation.
     positive_cost : float, default=1.0
@@ -79,12 +81,17 @@ class XRLinearClassifier(
         - "man", matcher-aware: those whose beam reaches the node, given the levels
           trained before, together with each child's own positives;
         - "tfn+man": both.
-    beam_size : int, default=10
-        Nodes kept per level at prediction (and for matcher-aware negatives).
+    beam_size : int or None, default=10
+        Nodes kept per level at prediction (and for matcher-aware negatives). None
+        finds the exact best labels, by opening the best node first until no other can
+        hold a better label.
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
-    weight_threshold : float, default=0.05
+    weight_threshold : float, default=0.09
         Weights of smaller absolute value are dropped; intercepts are kept.
+    weight_dtype : {"int8", "float16", "float32"}, default="int8"
+        How weights are stored: "int8" as one of 255 steps up to the largest of its
+        label, which costs no precision and a quarter of the memory of "float32".
     post_processor : str, default="l3_hinge"
         Score s of a margin v, multiplied along the path: "sigmoid",
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
@@ -102,7 +109,7 @@ class XRLinearClassifier(
     bias : float, default=1.0
         Value of a constant feature whose weight, regularised like the others, is
         the intercept; 0 trains without one.
-    tol : float, default=0.1
+    tol : float, default=0.5
         Stopping tolerance of dual coordinate descent: the range of the projected
         gradients (squared hinge, hinge) or the largest gradient (logistic).
     max_iter : int, default=100
@@ -177,9 +184,10 @@ class XRLinearClassifier(
         "negative_cost": [Interval(Real, 0, None, closed="neither")],
         "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
         "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
-        "beam_size": [Interval(Integral, 1, None, closed="left")],
+        "beam_size": [Interval(Integral, 1, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
+        "weight_dtype": [StrOptions(set(VALUE_TYPES))],
         "post_processor": [StrOptions(set(POST_PROCESSORS))],
         "cost_sensitive": [StrOptions({"induce", "ranker_only"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
@@ -202,13 +210,14 @@ class XRLinearClassifier(
         negative_sampling="tfn",
         beam_size=10,
         top_k=20,
-        weight_threshold=0.05,
+        weight_threshold=0.09,
+        weight_dtype="int8",
         post_processor="l3_hinge",
         cost_sensitive=None,
         relevance_norm=None,
         decision_threshold=0.5,
         bias=1.0,
-        tol=0.1,
+        tol=0.5,
         max_iter=100,
         random_state=None,
         verbose=0,
@@ -222,6 +231,7 @@ class XRLinearClassifier(
         self.beam_size = beam_size
         self.top_k = top_k
         self.weight_threshold = weight_threshold
+        self.weight_dtype = weight_dtype
         self.post_processor = post_processor
         self.cost_sensitive = cost_sensitive
         self.relevance_norm = relevance_norm
@@ -312,7 +322,9 @@ class XRLinearClassifier(
                 # Against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
                 # same training time (benchmarks/RESULTS.md).
                 self.clusterer_ = HierarchicalLabelClusterer(
-                    branching_factor=DEFAULT_BRANCHING_FACTOR, random_state=seed
+                    branching_factor=DEFAULT_BRANCHING_FACTOR,
+                    max_leaf_size=DEFAULT_LEAF_SIZE,
+                    random_state=seed,
                 )
             else:
                 self.clusterer_ = clone(self.clusterer)
@@ -384,184 +396,13 @@ class XRLinearClassifier(
             tol=self.tol,
             max_iter=self.max_iter,
             weight_threshold=self.weight_threshold,
+            weight_dtype=self.weight_dtype,
             seed=int(rng.randint(np.iinfo(np.int32).max)),
         )
 
     def _log(self, message):
         if self.verbose:
             print(f"[XRLinear] {message}")
-
-    # --- prediction ------------------------------------------------------------------
-
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where the beam
-            reached fewer. Equal scores are in the order of the labels' numbers.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Scores as ``post_processor`` makes them; the lowest possible value where
-            the label is -1 (0, or -inf for logarithms and "noop").
-        """
-        labels, log_scores = self._predict_log(X, k)
-        name = self.post_processor
-        if name == "noop" or name.startswith("log_"):
-            return labels, log_scores
-        return labels, np.exp(log_scores)
-
-    def predict_proba(self, X):
-        """Scores of the retrieved labels as probabilities.
-
-        They rank the labels; they are not calibrated.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        {csr_matrix, ndarray} of float32 of shape (n_samples, n_labels)
-            For a sparse y: the ``top_k`` best labels of each instance, with sorted
-            indices; a label that is not stored was not retrieved. Stored values lie
-            strictly between 0 and 1. For a dense indicator: the same, dense, with
-            the smallest positive number for labels not retrieved. For a 1-D y:
-            float64, over ``classes_``, each row summing to 1.
-        """
-        labels, log_scores = self._predict_log(X, None)
-        if not self._multilabel:
-            return self._class_probabilities(labels, log_scores)
-        tiny = np.finfo(np.float32).tiny
-        almost_one = np.nextafter(np.float32(1), np.float32(0))
-        if self.post_processor == "noop":
-            values = 1 / (1 + np.exp(-np.clip(log_scores, -80, 80)))
-        else:
-            values = np.exp(log_scores)
-        values = np.clip(values, tiny, almost_one, dtype=np.float32)
-        proba = align_sparse_type(csr_from_topk(labels, values, self.n_labels_))
-        if self.sparse_output_:
-            return proba
-        proba = proba.toarray()
-        return np.maximum(proba, tiny, out=proba)
-
-    def predict(self, X):
-        """Labels whose probability exceeds ``decision_threshold``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        {csr_matrix, ndarray} of shape (n_samples, n_labels) or (n_samples,)
-            An indicator in the form and dtype of y; the best class for a 1-D y.
-        """
-        if not self._is_multilabel():
-            labels, _ = self._predict_log(X, 1)
-            return self.classes_[labels[:, 0]]
-        proba = self.predict_proba(X)
-        if not self.sparse_output_:
-            return (proba > self.decision_threshold).astype(self._label_dtype)
-        proba.data = (proba.data > self.decision_threshold).astype(self._label_dtype)
-        proba.eliminate_zeros()
-        return proba
-
-    def transform(self, X):
-        """Matching scores: which clusters of labels fit each instance.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        csr_matrix of float32 of shape (n_samples, n_clusters)
-            Probability of the ``beam_size`` best clusters (parents of labels), as
-            the levels above the labels see it; all ones for a flat tree.
-        """
-        X = self._check_predict_data(X)
-        n_above = self.tree_.n_levels - 1
-        if n_above == 0:
-            return align_sparse_type(root_rows(X.shape[0]))
-        nodes, scores = self._search(self._tree_search, X, n_above, self.beam_size)
-        if self.post_processor == "noop":
-            scores = -np.log1p(np.exp(-np.clip(scores, -80, 80)))
-        matching = csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
-        return align_sparse_type(matching)
-
-    def score(self, X, y, sample_weight=None):
-        """Precision at 1 for an indicator y, accuracy for a 1-D y.
-
-        Subset accuracy, scikit-learn's default for indicators, says nothing where
-        each instance has a few labels of very many.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-            True labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the instances.
-
-        Returns
-        -------
-        float
-        """
-        if not self._is_multilabel():
-            return super().score(X, y, sample_weight)
-        topk = self.predict_topk(X, k=1)
-        return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
-
-    def _is_multilabel(self):
-        check_is_fitted(self)
-        return self._multilabel
-
-    def _check_predict_data(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        return as_csr_float32(X)
-
-    def _predict_log(self, X, k):
-        """Labels and log scores, (n_samples, k); 1-D targets rank all classes."""
-        X = self._check_predict_data(X)
-        if k is None:
-            k = self.top_k if self._multilabel else self.n_labels_
-        check_k(k)
-        return self._search(self._tree_search, X, self.tree_.n_levels, int(k))
-
-    def _search(self, search, X, n_levels, k):
-        combiner = COMBINERS[self.post_processor.removeprefix("log_")]
-        return search.search(
-            X.indptr.astype(np.int64, copy=False),
-            X.indices,
-            X.data,
-            n_levels,
-            self.beam_size,
-            k,
-            combiner,
-            effective_n_threads(),
-        )
-
-    def _class_probabilities(self, labels, log_scores):
-        """Softmax of the log scores: proportional to the scores, safe to underflow."""
-        dense = np.full((len(labels), self.n_labels_), -np.inf)
-        rows, places = np.nonzero(labels >= 0)
-        dense[rows, labels[rows, places]] = log_scores[rows, places]
-        dense -= dense.max(axis=1, keepdims=True)
-        proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
-        return proba / proba.sum(axis=1, keepdims=True)
 
     # --- protocol ------------------------------------------------------------------
 

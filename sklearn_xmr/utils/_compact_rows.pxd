@@ -24,7 +24,8 @@ cdef struct CompactWorkspace:
     # One thread's buffers, reused from node to node.
     Buffer indptr, indices, values, features
     int32_t *local_id     # global feature -> local id; valid for the present node
-    uint64_t *seen        # bitmap over the global features
+    uint64_t *seen        # bitmap over the global features, zeros between calls
+    uint64_t *touched     # bitmap over the words of `seen`
 
 cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil
 cdef int init_compact_workspace(CompactWorkspace *ws, int32_t n_features) noexcept nogil

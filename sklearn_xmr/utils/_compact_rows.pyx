@@ -1,7 +1,7 @@
 """Node-local copies of CSR rows; C level only, see ``_compact_rows.pxd``."""
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 cdef extern from "stdlib.h" nogil:
@@ -9,10 +9,8 @@ cdef extern from "stdlib.h" nogil:
 
 cdef extern from *:
     """
-    #define xmr_popcount(x) ((int32_t)__builtin_popcountll(x))
     #define xmr_trailing_zeros(x) ((int32_t)__builtin_ctzll(x))
     """
-    int32_t xmr_popcount(uint64_t x) noexcept nogil
     int32_t xmr_trailing_zeros(uint64_t x) noexcept nogil
 
 
@@ -34,8 +32,9 @@ cdef int init_compact_workspace(CompactWorkspace *ws, int32_t n_features) noexce
     """Empty buffers; -1 without memory."""
     memset(ws, 0, sizeof(CompactWorkspace))
     ws.local_id = <int32_t *>malloc((n_features + 1) * sizeof(int32_t))
-    ws.seen = <uint64_t *>malloc((n_features // 64 + 1) * sizeof(uint64_t))
-    return 0 if ws.local_id and ws.seen else -1
+    ws.seen = <uint64_t *>calloc(n_features // 64 + 1, sizeof(uint64_t))
+    ws.touched = <uint64_t *>calloc(n_features // 4096 + 1, sizeof(uint64_t))
+    return 0 if ws.local_id and ws.seen and ws.touched else -1
 
 
 cdef void free_compact_workspace(CompactWorkspace *ws) noexcept nogil:
@@ -45,39 +44,47 @@ cdef void free_compact_workspace(CompactWorkspace *ws) noexcept nogil:
     free(ws.features.data)
     free(ws.local_id)
     free(ws.seen)
+    free(ws.touched)
 
 
 cdef int32_t number_features(const CSR *X, const int32_t *rows, int64_t n,
                              CompactWorkspace *ws) noexcept nogil:
     """Give the features of these rows local ids in ascending order; their number.
 
-    ws.features maps local to global, ws.local_id global to local. A bitmap and a
-    scan of n_features / 64 words: cheaper than sorting. -1 without memory.
+    ws.features maps local to global, ws.local_id global to local. A bitmap of two
+    levels: cheaper than sorting, and rows of few features cost little however wide
+    the matrix is. -1 without memory.
     """
     cdef int64_t i, k
-    cdef int32_t word, feature, n_words = (X.n_features + 63) // 64, n_local = 0
-    cdef uint64_t bits
+    cdef int32_t group, word, feature, n_local = 0
+    cdef int32_t n_groups = X.n_features // 4096 + 1
+    cdef uint64_t bit, bits, words
     cdef int32_t *features
-    memset(ws.seen, 0, n_words * sizeof(uint64_t))
     for i in range(n):
         for k in range(X.indptr[rows[i]], X.indptr[rows[i] + 1]):
             feature = X.indices[k]
-            ws.seen[feature >> 6] |= (<uint64_t>1) << (feature & 63)
-    for word in range(n_words):
-        n_local += xmr_popcount(ws.seen[word])
+            word = feature >> 6
+            bit = (<uint64_t>1) << (feature & 63)
+            n_local += (ws.seen[word] & bit) == 0
+            ws.seen[word] |= bit
+            ws.touched[word >> 6] |= (<uint64_t>1) << (word & 63)
     features = <int32_t *>reserve(&ws.features, n_local * sizeof(int32_t))
-    if features == NULL:
-        return -1
     n_local = 0
-    for word in range(n_words):
-        bits = ws.seen[word]
-        while bits:
-            feature = (word << 6) + xmr_trailing_zeros(bits)
-            features[n_local] = feature
-            ws.local_id[feature] = n_local
-            n_local += 1
-            bits &= bits - 1
-    return n_local
+    for group in range(n_groups):
+        words = ws.touched[group]
+        ws.touched[group] = 0
+        while words:
+            word = (group << 6) + xmr_trailing_zeros(words)
+            words &= words - 1
+            bits = ws.seen[word]
+            ws.seen[word] = 0
+            while bits and features:
+                feature = (word << 6) + xmr_trailing_zeros(bits)
+                features[n_local] = feature
+                ws.local_id[feature] = n_local
+                n_local += 1
+                bits &= bits - 1
+    return n_local if features else -1
 
 
 cdef int compact_rows(const CSR *X, const int32_t *rows, int64_t n,

@@ -33,19 +33,19 @@ XMR_INLINE xmr_v8i xmr_lane_mask(uint32_t bits, int v)
     return (all & lane) == lane;
 }
 
-/* The inverse: one bit per lane that is not zero. */
-XMR_INLINE uint32_t xmr_mask_bits(xmr_v8i mask)
+/* Towards the inverse: in lane l bit 8 v + l where the mask is set. Over all vectors of
+ * a block these are or-ed together first, and across the lanes once, by xmr_or. */
+XMR_INLINE xmr_v8i xmr_lane_bits(xmr_v8i mask, int v)
 {
-    uint32_t bits = 0;
-    for (int l = 0; l < 8; l++)
-        bits |= (uint32_t)(mask[l] & 1) << l;
-    return bits;
+    const xmr_v8i lane = {1, 2, 4, 8, 16, 32, 64, 128};
+    return mask & (lane << (8 * v));
 }
 
-XMR_INLINE int xmr_any(xmr_v8i mask)
+XMR_INLINE uint32_t xmr_or(xmr_v8i x)
 {
-    const xmr_v4l m = (xmr_v4l)mask;
-    return (m[0] | m[1] | m[2] | m[3]) != 0;
+    const xmr_v4l pairs = (xmr_v4l)x;
+    const uint64_t all = (uint64_t)((pairs[0] | pairs[1]) | (pairs[2] | pairs[3]));
+    return (uint32_t)(all | (all >> 32));
 }
 
 XMR_INLINE xmr_v8f xmr_select(xmr_v8i mask, xmr_v8f yes, xmr_v8f no)

@@ -184,9 +184,85 @@ def flat_keys(matrix):
 
 
 def check_k(k):
-    """ValueError unless k, a number of labels, is an integer of at least 1."""
+    """k, a number of labels, as int; ValueError unless an integer of at least 1."""
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    return int(k)
+
+
+def is_ready_csr(X, n_features):
+    """Whether X is a sound CSR matrix of finite float32 that a search can read.
+
+    False means that the full checks have to decide.
+    """
+    return (
+        type(X) in (sparse.csr_matrix, sparse.csr_array)
+        and X.ndim == 2
+        and X.shape[0] > 0
+        and X.shape[1] == n_features
+        and X.dtype == np.float32
+        and X.indices.dtype == np.int32
+        and len(X.indptr) == X.shape[0] + 1
+        and X.indptr[0] == 0
+        and X.indptr[-1] == len(X.indices) == len(X.data)
+        and (len(X.indptr) == 2 or bool((X.indptr[1:] >= X.indptr[:-1]).all()))
+        and is_ready_row(X.indices, X.data, n_features)
+    )
+
+
+def is_ready_row(indices, values, n_features):
+    """Whether int32 indices lie in the features and float32 values are finite."""
+    if len(indices) == 0:
+        return True
+    # As unsigned numbers, negative indices are large. A sum is finite only if all
+    # values are; one that overflows sends good values to the slow checks.
+    return int(indices.view(np.uint32).max()) < n_features and bool(
+        np.isfinite(values.sum())
+    )
+
+
+def check_candidates(candidates, n_samples, n_labels):
+    """Pairs to score as canonical CSR (n_samples, n_labels); values have no meaning.
+
+    Parameters
+    ----------
+    candidates : array-like of int or sparse matrix
+        Labels for all samples, or the stored pairs.
+    n_samples, n_labels : int
+
+    Raises
+    ------
+    ValueError
+        If a label or the shape does not fit.
+    """
+    if sparse.issparse(candidates):
+        if candidates.shape != (n_samples, n_labels):
+            raise ValueError(
+                f"candidates must have shape {(n_samples, n_labels)}, a row for each "
+                f"instance of X and a column for each label, got {candidates.shape}"
+            )
+        pairs = sparse.csr_matrix(candidates.astype(bool))
+        check_indices(pairs, "candidates")
+        pairs.sum_duplicates()
+        return pairs
+    labels = np.asarray(candidates)
+    if labels.ndim != 1 or (
+        len(labels) and not np.issubdtype(labels.dtype, np.integer)
+    ):
+        raise ValueError(
+            "candidates must be a 1-D array of label numbers or a sparse matrix of "
+            f"pairs, got an array of shape {labels.shape} and dtype {labels.dtype}"
+        )
+    labels = np.unique(labels)
+    if len(labels) and (labels[0] < 0 or labels[-1] >= n_labels):
+        wrong = labels[0] if labels[0] < 0 else labels[-1]
+        raise ValueError(
+            f"candidates must be label numbers from 0 to {n_labels - 1}, found {wrong}"
+        )
+    indptr = np.arange(n_samples + 1) * len(labels)
+    indices = np.tile(labels.astype(np.int32), n_samples)
+    ones = np.ones(len(indices), dtype=bool)
+    return sparse.csr_matrix((ones, indices, indptr), shape=(n_samples, n_labels))
 
 
 def align_sparse_type(matrix):

@@ -1,0 +1,325 @@
+"""What a fitted label tree answers: top labels, scores, labels, matching scores."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_xmr.linear._predictor import TopkPredictor, restore_scores
+from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
+from sklearn_xmr.utils.validation import (
+    align_sparse_type,
+    as_csr_float32,
+    check_candidates,
+    check_k,
+    is_ready_csr,
+)
+
+# Combiner codes of _chunk_scores.h: 0 sigmoid, -1 no-op, else the hinge's power.
+COMBINERS = {"sigmoid": 0, "noop": -1} | {f"l{p}_hinge": p for p in (1, 2, 3, 4)}
+POST_PROCESSORS = (*COMBINERS, *(f"log_{name}" for name in COMBINERS if name != "noop"))
+
+
+def root_rows(n_samples):
+    """All rows belong to the root."""
+    return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
+
+
+class TreePredictionMixin:
+    """Prediction of an estimator with ``tree_``, ``weights_`` and ``_tree_search``."""
+
+    def predict_topk(self, X, k=None, *, candidates=None, return_n_visited=False):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+        candidates : array-like of int or sparse matrix, default=None
+            Rank these labels only: column numbers of Y, the same for all instances, or
+            a sparse matrix of shape (n_samples, n_labels) that stores the pairs to
+            rank. All of them are scored, whatever ``beam_size``.
+        return_n_visited : bool, default=False
+            Also return how many nodes were opened for each instance.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+            Equal scores are in the order of the labels' numbers.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Scores as ``post_processor`` makes them; the lowest possible value where
+            the label is -1 (0, or -inf for logarithms and "noop").
+        n_visited : ndarray of int64 of shape (n_samples,)
+            Only with ``return_n_visited=True``.
+
+        Raises
+        ------
+        ValueError
+            If X or ``candidates`` does not fit the data seen in fit, or
+            ``return_n_visited`` is asked where no tree is searched.
+        """
+        if return_n_visited:
+            return self._topk_and_visits(X, k, candidates)
+        if candidates is not None:
+            pairs = check_candidates(candidates, X.shape[0], self._n_labels())
+            k = self.top_k if k is None else check_k(k)
+            labels, log_scores = topk_of_csr(self._pair_log_scores(X, pairs), k)
+        else:
+            labels, log_scores = self._predict_log(X, k)
+        return labels, restore_scores(log_scores, self.post_processor)
+
+    def _topk_and_visits(self, X, k, candidates):
+        if self.post_processor == "noop" or candidates is not None:
+            raise ValueError(
+                "return_n_visited=True counts the nodes of a search: it takes no "
+                "candidates, and a post_processor other than 'noop'"
+            )
+        X = self._check_predict_data(X)
+        k = self.top_k if k is None else check_k(k)
+        labels, log_scores, n_visited = self._best_first(X, k)
+        return labels, restore_scores(log_scores, self.post_processor), n_visited
+
+    def score_pairs(self, X, pairs):
+        """Scores of given (instance, label) pairs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        pairs : array-like of int or sparse matrix
+            As ``candidates`` in :meth:`predict_topk`.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_labels)
+            A score, as ``post_processor`` makes it, for each pair, with sorted
+            indices; zeros are stored.
+        """
+        pairs = check_candidates(pairs, X.shape[0], self._n_labels())
+        scores = self._pair_log_scores(X, pairs)
+        scores.data = restore_scores(scores.data, self.post_processor)
+        return align_sparse_type(scores)
+
+    def topk_predictor(self, k=None):
+        """A function for single instances, answering in microseconds.
+
+        Parameters
+        ----------
+        k : int, default=None
+            Number of labels, ``top_k`` by default.
+
+        Returns
+        -------
+        TopkPredictor
+            Takes one instance; keeps its own buffers; safe to call from many threads.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import XRLinearClassifier
+        >>> from sklearn_xmr.datasets import make_xmr_classification
+        >>> X, Y = make_xmr_classification(
+        ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+        >>> clf = XRLinearClassifier(random_state=0).fit(X, Y)
+        >>> best = clf.topk_predictor(k=3)
+        >>> labels, scores = best(X[0])
+        >>> labels.tolist() == clf.predict_topk(X[:1], k=3)[0][0].tolist()
+        True
+        """
+        check_is_fitted(self)
+        k = self.top_k if k is None else check_k(k)
+        return TopkPredictor(
+            self._tree_search,
+            self.n_features_in_,
+            k,
+            self.beam_size,
+            self.post_processor,
+        )
+
+    def predict_proba(self, X):
+        """Scores of the retrieved labels as probabilities.
+
+        They rank the labels; they are not calibrated.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        {csr_matrix, ndarray} of float32 of shape (n_samples, n_labels)
+            For a sparse y: the ``top_k`` best labels of each instance, with sorted
+            indices; a label that is not stored was not retrieved. Stored values lie
+            strictly between 0 and 1. For a dense indicator: the same, dense, with
+            the smallest positive number for labels not retrieved. For a 1-D y:
+            float64, over ``classes_``, each row summing to 1.
+        """
+        labels, log_scores = self._predict_log(X, None)
+        if not self._multilabel:
+            return self._class_probabilities(labels, log_scores)
+        tiny = np.finfo(np.float32).tiny
+        almost_one = np.nextafter(np.float32(1), np.float32(0))
+        if self.post_processor == "noop":
+            values = 1 / (1 + np.exp(-np.clip(log_scores, -80, 80)))
+        else:
+            values = np.exp(log_scores)
+        values = np.clip(values, tiny, almost_one, dtype=np.float32)
+        proba = align_sparse_type(csr_from_topk(labels, values, self.n_labels_))
+        if self.sparse_output_:
+            return proba
+        proba = proba.toarray()
+        return np.maximum(proba, tiny, out=proba)
+
+    def predict(self, X):
+        """Labels whose probability exceeds ``decision_threshold``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        {csr_matrix, ndarray} of shape (n_samples, n_labels) or (n_samples,)
+            An indicator in the form and dtype of y; the best class for a 1-D y.
+        """
+        if not self._is_multilabel():
+            labels, _ = self._predict_log(X, 1)
+            return self.classes_[labels[:, 0]]
+        proba = self.predict_proba(X)
+        if not self.sparse_output_:
+            return (proba > self.decision_threshold).astype(self._label_dtype)
+        proba.data = (proba.data > self.decision_threshold).astype(self._label_dtype)
+        proba.eliminate_zeros()
+        return proba
+
+    def transform(self, X):
+        """Matching scores: which clusters of labels fit each instance.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_clusters)
+            Probability of the ``beam_size`` best clusters (parents of labels), as
+            the levels above the labels see it; all ones for a flat tree.
+        """
+        X = self._check_predict_data(X)
+        n_above = self.tree_.n_levels - 1
+        if n_above == 0:
+            return align_sparse_type(root_rows(X.shape[0]))
+        nodes, scores = self._search(self._tree_search, X, n_above, self.beam_size)
+        if self.post_processor == "noop":
+            scores = -np.log1p(np.exp(-np.clip(scores, -80, 80)))
+        matching = csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
+        return align_sparse_type(matching)
+
+    def score(self, X, y, sample_weight=None):
+        """Precision at 1 for an indicator y, accuracy for a 1-D y.
+
+        Subset accuracy, scikit-learn's default for indicators, says nothing where
+        each instance has a few labels of very many.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances.
+
+        Returns
+        -------
+        float
+        """
+        if not self._is_multilabel():
+            return super().score(X, y, sample_weight)
+        topk = self.predict_topk(X, k=1)
+        return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
+
+    def _is_multilabel(self):
+        check_is_fitted(self)
+        return self._multilabel
+
+    def _n_labels(self):
+        check_is_fitted(self)
+        return self.n_labels_
+
+    def _check_predict_data(self, X):
+        check_is_fitted(self)
+        if is_ready_csr(X, self.n_features_in_) and not hasattr(
+            self, "feature_names_in_"
+        ):
+            return X  # one row: 15 microseconds instead of 300
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        return as_csr_float32(X)
+
+    def _predict_log(self, X, k):
+        """Labels and log scores, (n_samples, k); 1-D targets rank all classes."""
+        X = self._check_predict_data(X)
+        if k is None:
+            k = self.top_k if self._multilabel else self.n_labels_
+        k = check_k(k)
+        row_by_row = self.beam_size is None or X.shape[0] == 1
+        if row_by_row and self._combiner() != COMBINERS["noop"]:
+            return self._best_first(X, k)[:2]
+        return self._search(self._tree_search, X, self.tree_.n_levels, k)
+
+    def _best_first(self, X, k):
+        """Labels, log scores and nodes opened, row by row."""
+        return self._tree_search.search_best_first(
+            *_arrays(X), self.beam_size, k, self._combiner(), effective_n_threads()
+        )
+
+    def _combiner(self):
+        return COMBINERS[self.post_processor.removeprefix("log_")]
+
+    def _search(self, search, X, n_levels, k):
+        return search.search(
+            *_arrays(X),
+            n_levels,
+            self.beam_size,
+            k,
+            self._combiner(),
+            effective_n_threads(),
+        )
+
+    def _pair_log_scores(self, X, pairs):
+        """CSR of the log scores of the pairs that a canonical CSR stores."""
+        X = self._check_predict_data(X)
+        place = np.empty(self.n_labels_, dtype=np.int32)
+        place[self.tree_.label_order] = np.arange(self.n_labels_, dtype=np.int32)
+        rows = np.repeat(np.arange(len(pairs.indptr) - 1), np.diff(pairs.indptr))
+        order = np.lexsort((place[pairs.indices], rows))
+        scores = np.empty(len(pairs.indices), dtype=np.float32)
+        scores[order] = self._tree_search.score_pairs(
+            *_arrays(X),
+            pairs.indptr.astype(np.int64),
+            place[pairs.indices][order],
+            self._combiner(),
+            effective_n_threads(),
+        )
+        return sparse.csr_matrix(
+            (scores, pairs.indices, pairs.indptr), shape=pairs.shape
+        )
+
+    def _class_probabilities(self, labels, log_scores):
+        """Softmax of the log scores: proportional to the scores, safe to underflow."""
+        dense = np.full((len(labels), self.n_labels_), -np.inf)
+        rows, places = np.nonzero(labels >= 0)
+        dense[rows, labels[rows, places]] = log_scores[rows, places]
+        dense -= dense.max(axis=1, keepdims=True)
+        proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
+        return proba / proba.sum(axis=1, keepdims=True)
+
+
+def _arrays(X):
+    return X.indptr.astype(np.int64, copy=False), X.indices, X.data
