@@ -46,6 +46,8 @@ COLUMNS = {
     "batch_us": "batch us/row",
     "single_us": "single us",
     "single_p99_us": "p99 us",
+    "plain_us": "predict_topk us",
+    "plain_p99_us": "p99 us",
 }
 
 
@@ -97,9 +99,11 @@ def prepare(folder, work):
     return target
 
 
-def run(system, python, data, work, parameters):
+def run(system, python, data, work, parameters, timeout=None, fit_only=False):
     """One process: fit, save, load, predict; the measured values."""
     threads = {"OMP_NUM_THREADS": "2", "RAYON_NUM_THREADS": "2"}
+    if fit_only:
+        threads["XMR_FIT_ONLY"] = "1"
     command = [python, str(HERE / "peer_worker.py"), system, str(data), str(work)]
     done = subprocess.run(
         [*command, parameters],
@@ -107,11 +111,14 @@ def run(system, python, data, work, parameters):
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not lines:
         raise RuntimeError(f"{system} failed on {data.name}:\n{done.stderr[-2000:]}")
     result = json.loads(lines[-1].removeprefix("RESULT "))
+    if fit_only:
+        return result
     labels = np.load(work / f"{system}-{data.name}.npy")
     Y = sp.load_npz(data / "Y.tst.npz")
     ranks = -np.arange(labels.shape[1], dtype=float)[None].repeat(len(labels), axis=0)
@@ -129,14 +136,70 @@ def print_table(name, results):
     for system, runs in results.items():
         cells = []
         for column in COLUMNS:
-            value = np.median([r[column] for r in runs])
+            value = median_of(runs, column)
             text = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
             if ours and system != "sklearn_xmr":
-                text += f" ({value / np.median([r[column] for r in ours]):.1f}x)"
+                text += f" ({value / median_of(ours, column):.1f}x)"
             cells.append(text)
-        cells += [f"{np.median([r[f'P@{k}'] for r in runs]):.2f}" for k in (1, 3, 5)]
+        cells += [f"{median_of(runs, f'P@{k}'):.2f}" for k in (1, 3, 5)]
         print(f"| {system} | " + " | ".join(cells) + f" | {len(runs)} |")
     sys.stdout.flush()
+
+
+# What we aim at: the value, the peers to beat, special factors by set, the factor.
+LARGE = ("yso-finna-en", "tibkat-gnd", "tate-subjects")
+TARGETS = [
+    ("fit, against libpecos", "fit_s", ["libpecos"], {"tibkat-gnd": 8}, 10),
+    ("fit, against omikuji", "fit_s", ["omikuji"], {}, 4),
+    ("peak memory of fit", "peak_mb", ["libpecos", "omikuji"], {}, 1 / 0.6),
+    ("batch prediction", "batch_us", ["libpecos"], {}, 5),
+    ("one row, predictor, median", "single_us", ["libpecos"], {}, 10),
+    ("one row, predictor, p99", "single_p99_us", ["libpecos"], {}, 10),
+    ("one row, predict_topk, median", "plain_us", ["libpecos"], {}, 3),
+    ("one row, predict_topk, p99", "plain_p99_us", ["libpecos"], {}, 3),
+    ("model on disk", "model_mb", ["libpecos"], {}, 3),
+    ("load to first answer", "load_s", ["libpecos"], {}, 10),
+]
+
+
+def median_of(runs, column):
+    """Median over the runs; a peer's plain call is its only one."""
+    return np.median(
+        [r.get(column, r[column.replace("plain", "single")]) for r in runs]
+    )
+
+
+def print_targets(all_results):
+    """Each target with what was measured: how many times better than the peer."""
+    print("\n### Targets\n\n| what | set | ours | best peer | ratio | target | met |")
+    print("| --- " * 7 + "|")
+    for what, column, peers, special, target in TARGETS:
+        for name, results in all_results.items():
+            against = [results[p] for p in peers if p in results]
+            if name not in LARGE or not against or "sklearn_xmr" not in results:
+                continue
+            ours = median_of(results["sklearn_xmr"], column)
+            best = min(median_of(runs, column) for runs in against)
+            factor = special.get(name, target)
+            met = "yes" if best / ours >= factor else "NO"
+            print(
+                f"| {what} | {name} | {ours:.3g} | {best:.3g} | {best / ours:.2f} | "
+                f"{factor:.3g} | {met} |"
+            )
+    for k in (1, 3, 5):
+        for name, results in all_results.items():
+            peers = [
+                runs for p, runs in results.items() if p in ("libpecos", "omikuji")
+            ]
+            if name not in LARGE or not peers or "sklearn_xmr" not in results:
+                continue
+            ours = median_of(results["sklearn_xmr"], f"P@{k}")
+            best = max(median_of(runs, f"P@{k}") for runs in peers)
+            met = "yes" if ours >= best - 0.1 else "NO"
+            print(
+                f"| P@{k} | {name} | {ours:.2f} | {best:.2f} | {ours - best:+.2f} | "
+                f"-0.10 | {met} |"
+            )
 
 
 def main():
@@ -155,26 +218,37 @@ def main():
         "--parameters", default="{}", help="JSON for sklearn_xmr's estimator"
     )
     parser.add_argument(
+        "--predict-once",
+        default="omikuji",
+        help="systems so slow at prediction that only the first repeat predicts",
+    )
+    parser.add_argument(
         "--work", type=Path, default=Path.home() / ".cache" / "xmr-compare-peers"
     )
     args = parser.parse_args()
     systems = args.systems.split(",")
     pythons = {system: interpreter(system, args.work) for system in systems}
+    all_results = {}
     for folder in args.folders:
         data = prepare(folder.resolve(), args.work)
         results = {system: [] for system in systems}
-        for _ in range(args.repeats):
+        for repeat in range(args.repeats):
             for system in systems:
+                fit_only = repeat > 0 and system in args.predict_once.split(",")
                 given = args.parameters if system == "sklearn_xmr" else "{}"
                 try:
-                    measured = run(system, pythons[system], data, args.work, given)
+                    measured = run(
+                        system, pythons[system], data, args.work, given, None, fit_only
+                    )
                 except RuntimeError as error:
                     print(error, file=sys.stderr)
                     continue
                 results[system].append(measured)
                 fit = f"fit {measured['fit_s']:.2f} s"
                 print(f"{folder.name}: {system}: {fit}", file=sys.stderr, flush=True)
-        print_table(folder.name, {s: runs for s, runs in results.items() if runs})
+        all_results[folder.name] = {s: runs for s, runs in results.items() if runs}
+        print_table(folder.name, all_results[folder.name])
+    print_targets(all_results)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ from sklearn_xmr.indexing import (
 )
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import make_topk_scorer, predict_topk
+from sklearn_xmr.utils.hybrid import HybridFeatures, HybridUnion
 
 __all__ = [
     "HierarchicalLabelClusterer",
+    "HybridFeatures",
+    "HybridUnion",
     "LabelTree",
     "XRLinearClassifier",
     "__version__",

@@ -196,7 +196,6 @@ def test_threshold_drops_small_weights_and_lone_ones_below_its_double(small):
     pruned = XRLinearClassifier(weight_threshold=0.2, **common).fit(X, Y)
     n_lone = 0
     for a, b in zip(full.weights_, pruned.weights_, strict=True):
-        b_dense = b.to_csr().toarray()
         expected = np.where(
             np.abs(a.to_csr().toarray()) >= 0.2, a.to_csr().toarray(), 0
         )
@@ -264,7 +263,15 @@ def test_any_rows_are_found_again(n_features, density, n_chunks, seed):
     X = sparse.random(5, n_features, 0.1, "csr", np.float32, random_state=rng)
     X.indices = X.indices.astype(np.int32)
     nodes, scores = search.search(
-        X.indptr.astype(np.int64), X.indices, X.data, 1, 1, 4 * n_chunks, -1, 1
+        X.indptr.astype(np.int64),
+        X.indices,
+        X.data,
+        np.empty((5, 0), dtype=np.float32),
+        1,
+        1,
+        4 * n_chunks,
+        -1,
+        1,
     )
     expected = np.take_along_axis((X @ W.T).toarray(), nodes, 1)
     np.testing.assert_allclose(scores, expected, atol=1e-4)
@@ -287,6 +294,8 @@ def chunked(W, width):
         values=np.concatenate([b.data for b in blocks]),
         scale=np.ones(W.shape[0], dtype=np.float32),
         intercept=np.zeros(W.shape[0], dtype=np.float32),
+        dense=np.empty((W.shape[0], 0), dtype=np.float32),
+        dense_scale=np.ones(W.shape[0], dtype=np.float32),
     )
 
 

@@ -38,12 +38,16 @@ typedef struct {
     const void *values;
     const float *scale;           /* node -> factor of its values */
     const float *intercept;
+    int32_t n_dense;
+    const void *dense;            /* node x n_dense, of the same kind */
+    const float *dense_scale;
 } xmr_level;
 
 typedef struct {
     const int32_t *indices;
     const float *values;
     int64_t nnz;
+    const float *dense;
 } xmr_query;
 
 typedef struct {
@@ -214,6 +218,34 @@ XMR_INLINE void xmr_add_hits(const xmr_level *level, const int kind, const xmr_h
     }
 }
 
+/* Dense weights of one node times the query's dense features. */
+XMR_INLINE float xmr_dense_dot(const void *weights, const int kind, int64_t at,
+                               const float *x, int32_t n)
+{
+    xmr_v8f sums = {0};
+    int32_t j = 0;
+    for (; j + 7 < n; j += 8) {
+        float w[8];
+        for (int l = 0; l < 8; l++)
+            w[l] = xmr_value(weights, kind, at + j + l);
+        sums += xmr_load(w) * xmr_load(x + j);
+    }
+    float total = ((sums[0] + sums[1]) + (sums[2] + sums[3]))
+                  + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    for (; j < n; j++)
+        total += xmr_value(weights, kind, at + j) * x[j];
+    return total;
+}
+
+XMR_INLINE void xmr_add_dense(const xmr_level *level, const int kind, int64_t first,
+                              int64_t n, const float *x, float *scores)
+{
+    for (int64_t c = 0; c < n; c++)
+        scores[c] += level->dense_scale[first + c]
+                     * xmr_dense_dot(level->dense, kind, (first + c) * level->n_dense, x,
+                                     level->n_dense);
+}
+
 /* scores[child] = w.x + b. In three rounds, each of which requests from memory what the
  * next one reads: a query of a hundred features misses the cache that many times in
  * every chunk, and waits for them together. `hits` has room for the query's features. */
@@ -249,6 +281,14 @@ XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
         xmr_add_hits(level, XMR_INT8, hits, n_hits, scores);
     for (int64_t c = 0; c < n; c++)
         scores[c] = scores[c] * level->scale[first + c] + level->intercept[first + c];
+    if (!level->n_dense)
+        return;
+    if (level->kind == XMR_FLOAT32)
+        xmr_add_dense(level, XMR_FLOAT32, first, n, query->dense, scores);
+    else if (level->kind == XMR_FLOAT16)
+        xmr_add_dense(level, XMR_FLOAT16, first, n, query->dense, scores);
+    else
+        xmr_add_dense(level, XMR_INT8, first, n, query->dense, scores);
 }
 
 /* Margins into log scores below a parent's: log sigmoid(v), or -max(0, 1 - v)**power for

@@ -43,10 +43,14 @@ class ChunkedWeights:
         Largest weight / 127 for int8, otherwise 1.
     intercept : ndarray of float32 of shape (n_nodes,)
         Bias weight times bias value.
+    dense : ndarray of float32, float16 or int8 of shape (n_nodes, n_dense)
+        Weights of the dense features, all of them, divided by ``dense_scale``.
+    dense_scale : ndarray of float32 of shape (n_nodes,)
+        As ``scale``.
     shift : int
         Low bits of a feature.
     n_features : int
-        Width of the data.
+        Width of the sparse block.
 
     References
     ----------
@@ -65,6 +69,8 @@ class ChunkedWeights:
     values: np.ndarray
     scale: np.ndarray
     intercept: np.ndarray
+    dense: np.ndarray
+    dense_scale: np.ndarray
     shift: int
     n_features: int
 
@@ -154,13 +160,17 @@ class ChunkedWeights:
             values *= self.scale[self.entry_nodes()]
         return values
 
+    def dense_weights(self):
+        """Weights of the dense features (ndarray of float32, (n_nodes, n_dense))."""
+        return self.dense.astype(np.float32) * self.dense_scale[:, None]
+
     def to_csr(self):
         """The weights as a matrix, for inspection.
 
         Returns
         -------
         csr_matrix of float32 of shape (n_nodes, n_features)
-            Without the intercept.
+            Without the intercept and the weights of dense features.
         """
         lengths = self.counts[: self.n_rows].astype(np.int64) + 1
         features = np.repeat(self.row_features(), lengths)
@@ -192,6 +202,9 @@ class ChunkedWeights:
             self.n_nodes,
             value_type or str(self.values.dtype),
         )
+        dense, dense_scale = self.dense, self.dense_scale
+        if value_type is not None:
+            dense, dense_scale = encode_dense(self.dense_weights(), value_type)
         return ChunkedWeights.from_rows(
             np.searchsorted(rows, self.chunk_rows),
             np.concatenate([[0], np.cumsum(keep)])[self.chunk_entries],
@@ -204,6 +217,8 @@ class ChunkedWeights:
             values=values,
             scale=scale,
             intercept=self.intercept,
+            dense=dense,
+            dense_scale=dense_scale,
         )
 
 
@@ -218,6 +233,14 @@ def encode_values(weights, nodes, n_nodes, value_type):
     np.maximum.at(largest, nodes, np.abs(weights))
     scale[largest > 0] = largest[largest > 0] / 127
     return np.rint(weights / scale[nodes]).astype(np.int8), scale
+
+
+def encode_dense(weights, value_type):
+    """A matrix of weights in a value type, and each row's scale."""
+    n_nodes, n_dense = weights.shape
+    nodes = np.repeat(np.arange(n_nodes), n_dense)
+    values, scale = encode_values(weights.ravel(), nodes, n_nodes, value_type)
+    return values.reshape(weights.shape).copy(), scale
 
 
 def _with_spare(array):

@@ -26,10 +26,15 @@ typedef struct {
     const int32_t *indices;
     const float *values;
     const float *sq_norm;     /* |x_i|^2 + beta^2, per row */
+    /* Dense features of the same rows, n_dense each (0: none): those of row i are at
+     * dense_rows[i], or at i where dense_rows is NULL. */
+    const float *dense;
+    const int32_t *dense_rows;
+    int32_t n_dense;
     float beta;               /* value of the bias feature */
     int n_vectors;            /* lanes / 8: 1 to 4 */
     int32_t bias_row;         /* row of W that holds the bias: n_features */
-    float *W;                 /* (n_features + 1) x lanes */
+    float *W;                 /* (n_features + 1 + n_dense) x lanes */
     float *dual;              /* n_rows x lanes: alpha, or its logit (logistic) */
     const float *cost;        /* n_rows x lanes: U, or NULL for the two below */
     float positive_cost, negative_cost;
@@ -69,6 +74,11 @@ XMR_INLINE void xmr_prefetch_row(const xmr_block *b, int64_t visit)
     }
 }
 
+XMR_INLINE const float *xmr_dense_row(const xmr_block *b, int64_t row)
+{
+    return b->dense + (b->dense_rows ? b->dense_rows[row] : row) * b->n_dense;
+}
+
 /* out[lane] = w_lane . x_row + b_lane * beta. Two accumulators hide the latency
  * of the multiply-add where a block has one or two vectors. */
 XMR_INLINE void xmr_margins(const int nv, const xmr_block *b, int64_t row, xmr_v8f *out)
@@ -93,6 +103,13 @@ XMR_INLINE void xmr_margins(const int nv, const xmr_block *b, int64_t row, xmr_v
     if (k < end)
         for (int v = 0; v < nv; v++)
             even[v] += b->values[k] * W[(int64_t)b->indices[k] * nv + v];
+    if (b->n_dense) {
+        const float *x = xmr_dense_row(b, row);
+        W += ((int64_t)b->bias_row + 1) * nv;
+        for (int32_t j = 0; j < b->n_dense; j++, W += nv)
+            for (int v = 0; v < nv; v++)
+                even[v] += x[j] * W[v];
+    }
     for (int v = 0; v < nv; v++)
         out[v] = even[v] + odd[v];
 }
@@ -109,6 +126,13 @@ XMR_INLINE void xmr_add_row(const int nv, xmr_block *b, int64_t row, const xmr_v
     }
     for (int v = 0; v < nv; v++)
         W[(int64_t)b->bias_row * nv + v] += b->beta * step[v];
+    if (b->n_dense) {
+        const float *x = xmr_dense_row(b, row);
+        W += ((int64_t)b->bias_row + 1) * nv;
+        for (int32_t j = 0; j < b->n_dense; j++, W += nv)
+            for (int v = 0; v < nv; v++)
+                W[v] += x[j] * step[v];
+    }
 }
 
 XMR_INLINE xmr_v8f xmr_cost(const int nv, const xmr_block *b, int64_t row, int v,
@@ -131,6 +155,12 @@ XMR_INLINE void xmr_add_row_to(const int nv, xmr_block *b, int64_t row,
         for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++)
             W[(int64_t)b->indices[k] * nv + v] += b->values[k] * step[v];
         W[(int64_t)b->bias_row * nv + v] += b->beta * step[v];
+        if (b->n_dense) {
+            const float *x = xmr_dense_row(b, row);
+            xmr_v8f *D = W + ((int64_t)b->bias_row + 1) * nv + v;
+            for (int32_t j = 0; j < b->n_dense; j++)
+                D[(int64_t)j * nv] += x[j] * step[v];
+        }
     }
 }
 

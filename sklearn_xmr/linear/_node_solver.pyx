@@ -30,6 +30,9 @@ cdef extern from "_dual_ascent.h" nogil:
         const int32_t *indices
         const float *values
         const float *sq_norm
+        const float *dense
+        const int32_t *dense_rows
+        int32_t n_dense
         float beta
         int n_vectors
         int32_t bias_row
@@ -106,7 +109,9 @@ cdef struct Chunk:
 
 cdef struct Data:
     CSR X
-    const float *sq_norm  # |x_i|^2 + beta^2
+    const float *dense    # n_rows x n_dense
+    int32_t n_dense
+    const float *sq_norm  # |x_i|^2 + beta^2, both kinds of features
     float beta            # value of the bias feature
 
 
@@ -138,6 +143,7 @@ cdef struct Output:
     Chunk *chunks
     float *intercept      # per child
     float *scale          # per child: value of the code 1
+    float *dense          # per child: n_dense weights
     int32_t *n_iter       # per block
 
 
@@ -181,6 +187,8 @@ cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
     b.indptr, b.indices = node.rows.indptr, node.rows.indices
     b.values, b.sq_norm = node.rows.values, sq_norm
     b.beta, b.bias_row = data.beta, node.rows.n_features
+    b.dense, b.n_dense = data.dense, data.n_dense
+    b.dense_rows = NULL if n == data.X.n_rows else rows
     return 0
 
 
@@ -298,7 +306,7 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block,
     b.live = used_lanes(children)
     b.n_vectors = (xmr_count_bits(b.live) + 7) // 8
     lanes = 8 * b.n_vectors
-    n_weights = (<size_t>b.bias_row + 1) * lanes
+    n_weights = (<size_t>b.bias_row + 1 + b.n_dense) * lanes
     b.W = <float *>reserve(&ws.W, n_weights * sizeof(float))
     b.dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
     positive = <uint32_t *>reserve(&ws.positive, n * sizeof(uint32_t))
@@ -361,6 +369,9 @@ cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *
         if children[lane] >= 0:
             out.intercept[children[lane]] = (
                 b.W[<int64_t>b.bias_row * lanes + lane] * b.beta)
+            for f in range(b.n_dense):
+                out.dense[<int64_t>children[lane] * b.n_dense + f] = b.W[
+                    (<int64_t>b.bias_row + 1 + f) * lanes + lane]
             out.scale[children[lane]] = 1.0
             if settings.value_kind == XMR_INT8 and largest[lane] > 0:
                 out.scale[children[lane]] = largest[lane] / 127
@@ -517,6 +528,7 @@ cdef class NodeSolver:
     Attributes
     ----------
     intercept, scale : ndarray of float32 of shape (n_children,)
+    dense : ndarray of float32 of shape (n_children, n_dense)
     n_iter : ndarray of int32 of shape (n_blocks,)
     """
 
@@ -524,7 +536,7 @@ cdef class NodeSolver:
     cdef Chunk *chunks
     cdef int64_t n_blocks, n_chunks
     cdef int value_kind
-    cdef readonly object intercept, scale, n_iter
+    cdef readonly object intercept, scale, dense, n_iter
 
     def __cinit__(self):
         self.pieces = NULL
@@ -542,7 +554,8 @@ cdef class NodeSolver:
         free(self.chunks)
 
     def solve(self, const int64_t[::1] indptr, const int32_t[::1] indices,
-              const float[::1] values, const float[::1] sq_norm, int32_t n_features,
+              const float[::1] values, int32_t n_features, const float[:, ::1] dense,
+              const float[::1] sq_norm,
               float beta, const int64_t[::1] parent_ptr, const int32_t[::1] parent_rows,
               const uint8_t[::1] parent_shared, const int64_t[::1] positive_ptr,
               const int32_t[::1] positive_rows, const float[::1] positive_weight,
@@ -566,7 +579,9 @@ cdef class NodeSolver:
         self.intercept = np.full(n_children, -1.0 if beta else 0.0, dtype=np.float32)
         self.scale = np.ones(n_children, dtype=np.float32)
         self.n_iter = np.zeros(max(self.n_blocks, 1), dtype=np.int32)
+        self.dense = np.zeros((n_children, dense.shape[1]), dtype=np.float32)
         cdef float[::1] intercept = self.intercept, scale = self.scale
+        cdef float[:, ::1] dense_weights = self.dense
         cdef int32_t[::1] n_iter = self.n_iter
         self.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
         self.chunks = <Chunk *>calloc(self.n_chunks + 1, sizeof(Chunk))
@@ -576,6 +591,9 @@ cdef class NodeSolver:
         data.X.indices = &indices[0] if indices.shape[0] else NULL
         data.X.values, data.X.n_features = float_pointer(values), n_features
         data.sq_norm, data.beta = float_pointer(sq_norm), beta
+        data.n_dense = <int32_t>dense.shape[1]
+        data.dense = &dense[0, 0] if data.n_dense else NULL
+        out.dense = &dense_weights[0, 0] if data.n_dense else NULL
         problem.parent_ptr = &parent_ptr[0]
         problem.parent_rows = &parent_rows[0] if parent_rows.shape[0] else NULL
         problem.parent_shared = &parent_shared[0] if parent_shared.shape[0] else NULL

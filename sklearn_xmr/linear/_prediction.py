@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_xmr.linear._predictor import TopkPredictor, restore_scores
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid, check_hybrid
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 from sklearn_xmr.utils.validation import (
     align_sparse_type,
@@ -65,9 +66,8 @@ class TreePredictionMixin:
         if return_n_visited:
             return self._topk_and_visits(X, k, candidates)
         if candidates is not None:
-            pairs = check_candidates(candidates, X.shape[0], self._n_labels())
             k = self.top_k if k is None else check_k(k)
-            labels, log_scores = topk_of_csr(self._pair_log_scores(X, pairs), k)
+            labels, log_scores = topk_of_csr(self._pair_log_scores(X, candidates), k)
         else:
             labels, log_scores = self._predict_log(X, k)
         return labels, restore_scores(log_scores, self.post_processor)
@@ -99,7 +99,6 @@ class TreePredictionMixin:
             A score, as ``post_processor`` makes it, for each pair, with sorted
             indices; zeros are stored.
         """
-        pairs = check_candidates(pairs, X.shape[0], self._n_labels())
         scores = self._pair_log_scores(X, pairs)
         scores.data = restore_scores(scores.data, self.post_processor)
         return align_sparse_type(scores)
@@ -133,7 +132,8 @@ class TreePredictionMixin:
         k = self.top_k if k is None else check_k(k)
         return TopkPredictor(
             self._tree_search,
-            self.n_features_in_,
+            self.n_features_in_ - self.n_dense_features_,
+            self.n_dense_features_,
             k,
             self.beam_size,
             self.post_processor,
@@ -249,12 +249,11 @@ class TreePredictionMixin:
         check_is_fitted(self)
         return self._multilabel
 
-    def _n_labels(self):
-        check_is_fitted(self)
-        return self.n_labels_
-
     def _check_predict_data(self, X):
+        """Checked instances: CSR, or HybridFeatures."""
         check_is_fitted(self)
+        if self.n_dense_features_ or isinstance(X, (tuple, HybridFeatures)):
+            return check_hybrid(X, self.n_features_in_, self.n_dense_features_)
         if is_ready_csr(X, self.n_features_in_) and not hasattr(
             self, "feature_names_in_"
         ):
@@ -293,8 +292,9 @@ class TreePredictionMixin:
         )
 
     def _pair_log_scores(self, X, pairs):
-        """CSR of the log scores of the pairs that a canonical CSR stores."""
+        """CSR of the log scores of pairs, given as in ``check_candidates``."""
         X = self._check_predict_data(X)
+        pairs = check_candidates(pairs, X.shape[0], self.n_labels_)
         place = np.empty(self.n_labels_, dtype=np.int32)
         place[self.tree_.label_order] = np.arange(self.n_labels_, dtype=np.int32)
         rows = np.repeat(np.arange(len(pairs.indptr) - 1), np.diff(pairs.indptr))
@@ -322,4 +322,7 @@ class TreePredictionMixin:
 
 
 def _arrays(X):
-    return X.indptr.astype(np.int64, copy=False), X.indices, X.data
+    """What the search takes of checked instances."""
+    X = as_hybrid(X)
+    block = X.sparse
+    return block.indptr.astype(np.int64, copy=False), block.indices, block.data, X.dense

@@ -3,7 +3,10 @@
 import numpy as np
 from scipy import sparse
 
+from sklearn_xmr.utils.hybrid import HybridFeatures
 from sklearn_xmr.utils.validation import is_ready_row
+
+NO_DENSE = np.empty(0, dtype=np.float32)
 
 
 def restore_scores(log_scores, post_processor):
@@ -25,8 +28,8 @@ class TopkPredictor:
     ----------
     search : TreeSearch
         Of the fitted estimator.
-    n_features : int
-        Width of the data.
+    n_features, n_dense : int
+        Sparse and dense features.
     k : int
         Number of labels.
     beam_size : int or None
@@ -39,11 +42,12 @@ class TopkPredictor:
     See ``XRLinearClassifier.topk_predictor``.
     """
 
-    def __init__(self, search, n_features, k, beam_size, post_processor):
+    def __init__(self, search, n_features, n_dense, k, beam_size, post_processor):
         from sklearn_xmr.linear._prediction import COMBINERS
 
         self._search = search
         self.n_features = n_features
+        self.n_dense = n_dense
         self.k = k
         self.beam_size = beam_size
         self.post_processor = post_processor
@@ -56,7 +60,8 @@ class TopkPredictor:
         ----------
         x : sparse matrix of shape (1, n_features), (indices, values), or 1-D ndarray
             One instance: a CSR row, a pair of arrays with the features' numbers and
-            their values, or all its values.
+            their values, or all its values. After a fit on HybridFeatures: one of
+            these and the 1-D dense features, as a pair, or HybridFeatures of one row.
 
         Returns
         -------
@@ -70,11 +75,31 @@ class TopkPredictor:
         ValueError
             If x is not one instance of ``n_features`` finite features.
         """
+        dense = NO_DENSE
+        if self.n_dense:
+            x, dense = self._split(x)
         indices, values = self._row(x)
         labels, log_scores = self._search.search_row(
-            indices, values, self.beam_size, self.k, self._combiner
+            indices, values, dense, self.beam_size, self.k, self._combiner
         )
         return labels, restore_scores(log_scores, self.post_processor)
+
+    def _split(self, x):
+        """The sparse part and the checked dense part."""
+        if isinstance(x, HybridFeatures):
+            x = x.sparse, x.dense.ravel()
+        if not isinstance(x, tuple) or len(x) != 2:
+            raise ValueError(
+                "x must be HybridFeatures of one row or a pair (sparse row, dense "
+                f"features), as in fit, got {type(x).__name__}"
+            )
+        dense = np.ascontiguousarray(x[1], dtype=np.float32)
+        if dense.shape != (self.n_dense,) or not np.isfinite(dense).all():
+            raise ValueError(
+                f"the dense features must be {self.n_dense} finite numbers, got shape "
+                f"{dense.shape}"
+            )
+        return x[0], dense
 
     def _row(self, x):
         """Checked int32 indices and float32 values."""

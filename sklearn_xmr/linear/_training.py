@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.linear._chunked_weights import VALUE_TYPES, ChunkedWeights
+from sklearn_xmr.linear._chunked_weights import (
+    VALUE_TYPES,
+    ChunkedWeights,
+    encode_dense,
+)
 from sklearn_xmr.linear._node_solver import NodeSolver
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 
@@ -125,8 +129,8 @@ def solve_levels(X, problems, settings):
 
     Parameters
     ----------
-    X : csr_matrix of float32
-        Canonical, int32 indices.
+    X : HybridFeatures
+        Canonical CSR of float32 with int32 indices, and a dense block.
     problems : list of LevelProblem
         Independent of each other.
     settings : SolverSettings
@@ -139,26 +143,65 @@ def solve_levels(X, problems, settings):
     """
     joint = _concatenate(problems)
     plan = _plan_blocks(joint)
+    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings)
+    weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
+    return weights, int(solver.n_iter.max(initial=0))
+
+
+def estimate_nbytes(X, problems, settings, share):
+    """Bytes of the weights of all levels, from training a random share of each.
+
+    Parameters
+    ----------
+    X, problems, settings
+        As in :func:`solve_levels`.
+    share : float in (0, 1]
+
+    Returns
+    -------
+    int
+    """
+    total = 0
+    rng = np.random.RandomState(settings.seed % 2**32)
+    for problem in problems:
+        plan = _plan_blocks(problem)
+        tasks = _plan_tasks(problem, plan)
+        chosen = rng.permutation(len(tasks))[: int(np.ceil(share * len(tasks)))]
+        solver = _solve(X, problem, plan, tasks[np.sort(chosen)], settings)
+        trained = sum(
+            np.count_nonzero(plan.block_children[first:last] >= 0)
+            for _, first, last in tasks[chosen]
+        )
+        factor = np.count_nonzero(plan.block_children >= 0) / max(trained, 1)
+        (level,) = _collect(solver, plan, [problem], settings, X.sparse.shape[1])
+        grows = level.low.nbytes + level.counts.nbytes
+        grows += level.columns.nbytes + level.values.nbytes
+        total += level.nbytes - grows + factor * grows
+    return int(total)
+
+
+def _solve(X, problem, plan, tasks, settings):
+    """A solver that has run the tasks."""
     solver = NodeSolver()
-    indptr = X.indptr.astype(np.int64, copy=False)
     solver.solve(
-        indptr,
-        X.indices,
-        X.data,
-        _squared_norms(X, indptr) + np.float32(settings.bias**2),
-        X.shape[1],
+        X.sparse.indptr.astype(np.int64, copy=False),
+        X.sparse.indices,
+        X.sparse.data,
+        X.sparse.shape[1],
+        X.dense,
+        X.squared_norms() + np.float32(settings.bias**2),
         settings.bias,
-        joint.parent_ptr,
-        joint.parent_rows,
-        joint.parent_shared,
-        joint.positive_ptr,
-        joint.positive_rows,
-        joint.positive_weight,
+        problem.parent_ptr,
+        problem.parent_rows,
+        problem.parent_shared,
+        problem.positive_ptr,
+        problem.positive_rows,
+        problem.positive_weight,
         plan.chunk_parent,
         plan.chunk_child[:-1],
         plan.block_ptr,
         plan.block_children,
-        _plan_tasks(joint, plan),
+        tasks,
         settings.loss,
         settings.positive_cost,
         settings.negative_cost,
@@ -169,16 +212,7 @@ def solve_levels(X, problems, settings):
         settings.seed,
         effective_n_threads(),
     )
-    weights = _collect(solver, plan, problems, settings, X.shape[1])
-    return weights, int(solver.n_iter.max(initial=0))
-
-
-def _squared_norms(X, indptr):
-    sums = np.zeros(X.shape[0], dtype=np.float32)
-    filled = np.flatnonzero(np.diff(indptr))
-    if len(filled):
-        sums[filled] = np.add.reduceat(X.data * X.data, indptr[filled])
-    return sums
+    return solver
 
 
 def _concatenate(problems):
@@ -266,6 +300,9 @@ def _collect(solver, plan, problems, settings, n_features):
         rows, entries, features, counts, columns, values = solver.take_chunks(
             first, last
         )
+        dense, dense_scale = encode_dense(
+            solver.dense[child:last_child], settings.weight_dtype
+        )
         weights.append(
             ChunkedWeights.from_rows(
                 rows,
@@ -279,6 +316,8 @@ def _collect(solver, plan, problems, settings, n_features):
                 values=values.view(settings.weight_dtype),
                 scale=solver.scale[child:last_child].copy(),
                 intercept=solver.intercept[child:last_child].copy(),
+                dense=dense,
+                dense_scale=dense_scale,
             )
         )
         parent, child = last_parent, last_child

@@ -30,11 +30,15 @@ cdef extern from "_chunk_scores.h" nogil:
         const void *values
         const float *scale
         const float *intercept
+        int32_t n_dense
+        const void *dense
+        const float *dense_scale
 
     ctypedef struct xmr_query:
         const int32_t *indices
         const float *values
         int64_t nnz
+        const float *dense
 
     ctypedef struct xmr_hit:
         pass
@@ -74,6 +78,15 @@ cdef struct Workspace:
     float[256] scores
 
 
+cdef struct Rows:
+    # The instances: CSR and a dense block.
+    const int64_t *indptr
+    const int32_t *indices
+    const float *values
+    const float *dense
+    int64_t n_dense
+
+
 cdef struct Search:
     const xmr_level *levels
     int n_levels
@@ -91,6 +104,15 @@ cdef void free_workspace(Workspace *ws) noexcept nogil:
     free(ws.sorted_pairs.data)
     free(ws.first.data)
     free(ws.frontier.data)
+
+
+cdef inline xmr_query query_of(const Rows *rows, int64_t row) noexcept nogil:
+    cdef xmr_query query
+    query.nnz = rows.indptr[row + 1] - rows.indptr[row]
+    query.indices = rows.indices + rows.indptr[row]
+    query.values = rows.values + rows.indptr[row]
+    query.dense = rows.dense + row * rows.n_dense
+    return query
 
 
 # --- the best of many: a bounded heap, worst on top -----------------------------------
@@ -307,9 +329,9 @@ cdef int64_t list_pairs(const Search *s, int level, int64_t n_rows, int64_t widt
     return n_pairs
 
 
-cdef int search_block(const Search *s, const int64_t *indptr, const int32_t *indices,
-                      const float *values, int64_t n_rows, Workspace *ws) noexcept nogil:
-    """Best k nodes of each row into ws.beam (n_rows x width), counts into ws.n_beam.
+cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
+                      int64_t n_rows, Workspace *ws) noexcept nogil:
+    """Best k nodes of n_rows rows into ws.beam (n_rows x width), counts into ws.n_beam.
 
     Level by level, and within a level chunk by chunk: a chunk is read from memory once
     for all queries of the block that need it. -1 without memory.
@@ -322,7 +344,7 @@ cdef int search_block(const Search *s, const int64_t *indptr, const int32_t *ind
     cdef Candidate *heap
     cdef int64_t *n_heap
     for row in range(n_rows):
-        longest = max(longest, indptr[row + 1] - indptr[row])
+        longest = max(longest, query_of(rows, first_row + row).nnz)
     if not (reserve(&ws.beam, n_rows * width * sizeof(Candidate))
             and reserve(&ws.heap, n_rows * width * sizeof(Candidate))
             and reserve(&ws.n_beam, n_rows * sizeof(int64_t))
@@ -345,9 +367,7 @@ cdef int search_block(const Search *s, const int64_t *indptr, const int32_t *ind
             row = pair.query
             if is_hopeless(s, pair.score, heap + row * width, n_heap[row], capacity):
                 continue
-            query.indices = indices + indptr[row]
-            query.values = values + indptr[row]
-            query.nnz = indptr[row + 1] - indptr[row]
+            query = query_of(rows, first_row + row)
             open_chunk(s, t, pair.chunk, pair.score, &query, heap + row * width,
                        &n_heap[row], capacity, ws)
         for row in range(n_rows):
@@ -449,6 +469,16 @@ cdef SearchWorkspace take_workspace(list pool):
         return SearchWorkspace()
 
 
+cdef Rows rows_of(const int64_t[::1] indptr, const int32_t[::1] indices,
+                  const float[::1] values, const float[:, ::1] dense):
+    cdef Rows rows
+    rows.indptr, rows.n_dense = &indptr[0], dense.shape[1]
+    rows.indices = &indices[0] if indices.shape[0] else NULL
+    rows.values = &values[0] if values.shape[0] else NULL
+    rows.dense = &dense[0, 0] if dense.shape[0] and dense.shape[1] else NULL
+    return rows
+
+
 cdef class TreeSearch:
     """Search over a list of :class:`ChunkedWeights`, one per level.
 
@@ -501,6 +531,8 @@ cdef class TreeSearch:
         cdef const uint8_t[::1] values = weights.values.view(np.uint8)
         cdef const float[::1] scale = weights.scale
         cdef const float[::1] intercept = weights.intercept
+        cdef const uint8_t[:, ::1] dense = weights.dense.view(np.uint8)
+        cdef const float[::1] dense_scale = weights.dense_scale
         level.n_parents, level.n_nodes = parent_ptr.shape[0] - 1, intercept.shape[0]
         level.n_buckets = buckets.shape[1] - 1
         level.parent_ptr, level.child_ptr = &parent_ptr[0], &child_ptr[0]
@@ -512,6 +544,9 @@ cdef class TreeSearch:
         level.values = &values[0] if values.shape[0] else NULL
         level.kind = VALUE_KINDS[str(weights.values.dtype)]
         level.scale, level.intercept = &scale[0], &intercept[0]
+        level.n_dense = <int32_t>weights.dense.shape[1]
+        if level.n_dense:
+            level.dense, level.dense_scale = &dense[0, 0], &dense_scale[0]
 
     cdef Search _plan(self, int n_levels, beam_size, int64_t k, int combiner) except *:
         cdef Search s
@@ -526,8 +561,8 @@ cdef class TreeSearch:
         return s
 
     def search(self, const int64_t[::1] indptr, const int32_t[::1] indices,
-               const float[::1] values, int n_levels, beam_size, int64_t k,
-               int combiner, int n_threads):
+               const float[::1] values, const float[:, ::1] dense, int n_levels,
+               beam_size, int64_t k, int combiner, int n_threads):
         """The k best nodes of level ``n_levels - 1`` for every row, by beam search.
 
         Returns
@@ -540,8 +575,7 @@ cdef class TreeSearch:
         cdef Search s = self._plan(n_levels, beam_size, k, combiner)
         cdef int64_t n_rows = indptr.shape[0] - 1, block, first, n, row, i, width
         cdef int64_t block_rows, n_blocks
-        cdef const int32_t *all_indices = &indices[0] if indices.shape[0] else NULL
-        cdef const float *all_values = &values[0] if values.shape[0] else NULL
+        cdef Rows rows = rows_of(indptr, indices, values, dense)
         cdef Workspace *ws
         cdef int failed = 0
         cdef const Candidate *found
@@ -562,7 +596,7 @@ cdef class TreeSearch:
                 ws = threads.ws[threadid()]
                 first = min(block * block_rows, n_rows)
                 n = min(block_rows, n_rows - first)
-                if search_block(&s, &indptr[first], all_indices, all_values, n, ws) < 0:
+                if search_block(&s, &rows, first, n, ws) < 0:
                     failed += 1
                     continue
                 for row in range(n):
@@ -576,8 +610,8 @@ cdef class TreeSearch:
         return nodes, scores
 
     def search_best_first(self, const int64_t[::1] indptr, const int32_t[::1] indices,
-                          const float[::1] values, beam_size, int64_t k, int combiner,
-                          int n_threads):
+                          const float[::1] values, const float[:, ::1] dense,
+                          beam_size, int64_t k, int combiner, int n_threads):
         """The k best labels for every row, row by row: exact with beam_size None.
 
         Returns
@@ -589,8 +623,7 @@ cdef class TreeSearch:
         """
         cdef Search s = self._plan(self.n_levels, beam_size, k, combiner)
         cdef int64_t n_rows = indptr.shape[0] - 1, row, i, n
-        cdef const int32_t *all_indices = &indices[0] if indices.shape[0] else NULL
-        cdef const float *all_values = &values[0] if values.shape[0] else NULL
+        cdef Rows rows = rows_of(indptr, indices, values, dense)
         cdef int failed = 0
         cdef int t
         cdef const Candidate *found
@@ -605,9 +638,7 @@ cdef class TreeSearch:
         with nogil, parallel(num_threads=n_threads):
             for row in prange(n_rows, schedule="dynamic", chunksize=16):
                 t = threadid()
-                threads.queries[t].indices = all_indices + indptr[row]
-                threads.queries[t].values = all_values + indptr[row]
-                threads.queries[t].nnz = indptr[row + 1] - indptr[row]
+                threads.queries[t] = query_of(&rows, row)
                 n = search_best_first(&s, &threads.queries[t], &out_visited[row],
                                       threads.ws[t])
                 failed += n < 0
@@ -620,26 +651,28 @@ cdef class TreeSearch:
             raise MemoryError("no memory for the tree search")
         return nodes, scores, visited
 
-    def search_row(self, const int32_t[::1] indices, const float[::1] values, beam_size,
-                   int64_t k, int combiner):
+    def search_row(self, const int32_t[::1] indices, const float[::1] values,
+                   const float[::1] dense, beam_size, int64_t k, int combiner):
         """The best labels of one row, and their scores; as many as the beam reaches."""
         cdef Search s = self._plan(self.n_levels, beam_size, k, combiner)
         cdef SearchWorkspace workspace = take_workspace(self.pool)
+        cdef Rows rows
         cdef xmr_query query
         cdef int64_t n, i, n_visited = 0
         cdef int64_t[2] indptr
         cdef const Candidate *found
-        query.nnz = indices.shape[0]
-        query.indices = &indices[0] if query.nnz else NULL
-        query.values = &values[0] if query.nnz else NULL
-        indptr[0], indptr[1] = 0, query.nnz
+        indptr[0], indptr[1] = 0, indices.shape[0]
+        rows.indptr, rows.n_dense = indptr, dense.shape[0]
+        rows.indices = &indices[0] if indices.shape[0] else NULL
+        rows.values = &values[0] if indices.shape[0] else NULL
+        rows.dense = &dense[0] if dense.shape[0] else NULL
+        query = query_of(&rows, 0)
         with nogil:
             if combiner != NOOP:
                 n = search_best_first(&s, &query, &n_visited, &workspace.ws)
                 found = <const Candidate *>workspace.ws.heap.data
             else:
-                n = search_block(&s, indptr, query.indices, query.values, 1,
-                                 &workspace.ws)
+                n = search_block(&s, &rows, 0, 1, &workspace.ws)
                 n = (<int64_t *>workspace.ws.n_beam.data)[0] if n == 0 else -1
                 found = <const Candidate *>workspace.ws.beam.data
         if n < 0:
@@ -654,8 +687,9 @@ cdef class TreeSearch:
         return labels, scores
 
     def score_pairs(self, const int64_t[::1] indptr, const int32_t[::1] indices,
-                    const float[::1] values, const int64_t[::1] pair_ptr,
-                    const int32_t[::1] nodes, int combiner, int n_threads):
+                    const float[::1] values, const float[:, ::1] dense,
+                    const int64_t[::1] pair_ptr, const int32_t[::1] nodes,
+                    int combiner, int n_threads):
         """Log scores of given nodes of the last level, ascending within each row.
 
         Returns
@@ -668,8 +702,7 @@ cdef class TreeSearch:
         cdef int t
         cdef const int32_t[::1] parent
         cdef const int32_t **parent_of
-        cdef const int32_t *all_indices = &indices[0] if indices.shape[0] else NULL
-        cdef const float *all_values = &values[0] if values.shape[0] else NULL
+        cdef Rows rows = rows_of(indptr, indices, values, dense)
         scores = np.zeros(nodes.shape[0] + 1, dtype=np.float32)
         cdef float[::1] out = scores
         if nodes.shape[0] == 0:
@@ -692,9 +725,7 @@ cdef class TreeSearch:
                 t = threadid()
                 n = pair_ptr[row + 1] - pair_ptr[row]
                 if n > 0:
-                    threads.queries[t].nnz = indptr[row + 1] - indptr[row]
-                    threads.queries[t].indices = all_indices + indptr[row]
-                    threads.queries[t].values = all_values + indptr[row]
+                    threads.queries[t] = query_of(&rows, row)
                     failed += score_labels(&s, parent_of, &nodes[pair_ptr[row]], n,
                                            &threads.queries[t], &out[pair_ptr[row]],
                                            &path[t, 0], threads.ws[t])

@@ -17,12 +17,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    check_X_y,
     column_or_1d,
     validate_data,
 )
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._chunked_weights import VALUE_TYPES
+from sklearn_xmr.linear._compression import CompressionMixin
 from sklearn_xmr.linear._prediction import (
     POST_PROCESSORS,
     TreePredictionMixin,
@@ -35,6 +37,7 @@ from sklearn_xmr.linear._training import (
     solve_levels,
 )
 from sklearn_xmr.linear._tree_search import TreeSearch
+from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
@@ -48,6 +51,7 @@ DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at o
 
 class XRLinearClassifier(
     TreePredictionMixin,
+    CompressionMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     ClassifierMixin,
@@ -139,6 +143,8 @@ class XRLinearClassifier(
         sparse Y.
     n_features_in_ : int
         Number of features seen during fit.
+    n_dense_features_ : int
+        How many of them were a dense block: 0 unless X was HybridFeatures.
     feature_names_in_ : ndarray of str
         Names of features, where X has them.
 
@@ -250,9 +256,12 @@ class XRLinearClassifier(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features)
             Instances. Sparse is what the engine works on; float32 CSR with sorted
-            indices is taken without a copy.
+            indices is taken without a copy. Sparse and dense features together go in
+            as :class:`HybridFeatures`, or as a pair (sparse, dense); the label tree is
+            then built on the sparse ones, where there are any.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
         relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
@@ -282,10 +291,7 @@ class XRLinearClassifier(
 
     def _check_fit_data(self, X, y):
         """Canonical CSR X and Y; sets what concerns the targets' form."""
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-        )
-        X = as_csr_float32(X)
+        X, y = self._check_blocks(X, y)
         self.sparse_output_ = sparse.issparse(y)
         if not self.sparse_output_ and (y.ndim == 1 or y.shape[1] == 1):
             Y = self._encode_classes(y)
@@ -300,6 +306,21 @@ class XRLinearClassifier(
                 )
         self.n_labels_ = Y.shape[1]
         return X, Y
+
+    def _check_blocks(self, X, y):
+        """X as CSR or HybridFeatures, and checked y."""
+        self.n_dense_features_ = 0
+        if not isinstance(X, (tuple, HybridFeatures)):
+            X, y = validate_data(
+                self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+            )
+            return as_csr_float32(X), y
+        X = X if isinstance(X, HybridFeatures) else HybridFeatures(*X)
+        rows = np.zeros((len(X), 1), dtype=np.float32)
+        _, y = check_X_y(rows, y, accept_sparse="csr", multi_output=True)
+        self.n_features_in_ = X.shape[1]
+        self.n_dense_features_ = X.dense.shape[1]
+        return X, y
 
     def _encode_classes(self, y):
         """One-hot CSR of a 1-D y."""
@@ -329,7 +350,7 @@ class XRLinearClassifier(
             else:
                 self.clusterer_ = clone(self.clusterer)
                 _seed_if_unset(self.clusterer_, seed)
-            tree = getattr(self.clusterer_.fit(X, Y), "tree_", None)
+            tree = getattr(self.clusterer_.fit(_tree_features(X), Y), "tree_", None)
         if not isinstance(tree, LabelTree):
             raise TypeError(
                 f"clusterer must set tree_, a LabelTree, in fit(X, Y), but "
@@ -346,24 +367,29 @@ class XRLinearClassifier(
     def _train(self, X, Y, relevance, rng):
         """Weights of all levels; with matcher-aware negatives, level by level."""
         targets, weighted = self._level_targets(Y, relevance)
-        teachers = [root_rows(X.shape[0]), *targets[:-1]]
         settings = self._solver_settings(rng)
-        offsets = self.tree_.offsets
-
-        def problem(level, matched=None):
-            return make_level_problem(
-                targets[level], teachers[level], matched, offsets[level], weighted
-            )
-
         if self.negative_sampling == "tfn":
-            problems = [problem(level) for level in range(self.tree_.n_levels)]
-            return solve_levels(X, problems, settings)
-        weights, n_iter = solve_levels(X, [problem(0)], settings)
-        for level in range(1, self.tree_.n_levels):
-            matched = self._matched(X, weights, teachers[level])
-            new, passes = solve_levels(X, [problem(level, matched)], settings)
+            problems = self._level_problems(X, targets, weighted)
+            return solve_levels(as_hybrid(X), problems, settings)
+        weights, n_iter = [], 0
+        for level, target in enumerate(targets):
+            teacher = targets[level - 1] if level else root_rows(X.shape[0])
+            matched = self._matched(X, weights, teacher) if level else None
+            offsets = self.tree_.offsets[level]
+            problem = make_level_problem(target, teacher, matched, offsets, weighted)
+            new, passes = solve_levels(as_hybrid(X), [problem], settings)
             weights, n_iter = weights + new, max(n_iter, passes)
         return weights, n_iter
+
+    def _level_problems(self, X, targets, weighted):
+        """Teacher-forced problems of all levels."""
+        teachers = [root_rows(X.shape[0]), *targets[:-1]]
+        return [
+            make_level_problem(target, teacher, None, offsets, weighted)
+            for target, teacher, offsets in zip(
+                targets, teachers, self.tree_.offsets, strict=True
+            )
+        ]
 
     def _level_targets(self, Y, relevance):
         """Positives of each level with their costs, and whether these count."""
@@ -426,6 +452,13 @@ class XRLinearClassifier(
         tags.transformer_tags.preserves_dtype = []
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _tree_features(X):
+    """What the clusterer sees: the sparse features, or the dense ones alone."""
+    if not isinstance(X, HybridFeatures):
+        return X
+    return X.sparse if X.sparse.shape[1] else X.dense
 
 
 def _seed_if_unset(estimator, seed):
