@@ -94,7 +94,8 @@ def prepare(folder, work):
             sp.save_npz(target / f"X.{part}.npz", X, compressed=False)
             sp.save_npz(target / f"Y.{part}.npz", Y, compressed=False)
             if part == "trn":
-                dump_xmc_file(X, Y, target / "trn.txt")
+                some = np.diff(X.indptr) > 0  # omikuji cannot read rows without any
+                dump_xmc_file(X[some], Y[some], target / "trn.txt")
         (target / "complete").touch()
     return target
 
@@ -163,10 +164,10 @@ TARGETS = [
 
 
 def median_of(runs, column):
-    """Median over the runs; a peer's plain call is its only one."""
-    return np.median(
-        [r.get(column, r[column.replace("plain", "single")]) for r in runs]
-    )
+    """Median over the runs that measured it; a peer's plain call is its only one."""
+    if not any(column in run for run in runs):
+        column = column.replace("plain", "single")
+    return np.median([run[column] for run in runs if column in run])
 
 
 def print_targets(all_results):
@@ -207,7 +208,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="data set folders")
+    parser.add_argument("folders", nargs="*", type=Path, help="data set folders")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
         "--systems",
@@ -216,6 +217,11 @@ def main():
     )
     parser.add_argument(
         "--parameters", default="{}", help="JSON for sklearn_xmr's estimator"
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        help="file to which runs are added; tables are of all in it",
     )
     parser.add_argument(
         "--predict-once",
@@ -228,10 +234,9 @@ def main():
     args = parser.parse_args()
     systems = args.systems.split(",")
     pythons = {system: interpreter(system, args.work) for system in systems}
-    all_results = {}
+    runs = read_runs(args.runs)
     for folder in args.folders:
         data = prepare(folder.resolve(), args.work)
-        results = {system: [] for system in systems}
         for repeat in range(args.repeats):
             for system in systems:
                 fit_only = repeat > 0 and system in args.predict_once.split(",")
@@ -243,12 +248,32 @@ def main():
                 except RuntimeError as error:
                     print(error, file=sys.stderr)
                     continue
-                results[system].append(measured)
+                runs.append({"data": folder.name, "system": system, **measured})
+                if args.runs:
+                    with args.runs.open("a") as file:
+                        file.write(json.dumps(runs[-1]) + "\n")
                 fit = f"fit {measured['fit_s']:.2f} s"
                 print(f"{folder.name}: {system}: {fit}", file=sys.stderr, flush=True)
-        all_results[folder.name] = {s: runs for s, runs in results.items() if runs}
-        print_table(folder.name, all_results[folder.name])
-    print_targets(all_results)
+    results = grouped(runs)
+    for name, by_system in results.items():
+        print_table(name, by_system)
+    print_targets(results)
+
+
+def read_runs(path):
+    """Runs of earlier calls."""
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def grouped(runs):
+    """Data set -> system -> runs."""
+    results = {}
+    for one in runs:
+        by_system = results.setdefault(one["data"], {})
+        by_system.setdefault(one["system"], []).append(one)
+    return results
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ RECIPES = {
     "bibtex": {"C": 0.3, "tol": 0.01},
     "delicious": {
         "C": 4,
+        "tol": 0.1,
         "loss": "logistic",
         "post_processor": "sigmoid",
         "beam_size": 20,
@@ -52,7 +53,9 @@ def recipe(name):
 
     def make(seed):
         tree = HierarchicalLabelClusterer(max_leaf_size=256, random_state=seed)
-        return XRLinearClassifier(tree, random_state=seed, **RECIPES[name])
+        return XRLinearClassifier(
+            tree, weight_threshold=0.05, random_state=seed, **RECIPES[name]
+        )
 
     return make
 

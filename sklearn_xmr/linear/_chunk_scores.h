@@ -248,16 +248,17 @@ XMR_INLINE void xmr_add_dense(const xmr_level *level, const int kind, int64_t fi
 
 /* scores[child] = w.x + b. In three rounds, each of which requests from memory what the
  * next one reads: a query of a hundred features misses the cache that many times in
- * every chunk, and waits for them together. `hits` has room for the query's features. */
+ * every chunk, and waits for them together. `warm`: other queries have just been in this
+ * chunk. `hits` has room for the query's features. */
 XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
-                                       const xmr_query *query, xmr_hit *hits,
+                                       const xmr_query *query, int warm, xmr_hit *hits,
                                        float *scores)
 {
     const int64_t first = level->child_ptr[chunk];
     const int64_t n = level->child_ptr[chunk + 1] - first;
     const int64_t item = level->kind == XMR_FLOAT32 ? 4 : level->kind == XMR_FLOAT16 ? 2 : 1;
     int64_t n_hits = 0;
-    for (int64_t k = 0; k < query->nnz; k++)
+    for (int64_t k = 0; k < query->nnz && !warm; k++)
         xmr_prefetch_bucket_rows(level, chunk,
                                  xmr_bucket(level, chunk, query->indices[k]));
     for (int64_t k = 0; k < query->nnz; k++) {

@@ -12,13 +12,15 @@ depend on the number of threads.
 """
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport fabsf
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
+from sklearn_xmr.linear._chunk_builder cimport (
+    Chunk, Piece, free_chunk, free_piece, merge_pieces
+)
 from sklearn_xmr.utils._compact_rows cimport (
     CSR, Buffer, CompactRows, CompactWorkspace, compact_rows, free_compact_workspace,
     init_compact_workspace, reserve
@@ -58,7 +60,6 @@ cdef extern from "_dual_ascent.h" nogil:
 
 cdef extern from "_chunk_scores.h" nogil:
     int XMR_FLOAT32, XMR_FLOAT16, XMR_INT8
-    void xmr_store_value(void *values, int kind, int64_t at, float w, float inverse_scale)
 
 cdef extern from *:
     """
@@ -70,14 +71,10 @@ cdef extern from *:
 
 cdef enum:
     MAX_LANES = 32
-    MAX_BLOCKS = 8        # of a chunk: 256 children
     PARTIAL_PASSES = 3    # over pending rows, between two passes over all
 
 # Projected gradients up to this share of tol are left alone within a pass.
 cdef float IDLE = 0.2
-# A weight alone in its row takes twice the space of others: it must be this many times
-# the threshold.
-cdef float LONE = 2.0
 # Logit of alpha / U from which the logistic dual starts: alpha = 2e-9 U, w = 0.
 cdef float LOGISTIC_START = -20.0
 
@@ -88,23 +85,6 @@ cdef struct Workspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
     Buffer sq_norm, W, dual, cost, positive, member, pending, order, kept
-
-
-cdef struct Piece:
-    # Pruned weights of one block of children, row-major over features.
-    int64_t n_rows, n_entries
-    int32_t *features     # n_rows, global ids, ascending
-    uint32_t *kept        # n_rows: bit per lane
-    float *weights        # n_entries
-
-
-cdef struct Chunk:
-    # The same of all blocks of a chunk, as ChunkedWeights stores it.
-    int64_t n_rows, n_entries
-    int32_t *features
-    uint8_t *counts       # entries of the row, less one
-    uint8_t *columns
-    void *values
 
 
 cdef struct Data:
@@ -378,87 +358,7 @@ cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *
     return 0
 
 
-# --- one chunk ----------------------------------------------------------------------------
-
-cdef void free_piece(Piece *piece) noexcept nogil:
-    free(piece.features)
-    free(piece.kept)
-    free(piece.weights)
-    memset(piece, 0, sizeof(Piece))
-
-
-cdef int32_t next_feature(const Piece *pieces, int64_t n, const int64_t *row) noexcept nogil:
-    """The smallest feature that some piece has next."""
-    cdef int32_t least = INT32_MAX
-    cdef int64_t p
-    for p in range(n):
-        if row[p] < pieces[p].n_rows and pieces[p].features[row[p]] < least:
-            least = pieces[p].features[row[p]]
-    return least
-
-
-cdef int merge_chunk(const Problem *problem, int64_t chunk, const Settings *settings,
-                     Output *out) noexcept nogil:
-    """Merge the pieces of a chunk's blocks row by row, and free them."""
-    cdef int64_t first = problem.block_ptr[chunk], last = problem.block_ptr[chunk + 1]
-    cdef int64_t n = last - first, p, entry = 0, before, rows = 0
-    cdef Piece *pieces = out.pieces + first
-    cdef Chunk *c = &out.chunks[chunk]
-    cdef const int32_t *children
-    cdef int64_t[MAX_BLOCKS] row, taken
-    cdef int32_t feature, child
-    cdef uint32_t bits
-    cdef float lone = 0
-    c.n_rows = c.n_entries = 0
-    for p in range(n):
-        row[p] = taken[p] = 0
-        rows += pieces[p].n_rows
-        c.n_entries += pieces[p].n_entries
-    c.features = <int32_t *>malloc(rows * sizeof(int32_t) + 1)
-    c.counts = <uint8_t *>malloc(rows + 1)
-    c.columns = <uint8_t *>malloc(c.n_entries + 1)
-    c.values = malloc(c.n_entries * sizeof(float) + 1)
-    if not (c.features and c.counts and c.columns and c.values):
-        return -1
-    while True:
-        feature = next_feature(pieces, n, row)
-        if feature == INT32_MAX:
-            break
-        before = entry
-        for p in range(n):
-            if row[p] == pieces[p].n_rows or pieces[p].features[row[p]] != feature:
-                continue
-            children = problem.block_children + (first + p) * MAX_LANES
-            bits = pieces[p].kept[row[p]]
-            row[p] += 1
-            while bits:
-                child = children[xmr_lowest_bit(bits)]
-                c.columns[entry] = <uint8_t>(child - problem.chunk_child[chunk])
-                xmr_store_value(c.values, settings.value_kind, entry,
-                                pieces[p].weights[taken[p]], 1 / out.scale[child])
-                lone = fabsf(pieces[p].weights[taken[p]])
-                taken[p] += 1
-                entry += 1
-                bits &= bits - 1
-        if entry - before == 1 and lone < LONE * settings.threshold:
-            entry = before
-            continue
-        c.features[c.n_rows] = feature
-        c.counts[c.n_rows] = <uint8_t>(entry - before - 1)
-        c.n_rows += 1
-    c.n_entries = entry
-    for p in range(n):
-        free_piece(&pieces[p])
-    return 0
-
-
-cdef void free_chunk(Chunk *chunk) noexcept nogil:
-    free(chunk.features)
-    free(chunk.counts)
-    free(chunk.columns)
-    free(chunk.values)
-    memset(chunk, 0, sizeof(Chunk))
-
+# --- all of them ---------------------------------------------------------------------------
 
 cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64_t first,
                   int64_t last, const Settings *settings, Workspace *ws,
@@ -484,7 +384,14 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     return 0
 
 
-# --- all of them ---------------------------------------------------------------------------
+cdef int merge_chunk(const Problem *problem, int64_t chunk, const Settings *settings,
+                     Output *out) noexcept nogil:
+    cdef int64_t first = problem.block_ptr[chunk], last = problem.block_ptr[chunk + 1]
+    return merge_pieces(
+        out.pieces + first, last - first, problem.block_children + first * MAX_LANES,
+        problem.chunk_child[chunk], settings.threshold, settings.value_kind, out.scale,
+        &out.chunks[chunk])
+
 
 cdef Workspace *new_workspaces(int n_threads, int32_t n_features) noexcept nogil:
     cdef Workspace *all_ws = <Workspace *>calloc(n_threads, sizeof(Workspace))

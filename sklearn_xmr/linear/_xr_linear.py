@@ -92,7 +92,9 @@ class XRLinearClassifier(
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     weight_threshold : float, default=0.09
-        Weights of smaller absolute value are dropped; intercepts are kept.
+        Weights of smaller absolute value are dropped; intercepts are kept. A weight
+        that no sibling shares its feature with takes twice the space, and is dropped
+        below twice the threshold.
     weight_dtype : {"int8", "float16", "float32"}, default="int8"
         How weights are stored: "int8" as one of 255 steps up to the largest of its
         label, which costs no precision and a quarter of the memory of "float32".

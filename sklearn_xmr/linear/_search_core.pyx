@@ -1,0 +1,309 @@
+"""Search of a label tree, in C: one query, a block of queries, given labels.
+
+Scores are kept as logarithms: log sigmoid(v), or -max(0, 1 - v)**p for the l<p>-hinge,
+summed along the path. A child's score never exceeds its parent's, so a parent that
+scores below the worst of the k best so far need not be opened.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from sklearn_xmr.utils._compact_rows cimport Buffer, reserve
+
+cdef extern from "_chunk_scores.h" nogil:
+    void xmr_score_chunk(const xmr_level *level, int64_t chunk, const xmr_query *query,
+                         int warm, xmr_hit *hits, float *scores)
+    void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
+
+cdef extern from "_topk_heap.h" nogil:
+    void offer "xmr_offer"(Candidate *heap, int64_t *n, int64_t capacity, Candidate new)
+    void pop "xmr_pop"(Candidate *heap, int64_t *n)
+    void sort_best_first "xmr_sort_best_first"(Candidate *heap, int64_t n)
+
+cdef extern from *:
+    """
+    #define XMR_NO_LIMIT INT64_MAX
+    """
+    int64_t NO_LIMIT "XMR_NO_LIMIT"
+
+cdef enum:
+    WAVES = 3
+
+
+cdef struct Pair:
+    int32_t query
+    int64_t chunk
+    float score           # the node's
+
+
+cdef void free_workspace(Workspace *ws) noexcept nogil:
+    free(ws.hits.data)
+    free(ws.beam.data)
+    free(ws.heap.data)
+    free(ws.n_beam.data)
+    free(ws.n_heap.data)
+    free(ws.sorted_pairs.data)
+    free(ws.first.data)
+    free(ws.frontier.data)
+
+
+cdef xmr_query query_of(const Rows *rows, int64_t row) noexcept nogil:
+    cdef xmr_query query
+    query.nnz = rows.indptr[row + 1] - rows.indptr[row]
+    query.indices = rows.indices + rows.indptr[row]
+    query.values = rows.values + rows.indptr[row]
+    query.dense = rows.dense + row * rows.n_dense
+    return query
+
+
+cdef inline bint is_hopeless(const Search *s, float parent, const Candidate *heap,
+                             int64_t n, int64_t capacity) noexcept nogil:
+    """Whether no child can enter the heap."""
+    return s.combiner != NOOP and n == capacity and parent < heap[0].score
+
+
+cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
+                     const xmr_query *query, bint warm, Candidate *heap, int64_t *n,
+                     int64_t capacity, Workspace *ws) noexcept nogil:
+    """Offer all nodes of a chunk to the heap."""
+    cdef const xmr_level *l = &s.levels[level]
+    cdef int64_t first = l.child_ptr[chunk], c
+    cdef const int64_t *order = s.label_order if level == s.n_levels - 1 else NULL
+    cdef Candidate new
+    cdef int64_t width = l.child_ptr[chunk + 1] - first
+    xmr_score_chunk(l, chunk, query, warm, <xmr_hit *>ws.hits.data, ws.scores)
+    xmr_log_scores(ws.scores, width, s.combiner, parent)
+    for c in range(width):
+        new.score = ws.scores[c]
+        if n[0] == capacity and new.score < heap[0].score:
+            continue
+        new.node = <int32_t>(order[first + c] if order else first + c)
+        offer(heap, n, capacity, new)
+
+
+# --- one query ------------------------------------------------------------------------
+
+cdef inline int32_t encode_node(const Search *s, int level, int64_t node) noexcept nogil:
+    """Inner nodes of all levels in one numbering, from the root at -1 downwards.
+
+    The frontier's heap has the larger of two equal scores' numbers on top: nodes of
+    upper levels, then the first of a level, as a beam takes them.
+    """
+    cdef int t
+    for t in range(level):
+        node += s.levels[t].n_parents
+    return <int32_t>(-1 - node)
+
+
+cdef inline int decode_node(const Search *s, int64_t code, int64_t *node) noexcept nogil:
+    """Level and node of a code."""
+    cdef int level = 0
+    node[0] = -1 - code
+    while node[0] >= s.levels[level].n_parents:
+        node[0] -= s.levels[level].n_parents
+        level += 1
+    return level
+
+
+cdef void push_children(const Search *s, int level, int64_t node, float score,
+                        const xmr_query *query, int64_t *n_open, const Candidate *heap,
+                        int64_t n_heap, Workspace *ws) noexcept nogil:
+    """Add the children of a node to the frontier, but for those that are hopeless."""
+    cdef const xmr_level *l = &s.levels[level]
+    cdef int64_t chunk, first, c, width
+    cdef Candidate new
+    for chunk in range(l.parent_ptr[node], l.parent_ptr[node + 1]):
+        first = l.child_ptr[chunk]
+        width = l.child_ptr[chunk + 1] - first
+        xmr_score_chunk(l, chunk, query, 0, <xmr_hit *>ws.hits.data, ws.scores)
+        xmr_log_scores(ws.scores, width, s.combiner, score)
+        for c in range(width):
+            if is_hopeless(s, ws.scores[c], heap, n_heap, s.k):
+                continue
+            new.score = -ws.scores[c]
+            new.node = encode_node(s, level + 1, first + c)
+            offer(<Candidate *>ws.frontier.data, n_open, NO_LIMIT, new)
+
+
+cdef int64_t search_best_first(const Search *s, const xmr_query *query,
+                               int64_t *n_visited, Workspace *ws) noexcept nogil:
+    """Best k labels into ws.heap, best first; their number, or -1 without memory.
+
+    Opens the best node found so far, until no open node scores above the k-th best
+    label: that is exact. At most beam_size nodes are opened on each level. As nodes of
+    a level are opened from the best down, these are those that a beam keeps: the
+    result is the beam's, mostly at a fraction of its cost. `n_visited` becomes the
+    number of nodes opened. Not for NOOP, whose children may score above their parents.
+    """
+    cdef int64_t n_open = 1, n_heap = 0, n_inner = 0, chunk, node = 0
+    cdef int t, level
+    cdef Candidate *frontier
+    cdef Candidate *heap
+    cdef Candidate best
+    cdef int64_t *opened
+    for t in range(s.n_levels):
+        n_inner += s.levels[t].n_parents
+    frontier = <Candidate *>reserve(&ws.frontier, (n_inner + 1) * sizeof(Candidate))
+    heap = <Candidate *>reserve(&ws.heap, (s.k + 1) * sizeof(Candidate))
+    opened = <int64_t *>reserve(&ws.n_heap, s.n_levels * sizeof(int64_t))
+    if not (frontier and heap and opened
+            and reserve(&ws.hits, (query.nnz + 1) * sizeof(xmr_hit))):
+        return -1
+    memset(opened, 0, s.n_levels * sizeof(int64_t))
+    frontier[0].score, frontier[0].node = 0, encode_node(s, 0, 0)
+    n_visited[0] = 0
+    while n_open > 0:
+        best = frontier[0]
+        if is_hopeless(s, -best.score, heap, n_heap, s.k):
+            break
+        pop(frontier, &n_open)
+        level = decode_node(s, best.node, &node)
+        if opened[level] == s.beam_size:
+            continue
+        opened[level] += 1
+        n_visited[0] += 1
+        if level < s.n_levels - 1:
+            push_children(s, level, node, -best.score, query, &n_open, heap, n_heap, ws)
+            continue
+        for chunk in range(s.levels[level].parent_ptr[node],
+                           s.levels[level].parent_ptr[node + 1]):
+            open_chunk(s, level, chunk, -best.score, query, False, heap, &n_heap, s.k, ws)
+    sort_best_first(heap, n_heap)
+    return n_heap
+
+
+# --- a block of queries ---------------------------------------------------------------
+
+cdef inline int wave_of(int64_t b) noexcept nogil:
+    """A query's best node goes first, its next two second: they close the others."""
+    return 0 if b == 0 else (1 if b < 3 else 2)
+
+
+cdef int64_t list_pairs(const Search *s, int level, int64_t n_rows, int64_t width,
+                        Workspace *ws) noexcept nogil:
+    """All (chunk, query) pairs of a level by wave and chunk; their number, or -1."""
+    cdef const xmr_level *l = &s.levels[level]
+    cdef const Candidate *beam = <Candidate *>ws.beam.data
+    cdef const int64_t *n_beam = <int64_t *>ws.n_beam.data
+    cdef int64_t n_chunks = l.parent_ptr[l.n_parents], n_pairs = 0, row, b, i, key, chunk
+    cdef int64_t *first = <int64_t *>reserve(&ws.first,
+                                             (WAVES * n_chunks + 1) * sizeof(int64_t))
+    cdef Pair *in_order
+    if first == NULL:
+        return -1
+    memset(first, 0, (WAVES * n_chunks + 1) * sizeof(int64_t))
+    for row in range(n_rows):
+        for b in range(n_beam[row]):
+            key = beam[row * width + b].node
+            for chunk in range(l.parent_ptr[key], l.parent_ptr[key + 1]):
+                first[wave_of(b) * n_chunks + chunk + 1] += 1
+                n_pairs += 1
+    for i in range(WAVES * n_chunks):
+        first[i + 1] += first[i]
+    in_order = <Pair *>reserve(&ws.sorted_pairs, (n_pairs + 1) * sizeof(Pair))
+    if in_order == NULL:
+        return -1
+    for row in range(n_rows):
+        for b in range(n_beam[row]):
+            key = beam[row * width + b].node
+            for chunk in range(l.parent_ptr[key], l.parent_ptr[key + 1]):
+                i = first[wave_of(b) * n_chunks + chunk]
+                first[wave_of(b) * n_chunks + chunk] += 1
+                in_order[i].query = <int32_t>row
+                in_order[i].chunk = chunk
+                in_order[i].score = beam[row * width + b].score
+    return n_pairs
+
+
+cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
+                      int64_t n_rows, Workspace *ws) noexcept nogil:
+    """Best k nodes of n_rows rows into ws.beam (n_rows x width), counts into ws.n_beam.
+
+    Level by level, and within a level chunk by chunk: a chunk is read from memory once
+    for all queries of the block that need it. -1 without memory.
+    """
+    cdef int64_t width = max(s.beam_size, s.k), row, i, n_pairs, capacity, longest = 0
+    cdef int t
+    cdef Buffer swap
+    cdef Pair pair
+    cdef xmr_query query
+    cdef Candidate *heap
+    cdef int64_t *n_heap
+    for row in range(n_rows):
+        longest = max(longest, query_of(rows, first_row + row).nnz)
+    if not (reserve(&ws.beam, n_rows * width * sizeof(Candidate))
+            and reserve(&ws.heap, n_rows * width * sizeof(Candidate))
+            and reserve(&ws.n_beam, n_rows * sizeof(int64_t))
+            and reserve(&ws.n_heap, n_rows * sizeof(int64_t))
+            and reserve(&ws.hits, (longest + 1) * sizeof(xmr_hit))):
+        return -1
+    for row in range(n_rows):
+        (<Candidate *>ws.beam.data)[row * width].node = 0
+        (<Candidate *>ws.beam.data)[row * width].score = 0
+        (<int64_t *>ws.n_beam.data)[row] = 1
+    for t in range(s.n_levels):
+        n_pairs = list_pairs(s, t, n_rows, width, ws)
+        if n_pairs < 0:
+            return -1
+        heap, n_heap = <Candidate *>ws.heap.data, <int64_t *>ws.n_heap.data
+        memset(n_heap, 0, n_rows * sizeof(int64_t))
+        capacity = s.k if t == s.n_levels - 1 else s.beam_size
+        for i in range(n_pairs):
+            pair = (<Pair *>ws.sorted_pairs.data)[i]
+            row = pair.query
+            if is_hopeless(s, pair.score, heap + row * width, n_heap[row], capacity):
+                continue
+            query = query_of(rows, first_row + row)
+            open_chunk(s, t, pair.chunk, pair.score, &query, True, heap + row * width,
+                       &n_heap[row], capacity, ws)
+        for row in range(n_rows):
+            sort_best_first(heap + row * width, n_heap[row])
+        swap = ws.beam
+        ws.beam = ws.heap
+        ws.heap = swap
+        swap = ws.n_beam
+        ws.n_beam = ws.n_heap
+        ws.n_heap = swap
+    return 0
+
+
+# --- given labels -----------------------------------------------------------------------
+
+cdef int score_labels(const Search *s, const int32_t *const *parent_of,
+                      const int32_t *nodes, int64_t n, const xmr_query *query,
+                      float *scores, int32_t *path, Workspace *ws) noexcept nogil:
+    """Log scores of ascending nodes of the last level; `path` has n_levels x n places.
+
+    Chunks on the way are opened once, for all the nodes below them.
+    """
+    cdef int t
+    cdef int64_t i, chunk, opened, parent, first
+    cdef const xmr_level *l
+    cdef float above
+    if not reserve(&ws.hits, (query.nnz + 1) * sizeof(xmr_hit)):
+        return -1
+    for i in range(n):
+        path[(s.n_levels - 1) * n + i] = nodes[i]
+        scores[i] = 0
+    for t in range(s.n_levels - 1, 0, -1):
+        for i in range(n):
+            path[(t - 1) * n + i] = parent_of[t][path[t * n + i]]
+    for t in range(s.n_levels):
+        l = &s.levels[t]
+        opened = -1
+        above = 0
+        for i in range(n):
+            parent = 0 if t == 0 else path[(t - 1) * n + i]
+            chunk = l.parent_ptr[parent]
+            while l.child_ptr[chunk + 1] <= path[t * n + i]:
+                chunk += 1
+            first = l.child_ptr[chunk]
+            if chunk != opened:
+                xmr_score_chunk(l, chunk, query, 0, <xmr_hit *>ws.hits.data, ws.scores)
+                # All nodes below a parent carry its score so far.
+                above = scores[i]
+                xmr_log_scores(ws.scores, l.child_ptr[chunk + 1] - first, s.combiner, above)
+                opened = chunk
+            scores[i] = ws.scores[path[t * n + i] - first]
+    return 0
