@@ -278,19 +278,20 @@ cdef class Splitter:
         cdef int n_threads = self.n_threads
         cdef Workspace *all_ws = self.all_ws
         cdef CSR *X = &self.X
+        cdef int32_t *all_items = &items[0] if items.shape[0] else NULL
         n_iter_array = np.zeros(n_nodes, dtype=np.int32)
         cdef int32_t[::1] n_iter = n_iter_array
         if n_nodes < n_threads:
             with nogil:
                 for i in range(n_nodes):
                     n_iter[i] = split_node(
-                        X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
+                        X, all_items + nodes[i, 0], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
                         max_iter, spherical, seeds[i], &all_ws[0], n_threads)
         else:
             with nogil, parallel(num_threads=n_threads):
                 for i in prange(n_nodes, schedule="dynamic", chunksize=1):
                     n_iter[i] = split_node(
-                        X, &items[nodes[i, 0]], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
+                        X, all_items + nodes[i, 0], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
                         max_iter, spherical, seeds[i], &all_ws[threadid()], 1)
         if (n_iter_array < 0).any():
             raise MemoryError("no memory to cluster the labels")
