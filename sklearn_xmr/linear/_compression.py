@@ -37,7 +37,8 @@ class CompressionMixin:
             Each label (and node) keeps its largest weights until their squares make
             this share of the sum of all its squares.
         max_weights_per_label : int or None, default=None
-            Most weights of a label (and node), the largest ones.
+            Most weights of a label, the largest ones. Nodes above the labels, which
+            are few and need many weights, keep theirs.
         dtype : {"float32", "float16", "int8"}, default=None
             How weights are stored from now on; None leaves it.
 
@@ -63,12 +64,13 @@ class CompressionMixin:
         """
         check_is_fitted(self)
         _check_limits(threshold, energy, max_weights_per_label, dtype)
-        self.weights_ = [
-            weights.select(
-                kept_weights(weights, threshold, energy, max_weights_per_label), dtype
-            )
-            for weights in self.weights_
-        ]
+        last = len(self.weights_) - 1
+        pruned = []
+        for level, weights in enumerate(self.weights_):
+            most = max_weights_per_label if level == last else None
+            keep = kept_weights(weights, threshold, energy, most)
+            pruned.append(weights.select(keep, dtype))
+        self.weights_ = pruned
         self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
         return self
 
