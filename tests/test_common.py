@@ -59,8 +59,8 @@ each_classifier = pytest.mark.parametrize("clf", CLASSIFIERS)
 
 def assert_same_weights(a, b):
     for one, two in zip(a.weights_, b.weights_, strict=True):
-        np.testing.assert_array_equal(one.values, two.values)
-        np.testing.assert_array_equal(one.row_features(), two.row_features())
+        np.testing.assert_array_equal(one.packed, two.packed)
+        np.testing.assert_array_equal(one.buckets, two.buckets)
         np.testing.assert_array_equal(one.intercept, two.intercept)
 
 
@@ -110,7 +110,7 @@ def test_pickle_and_joblib_mmap(clf, small, tmp_path):
     labels, scores = clf.predict_topk(X)  # makes the search, which is not pickled
     joblib.dump(clf, tmp_path / "model.joblib")
     mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
-    assert isinstance(mapped.weights_[-1].values, np.memmap)
+    assert isinstance(mapped.weights_[-1].packed, np.memmap)
     for copy in (pickle.loads(pickle.dumps(clf)), mapped):
         np.testing.assert_array_equal(copy.predict_topk(X)[0], labels)
         np.testing.assert_array_equal(copy.predict_topk(X)[1], scores)

@@ -30,7 +30,7 @@ from sklearn_xmr import (
     predict_topk,
 )
 from sklearn_xmr.datasets import make_xmr_classification
-from sklearn_xmr.linear._chunked_weights import ChunkedWeights
+from sklearn_xmr.linear._chunked_weights import ChunkedWeights, Entries
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
 EXACT = {
@@ -175,7 +175,7 @@ def test_relevance_two_equals_positive_cost_two(small):
     b = XRLinearClassifier(LabelTree.flat(60), random_state=0, positive_cost=2).fit(
         X, Y
     )
-    np.testing.assert_array_equal(a.weights_[0].values, b.weights_[0].values)
+    np.testing.assert_array_equal(a.weights_[0].packed, b.weights_[0].packed)
 
 
 def test_zero_relevance_takes_the_pair_out(random_problem):
@@ -233,7 +233,7 @@ def test_value_types_are_within_half_a_step(dtype, relative, small):
     exact = XRLinearClassifier(weight_dtype="float32", **common).fit(X, Y)
     clf = XRLinearClassifier(weight_dtype=dtype, **common).fit(X, Y)
     for a, b in zip(exact.weights_, clf.weights_, strict=True):
-        assert b.values.dtype == dtype
+        assert b.value_type == dtype
         a, b = a.to_csr().toarray(), b.to_csr().toarray()
         step = np.abs(a).max(axis=1, keepdims=True) if dtype == "int8" else np.abs(a)
         assert (np.abs(a - b) <= step * relative * 1.001).all()
@@ -242,24 +242,28 @@ def test_value_types_are_within_half_a_step(dtype, relative, small):
 @given(
     n_features=st.integers(1, 70_000),
     density=st.floats(0.0005, 1),
-    n_chunks=st.integers(1, 3),
+    n_nodes=st.integers(1, 300),
+    width=st.sampled_from([1, 4, 60, 256]),
+    dtype=st.sampled_from(["float32", "float16", "int8"]),
     seed=st.integers(0, 1000),
 )
-@settings(deadline=None, max_examples=40)
-def test_any_rows_are_found_again(n_features, density, n_chunks, seed):
+@settings(deadline=None, max_examples=60)
+def test_any_rows_are_found_again(n_features, density, n_nodes, width, dtype, seed):
     """Whatever the buckets' width, to_csr and the search see the rows given."""
     rng = np.random.RandomState(seed)
     W = sparse.random(
-        4 * n_chunks,
+        n_nodes,
         n_features,
-        min(density, 2e5 / n_features / 4),
+        min(density, 3e5 / n_features / n_nodes),
         "csr",
         np.float32,
         random_state=rng,
     )
-    weights = chunked(W, 4)
-    assert abs(weights.to_csr() - W).max() == 0
-    search = TreeSearch([weights], np.arange(4 * n_chunks))
+    W.data = np.rint(250 * W.data - 125)  # exact in all types
+    W.eliminate_zeros()
+    weights = chunked(W, width, dtype)
+    assert (weights.to_csr() != W).nnz == 0
+    search = TreeSearch([weights], np.arange(n_nodes))
     X = sparse.random(5, n_features, 0.1, "csr", np.float32, random_state=rng)
     X.indices = X.indices.astype(np.int32)
     nodes, scores = search.search(
@@ -269,29 +273,33 @@ def test_any_rows_are_found_again(n_features, density, n_chunks, seed):
         np.empty((5, 0), dtype=np.float32),
         1,
         1,
-        4 * n_chunks,
+        n_nodes,
         -1,
         1,
     )
-    expected = np.take_along_axis((X @ W.T).toarray(), nodes, 1)
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    exact = (X.astype(np.float64) @ W.T.astype(np.float64)).toarray()
+    np.testing.assert_array_equal(np.sort(nodes), np.arange(n_nodes)[None].repeat(5, 0))
+    expected = np.take_along_axis(exact, nodes, 1)
+    scale = (abs(X) @ abs(W.T)).toarray().max() + 1
+    np.testing.assert_allclose(scores, expected, atol=1e-5 * scale)
 
 
-def chunked(W, width):
+def chunked(W, width, dtype):
     """ChunkedWeights of a CSR matrix, one root with chunks of `width` nodes."""
-    blocks = [W[i : i + width].tocsc() for i in range(0, W.shape[0], width)]
-    used = [np.flatnonzero(np.diff(b.indptr)) for b in blocks]
-    counts = [np.diff(b.indptr)[u] - 1 for b, u in zip(blocks, used, strict=True)]
-    return ChunkedWeights.from_rows(
-        np.cumsum([0, *map(len, used)]),
-        np.cumsum([0, *(b.nnz for b in blocks)]),
-        np.concatenate(used).astype(np.int32),
-        np.concatenate(counts).astype(np.uint8),
+    child_ptr = np.append(np.arange(0, W.shape[0], width), W.shape[0])
+    node = np.repeat(np.arange(W.shape[0]), np.diff(W.indptr))
+    shuffled = np.random.RandomState(0).permutation(W.nnz)
+    entries = Entries(
+        (node[shuffled] // width).astype(np.int32),
+        W.indices[shuffled].astype(np.int32),
+        (node[shuffled] % width).astype(np.uint8),
+        W.data[shuffled].astype(dtype),
+    )
+    return ChunkedWeights.from_entries(
+        entries,
         W.shape[1],
-        parent_ptr=np.array([0, len(blocks)]),
-        child_ptr=np.arange(0, W.shape[0] + 1, width),
-        columns=np.concatenate([b.indices for b in blocks]).astype(np.uint8),
-        values=np.concatenate([b.data for b in blocks]),
+        child_ptr,
+        parent_ptr=np.array([0, len(child_ptr) - 1]),
         scale=np.ones(W.shape[0], dtype=np.float32),
         intercept=np.zeros(W.shape[0], dtype=np.float32),
         dense=np.empty((W.shape[0], 0), dtype=np.float32),

@@ -2,10 +2,10 @@
  *
  * A chunk keeps, for each feature that any of its children uses, a row of entries
  * (column, value). Rows are found by buckets: the features of bucket b are those with
- * feature >> shift == b, and a bucket knows its first row and its first entry. Within
- * it the low bits of each row's feature (1 or 2 bytes) and its number of entries
- * (1 byte) are scanned: about one cache line each. A row of n entries thus costs
- * 2 + 8 / (rows per bucket) bytes, and an entry 1 + (1, 2 or 4) bytes.
+ * feature >> shift == b. A bucket's bytes (see _bucket_layout.pyx) begin with the low
+ * bits of its rows' features and their numbers of entries, which are scanned; the
+ * entries follow. A row costs 2 + 5 / (rows per bucket) bytes, and an entry
+ * 1 + (1, 2 or 4).
  */
 #ifndef XMR_CHUNK_SCORES_H
 #define XMR_CHUNK_SCORES_H
@@ -26,16 +26,11 @@ typedef struct {
     int64_t n_parents, n_nodes, n_buckets;
     const int64_t *parent_ptr;    /* parent -> chunks */
     const int64_t *child_ptr;     /* chunk -> nodes */
-    const int64_t *chunk_rows;    /* chunk -> rows */
-    const int64_t *chunk_entries; /* chunk -> entries */
-    const uint32_t *buckets;      /* chunk x (n_buckets + 1) x (row, entry), from the
-                                     chunk's first */
-    int shift, wide;              /* wide: low bits are uint16 */
-    const void *low;
-    const uint8_t *counts;        /* entries of a row, less one */
-    const uint8_t *columns;       /* node of an entry, from the chunk's first */
-    int kind;
-    const void *values;
+    const int64_t *chunk_ptr;     /* chunk -> bytes */
+    const uint32_t *buckets;      /* chunk x (n_buckets + 1): byte, from the chunk's first */
+    const uint8_t *packed;        /* rows and entries, and XMR_SPARE bytes */
+    int shift;                    /* low bits of a feature; over 8 they take two bytes */
+    int kind;                     /* of values */
     const float *scale;           /* node -> factor of its values */
     const float *intercept;
     int32_t n_dense;
@@ -51,10 +46,12 @@ typedef struct {
 } xmr_query;
 
 typedef struct {
-    int64_t entry;
+    const uint8_t *units; /* of a full row: values; of another: columns, then values */
     int32_t count;
     float x;
 } xmr_hit;
+
+#define XMR_SPARE 32 /* bytes that are read beyond the end, at most */
 
 /* --- value types ------------------------------------------------------------------ */
 
@@ -94,20 +91,30 @@ static inline void xmr_store_value(void *values, int kind, int64_t at, float w,
 
 XMR_INLINE float xmr_value(const void *values, int kind, int64_t at)
 {
-    if (kind == XMR_FLOAT32)
-        return ((const float *)values)[at];
-    if (kind == XMR_FLOAT16)
-        return xmr_from_half(((const uint16_t *)values)[at]);
+    if (kind == XMR_FLOAT32) {
+        float w; /* values of a chunk have any address */
+        memcpy(&w, (const char *)values + 4 * at, 4);
+        return w;
+    }
+    if (kind == XMR_FLOAT16) {
+        uint16_t h;
+        memcpy(&h, (const char *)values + 2 * at, 2);
+        return xmr_from_half(h);
+    }
     return (float)((const int8_t *)values)[at];
+}
+
+XMR_INLINE int64_t xmr_item(int kind)
+{
+    return kind == XMR_FLOAT32 ? 4 : kind == XMR_FLOAT16 ? 2 : 1;
 }
 
 /* --- look-up ---------------------------------------------------------------------- */
 
 /* Within a bucket: the row whose low bits are `wanted`. Rows and their counts are read
- * 16 at a time, up to 15 beyond the end: the arrays have that much to spare. Returns
- * the row or -1; `before` becomes the number of entries of the rows before it.
- * No branch depends on the row's place: a miss per look-up would cost more than all
- * the rest. */
+ * 16 at a time, up to 15 beyond the end. Returns the row or -1; `before` becomes the
+ * number of units of the rows before it. No branch depends on the row's place: a miss
+ * per look-up would cost more than all the rest. */
 #ifdef __SSE2__
 XMR_INLINE int64_t xmr_find_byte(const uint8_t *low, const uint8_t *counts, int64_t n,
                                  uint8_t wanted, int64_t *before)
@@ -145,77 +152,126 @@ XMR_INLINE int64_t xmr_find_byte(const uint8_t *low, const uint8_t *counts, int6
 }
 #endif
 
-XMR_INLINE int64_t xmr_find_half(const uint16_t *low, const uint8_t *counts, int64_t n,
-                                 uint16_t wanted, int64_t *before)
+XMR_INLINE int64_t xmr_find_half(const uint8_t *low, const uint8_t *counts, int64_t n,
+                                 int32_t wanted, int64_t *before)
 {
     *before = 0;
-    for (int64_t i = 0; i < n && low[i] <= wanted; i++) {
-        if (low[i] == wanted)
+    for (int64_t i = 0; i < n; i++) {
+        if ((low[2 * i] | low[2 * i + 1] << 8) == wanted)
             return i;
         *before += counts[i] + 1;
     }
     return -1;
 }
 
+/* Offsets of the feature's bucket and of the next. */
 XMR_INLINE const uint32_t *xmr_bucket(const xmr_level *level, int64_t chunk,
                                       int32_t feature)
 {
-    return level->buckets
-           + 2 * (chunk * (level->n_buckets + 1) + (feature >> level->shift));
+    return level->buckets + chunk * (level->n_buckets + 1) + (feature >> level->shift);
 }
 
-XMR_INLINE void xmr_prefetch_bucket_rows(const xmr_level *level, int64_t chunk,
-                                         const uint32_t *bucket)
+XMR_INLINE void xmr_prefetch_bucket(const uint8_t *packed, const uint32_t *bucket)
 {
-    const int64_t row = level->chunk_rows[chunk] + bucket[0];
-    if (bucket[2] == bucket[0])
+    if (bucket[1] == bucket[0])
         return;
-    __builtin_prefetch((const char *)level->low + (row << level->wide));
-    __builtin_prefetch(level->counts + row);
+    __builtin_prefetch(packed + bucket[0]);
+    __builtin_prefetch(packed + bucket[0] + 64);
 }
 
-/* The entries of the feature's row; 0 where the chunk does not use it. */
-XMR_INLINE int xmr_find(const xmr_level *level, int64_t chunk, int32_t feature,
-                        const uint32_t *bucket, int64_t *entry, int32_t *count)
+/* The feature's row in a chunk whose bytes begin at `packed`: 0 where it has none, 1 for
+ * one of entries, 2 for a full one. */
+XMR_INLINE int xmr_find(const xmr_level *level, const uint8_t *packed, int32_t feature,
+                        const uint32_t *bucket, xmr_hit *hit)
 {
-    const int64_t n = bucket[2] - bucket[0];
-    const int64_t first = level->chunk_rows[chunk] + bucket[0];
-    const int32_t low = feature & ((1 << level->shift) - 1);
-    int64_t before = 0;
-    const int64_t at = level->wide
-        ? xmr_find_half((const uint16_t *)level->low + first, level->counts + first, n,
-                        (uint16_t)low, &before)
-        : xmr_find_byte((const uint8_t *)level->low + first, level->counts + first, n,
-                        (uint8_t)low, &before);
-    if (at < 0)
+    const int wide = level->shift > 8;
+    const uint8_t *at = packed + bucket[0];
+    int64_t n, n_full, row, before = 0;
+    const uint8_t *low, *counts;
+    if (bucket[1] == bucket[0])
         return 0;
-    *entry = level->chunk_entries[chunk] + bucket[1] + before;
-    *count = level->counts[first + at] + 1;
-    return 1;
+    n = (wide ? at[0] | at[1] << 8 : at[0]) + 1;
+    n_full = wide ? at[2] | at[3] << 8 : at[1];
+    low = at + 2 + 2 * wide;
+    counts = low + (n << wide);
+    feature &= (1 << level->shift) - 1;
+    row = wide ? xmr_find_half(low, counts, n, feature, &before)
+               : xmr_find_byte(low, counts, n, (uint8_t)feature, &before);
+    if (row < 0)
+        return 0;
+    hit->units = counts + n + before * (1 + xmr_item(level->kind));
+    hit->count = counts[row] + 1;
+    __builtin_prefetch(hit->units);
+    return 1 + (row < n_full);
 }
 
 /* --- margins ---------------------------------------------------------------------- */
 
-/* Four entries at a time; those beyond the row's end count with weight 0, so that rows
- * of one to four entries, which most are, take the same path. Their columns are some
- * other row's, or zeros at the end: places that exist. */
-XMR_INLINE void xmr_add_hits(const xmr_level *level, const int kind, const xmr_hit *hits,
-                             int64_t n_hits, float *scores)
+typedef float xmr_v4f __attribute__((vector_size(16)));
+typedef int32_t xmr_v4i __attribute__((vector_size(16)));
+
+/* Four values from any address; those beyond the first `left` are zeros, since what lies
+ * there may be no number. */
+XMR_INLINE xmr_v4f xmr_load_values(const uint8_t *values, const int kind, int32_t left)
+{
+    const xmr_v4i place = {0, 1, 2, 3}, all = {left, left, left, left};
+    const xmr_v4i keep = place < all;
+    xmr_v4f w;
+#ifdef __SSE2__
+    if (kind == XMR_INT8) { /* gcc 12 converts bytes one by one */
+        const __m128i zero = _mm_setzero_si128();
+        int32_t bytes;
+        memcpy(&bytes, values, 4);
+        __m128i x = _mm_unpacklo_epi8(zero, _mm_cvtsi32_si128(bytes));
+        x = _mm_srai_epi32(_mm_unpacklo_epi16(zero, x), 24);
+        return _mm_cvtepi32_ps(_mm_and_si128(x, (__m128i)keep));
+    }
+#endif
+    for (int i = 0; i < 4; i++)
+        w[i] = xmr_value(values, kind, i);
+    return (xmr_v4f)((xmr_v4i)w & keep);
+}
+
+/* scores[node] += x * value, of rows of entries, four at a time. Those beyond the row's
+ * end count as zeros, so that rows of one to four entries, which most are, take the same
+ * path. What is read as their columns is any byte: a place that exists. */
+XMR_INLINE void xmr_add_entries(const int kind, const xmr_hit *hits, int64_t n_hits,
+                                float *scores)
 {
     for (int64_t h = 0; h < n_hits; h++) {
-        const float x = hits[h].x;
-        for (int64_t e = hits[h].entry, left = hits[h].count; left > 0; e += 4, left -= 4) {
-            const uint8_t *columns = level->columns + e;
-            const float w0 = x * xmr_value(level->values, kind, e);
-            const float w1 = (left > 1 ? x : 0.0f) * xmr_value(level->values, kind, e + 1);
-            const float w2 = (left > 2 ? x : 0.0f) * xmr_value(level->values, kind, e + 2);
-            const float w3 = (left > 3 ? x : 0.0f) * xmr_value(level->values, kind, e + 3);
-            scores[columns[0]] += w0;
-            scores[columns[1]] += w1;
-            scores[columns[2]] += w2;
-            scores[columns[3]] += w3;
+        const uint8_t *columns = hits[h].units, *values = columns + hits[h].count;
+        for (int32_t left = hits[h].count; left > 0; left -= 4) {
+            const xmr_v4f w = hits[h].x * xmr_load_values(values, kind, left);
+            for (int i = 0; i < 4; i++)
+                scores[columns[i]] += w[i];
+            columns += 4;
+            values += 4 * xmr_item(kind);
         }
     }
+}
+
+/* The same of full rows, two rows at once. A plain loop: gcc turns it into vectors. */
+XMR_INLINE void xmr_add_full_rows(const int kind, const xmr_hit *hits, int64_t n_hits,
+                                  int64_t n, float *restrict scores)
+{
+    int64_t h = 0;
+    for (; h + 1 < n_hits; h += 2) {
+        const uint8_t *a = hits[h].units, *b = hits[h + 1].units;
+        const float xa = hits[h].x, xb = hits[h + 1].x;
+        for (int64_t c = 0; c < n; c++)
+            scores[c] += xa * xmr_value(a, kind, c) + xb * xmr_value(b, kind, c);
+    }
+    if (h < n_hits)
+        for (int64_t c = 0; c < n; c++)
+            scores[c] += hits[h].x * xmr_value(hits[h].units, kind, c);
+}
+
+XMR_INLINE void xmr_add_hits(const int kind, const xmr_hit *hits, int64_t n_entry_rows,
+                             const xmr_hit *full, int64_t n_full_rows, int64_t n,
+                             float *scores)
+{
+    xmr_add_full_rows(kind, full, n_full_rows, n, scores);
+    xmr_add_entries(kind, hits, n_entry_rows, scores);
 }
 
 /* Dense weights of one node times the query's dense features. */
@@ -224,12 +280,9 @@ XMR_INLINE float xmr_dense_dot(const void *weights, const int kind, int64_t at,
 {
     xmr_v8f sums = {0};
     int32_t j = 0;
-    for (; j + 7 < n; j += 8) {
-        float w[8];
+    for (; j + 7 < n; j += 8)
         for (int l = 0; l < 8; l++)
-            w[l] = xmr_value(weights, kind, at + j + l);
-        sums += xmr_load(w) * xmr_load(x + j);
-    }
+            sums[l] += xmr_value(weights, kind, at + j + l) * x[j + l];
     float total = ((sums[0] + sums[1]) + (sums[2] + sums[3]))
                   + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
     for (; j < n; j++)
@@ -246,40 +299,42 @@ XMR_INLINE void xmr_add_dense(const xmr_level *level, const int kind, int64_t fi
                                      level->n_dense);
 }
 
-/* scores[child] = w.x + b. In three rounds, each of which requests from memory what the
- * next one reads: a query of a hundred features misses the cache that many times in
- * every chunk, and waits for them together. `warm`: other queries have just been in this
- * chunk. `hits` has room for the query's features. */
+/* scores[child] = w.x + b. First all buckets are requested from memory: a query of a
+ * hundred features misses the cache that many times in every chunk, and waits for them
+ * together. `hits` has room for the query's features and one more: full rows are listed
+ * from its end. */
 XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
-                                       const xmr_query *query, int warm, xmr_hit *hits,
+                                       const xmr_query *query, xmr_hit *hits,
                                        float *scores)
 {
     const int64_t first = level->child_ptr[chunk];
     const int64_t n = level->child_ptr[chunk + 1] - first;
-    const int64_t item = level->kind == XMR_FLOAT32 ? 4 : level->kind == XMR_FLOAT16 ? 2 : 1;
+    const uint8_t *packed = level->packed + level->chunk_ptr[chunk];
     int64_t n_hits = 0;
-    for (int64_t k = 0; k < query->nnz && !warm; k++)
-        xmr_prefetch_bucket_rows(level, chunk,
-                                 xmr_bucket(level, chunk, query->indices[k]));
+    xmr_hit *full = hits + query->nnz;
+    for (int64_t k = 0; k < query->nnz; k++)
+        xmr_prefetch_bucket(packed, xmr_bucket(level, chunk, query->indices[k]));
     for (int64_t k = 0; k < query->nnz; k++) {
-        xmr_hit *hit = hits + n_hits;
         const int32_t f = query->indices[k];
-        if (!xmr_find(level, chunk, f, xmr_bucket(level, chunk, f), &hit->entry,
-                      &hit->count))
+        xmr_hit hit;
+        const int found = xmr_find(level, packed, f, xmr_bucket(level, chunk, f), &hit);
+        if (!found)
             continue;
-        hit->x = query->values[k];
-        __builtin_prefetch(level->columns + hit->entry);
-        __builtin_prefetch((const char *)level->values + hit->entry * item);
-        n_hits++;
+        hit.x = query->values[k];
+        hits[n_hits] = hit;
+        full[0] = hit; /* both: the row's kind is hard to predict */
+        n_hits += found == 1;
+        full -= found == 2;
     }
-    for (int64_t c = 0; c < 256; c++) /* all: see xmr_add_hits */
-        scores[c] = 0.0f;
+    full++;
+    const int64_t n_full = hits + query->nnz + 1 - full;
+    memset(scores, 0, n * sizeof(float));
     if (level->kind == XMR_FLOAT32)
-        xmr_add_hits(level, XMR_FLOAT32, hits, n_hits, scores);
+        xmr_add_hits(XMR_FLOAT32, hits, n_hits, full, n_full, n, scores);
     else if (level->kind == XMR_FLOAT16)
-        xmr_add_hits(level, XMR_FLOAT16, hits, n_hits, scores);
+        xmr_add_hits(XMR_FLOAT16, hits, n_hits, full, n_full, n, scores);
     else
-        xmr_add_hits(level, XMR_INT8, hits, n_hits, scores);
+        xmr_add_hits(XMR_INT8, hits, n_hits, full, n_full, n, scores);
     for (int64_t c = 0; c < n; c++)
         scores[c] = scores[c] * level->scale[first + c] + level->intercept[first + c];
     if (!level->n_dense)
@@ -311,6 +366,23 @@ XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, fl
             scores[c] = parent - power;
         }
     }
+}
+
+/* The nodes that score at least so much, ascending; their number. */
+XMR_CLONES static int64_t xmr_candidates(const float *scores, int64_t n, float least,
+                                         uint8_t *nodes)
+{
+    int64_t count = 0, c = 0;
+    for (; c + 7 < n; c += 8) {
+        uint32_t bits = xmr_or(xmr_lane_bits(xmr_load(scores + c) >= least, 0));
+        for (; bits; bits &= bits - 1)
+            nodes[count++] = (uint8_t)(c + __builtin_ctz(bits));
+    }
+    for (; c < n; c++) {
+        nodes[count] = (uint8_t)c;
+        count += scores[c] >= least;
+    }
+    return count;
 }
 
 #endif

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.linear._tree_search import count_buckets
+from sklearn_xmr.linear._bucket_layout import pack_chunks, unpack_chunks
 
 # Value types by the code of _chunk_scores.h.
 VALUE_TYPES = ("float32", "float16", "int8")
-ROWS_PER_BUCKET = 12  # their low bits and counts then fill a cache line or two
-SPARE = 16  # elements that the search may read beyond the end of an array
+ROWS_PER_BUCKET = 12  # at most, on average: with their entries a cache line or two
+SPARE = 32  # bytes that the search may read beyond the end
 
 
 @dataclass(eq=False, repr=False)
@@ -27,18 +27,12 @@ class ChunkedWeights:
         Chunks of each parent.
     child_ptr : ndarray of int64 of shape (n_chunks + 1,)
         Nodes of each chunk.
-    chunk_rows, chunk_entries : ndarray of int64 of shape (n_chunks + 1,)
-        Feature rows and entries of each chunk.
-    buckets : ndarray of uint32 of shape (n_chunks, n_buckets + 1, 2)
-        First row and first entry of each bucket, from the chunk's first on.
-    low : ndarray of uint8 or uint16 of shape (n_rows + 16,)
-        Low bits of each row's feature, ascending within a bucket.
-    counts : ndarray of uint8 of shape (n_rows + 16,)
-        Entries of each row, less one.
-    columns : ndarray of uint8 of shape (n_entries + 16,)
-        Node of each entry, relative to the chunk's first.
-    values : ndarray of float32, float16 or int8 of shape (n_entries + 16,)
-        Weights, divided by the node's scale.
+    chunk_ptr : ndarray of int64 of shape (n_chunks + 1,)
+        Bytes of each chunk.
+    buckets : ndarray of uint32 of shape (n_chunks, n_buckets + 1)
+        First byte of each bucket, from the chunk's first on.
+    packed : ndarray of uint8
+        The rows and their entries, see ``_bucket_layout.pyx``, and 32 spare bytes.
     scale : ndarray of float32 of shape (n_nodes,)
         Largest weight / 127 for int8, otherwise 1.
     intercept : ndarray of float32 of shape (n_nodes,)
@@ -51,6 +45,10 @@ class ChunkedWeights:
         Low bits of a feature.
     n_features : int
         Width of the sparse block.
+    n_rows, nnz : int
+        Feature rows, and entries, of all chunks.
+    value_type : {"float32", "float16", "int8"}
+        How weights are stored.
 
     References
     ----------
@@ -60,56 +58,63 @@ class ChunkedWeights:
 
     parent_ptr: np.ndarray
     child_ptr: np.ndarray
-    chunk_rows: np.ndarray
-    chunk_entries: np.ndarray
+    chunk_ptr: np.ndarray
     buckets: np.ndarray
-    low: np.ndarray
-    counts: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
+    packed: np.ndarray
     scale: np.ndarray
     intercept: np.ndarray
     dense: np.ndarray
     dense_scale: np.ndarray
     shift: int
     n_features: int
+    n_rows: int
+    nnz: int
+    value_type: str
 
     @classmethod
-    def from_rows(
-        cls, chunk_rows, chunk_entries, features, counts, n_features, **arrays
-    ):
-        """Index rows that are given by their features.
+    def from_entries(cls, entries, n_features, child_ptr, **arrays):
+        """Pack entries, in whatever order they come.
 
         Parameters
         ----------
-        chunk_rows, chunk_entries, counts
-            As in the class; counts without spare elements.
-        features : ndarray of int32 of shape (n_rows,)
-            Ascending within a chunk.
+        entries : Entries
         n_features : int
             Width of the data.
+        child_ptr : ndarray of int64 of shape (n_chunks + 1,)
         **arrays
-            The other arrays, columns and values without spare elements.
+            The other arrays.
         """
-        n_chunks = len(chunk_rows) - 1
-        shift = _best_shift(n_features, n_chunks, len(features))
-        n_buckets = (max(n_features - 1, 0) >> shift) + 1
-        buckets = np.zeros((n_chunks, n_buckets + 1, 2), dtype=np.uint32)
-        count_buckets(chunk_rows, features, counts, shift, buckets)
-        low = np.zeros(len(features) + SPARE, np.uint8 if shift <= 8 else np.uint16)
-        np.bitwise_and(
-            features, (1 << shift) - 1, out=low[: len(features)], casting="unsafe"
+        order = np.lexsort((entries.column, entries.feature, entries.chunk))
+        chunk, feature = entries.chunk[order], entries.feature[order]
+        new_row = np.ones(len(order), dtype=bool)
+        new_row[1:] = (chunk[1:] != chunk[:-1]) | (feature[1:] != feature[:-1])
+        first = np.flatnonzero(new_row)
+        counts = np.diff(np.append(first, len(order))) - 1
+        chunks = np.arange(len(child_ptr))
+        shift, n_buckets = bucket_widths(n_features, len(child_ptr) - 1, len(first))
+        chunk_ptr, buckets, packed = pack_chunks(
+            np.searchsorted(chunk[first], chunks),
+            np.searchsorted(chunk, chunks),
+            feature[first],
+            counts.astype(np.uint8),
+            entries.column[order],
+            entries.value[order].view(np.uint8),
+            child_ptr,
+            entries.value.itemsize,
+            shift,
+            n_buckets,
+            SPARE,
         )
-        for name in ("columns", "values"):
-            arrays[name] = _with_spare(arrays[name])
         return cls(
-            chunk_rows=chunk_rows,
-            chunk_entries=chunk_entries,
+            child_ptr=child_ptr,
+            chunk_ptr=chunk_ptr,
             buckets=buckets,
-            low=low,
-            counts=_with_spare(counts),
+            packed=packed,
             shift=shift,
             n_features=n_features,
+            n_rows=len(first),
+            nnz=len(order),
+            value_type=str(entries.value.dtype),
             **arrays,
         )
 
@@ -117,16 +122,6 @@ class ChunkedWeights:
     def n_nodes(self):
         """Number of nodes of the level (int)."""
         return len(self.intercept)
-
-    @property
-    def nnz(self):
-        """Number of stored weights (int)."""
-        return int(self.chunk_entries[-1])
-
-    @property
-    def n_rows(self):
-        """Number of feature rows of all chunks (int)."""
-        return int(self.chunk_rows[-1])
 
     @property
     def nbytes(self):
@@ -137,28 +132,37 @@ class ChunkedWeights:
     def __repr__(self):
         return (
             f"ChunkedWeights({self.n_nodes} nodes, {len(self.child_ptr) - 1} chunks, "
-            f"{self.nnz} {self.values.dtype} weights, {self.nbytes / 2**20:.1f} MiB)"
+            f"{self.nnz} {self.value_type} weights, {self.nbytes / 2**20:.1f} MiB)"
         )
 
-    def row_features(self):
-        """Feature of each row (ndarray of int32 of shape (n_rows,))."""
-        n_buckets = self.buckets.shape[1] - 1
-        rows_of = np.diff(self.buckets[:, :, 0].astype(np.int64), axis=1).ravel()
-        bucket = np.tile(np.arange(n_buckets), len(self.child_ptr) - 1)
-        high = np.repeat(bucket, rows_of) << self.shift
-        return (high + self.low[: self.n_rows]).astype(np.int32)
+    def entries(self):
+        """The stored weights of sparse features that are not zero.
 
-    def entry_nodes(self):
+        Returns
+        -------
+        Entries
+        """
+        dtype = np.dtype(self.value_type)
+        *arrays, value = unpack_chunks(
+            self.chunk_ptr,
+            self.buckets,
+            self.packed,
+            self.child_ptr,
+            dtype.itemsize,
+            self.shift,
+        )
+        return Entries(*arrays, value.view(dtype))
+
+    def nodes(self, entries):
         """Node of each entry (ndarray of int64 of shape (n_entries,))."""
-        first = np.repeat(self.child_ptr[:-1], np.diff(self.chunk_entries))
-        return first + self.columns[: self.nnz]
+        return self.child_ptr[entries.chunk] + entries.column
 
-    def weights(self):
+    def weights(self, entries):
         """Weight of each entry (ndarray of float32 of shape (n_entries,))."""
-        values = self.values[: self.nnz].astype(np.float32)
-        if self.values.dtype == np.int8:
-            values *= self.scale[self.entry_nodes()]
-        return values
+        weights = entries.value.astype(np.float32)
+        if self.value_type == "int8":
+            weights *= self.scale[self.nodes(entries)]
+        return weights
 
     def dense_weights(self):
         """Weights of the dense features (ndarray of float32, (n_nodes, n_dense))."""
@@ -172,11 +176,10 @@ class ChunkedWeights:
         csr_matrix of float32 of shape (n_nodes, n_features)
             Without the intercept and the weights of dense features.
         """
-        lengths = self.counts[: self.n_rows].astype(np.int64) + 1
-        features = np.repeat(self.row_features(), lengths)
+        entries = self.entries()
         shape = (self.n_nodes, self.n_features)
         return sparse.csr_matrix(
-            (self.weights(), (self.entry_nodes(), features)), shape
+            (self.weights(entries), (self.nodes(entries), entries.feature)), shape
         )
 
     def select(self, keep, value_type=None):
@@ -185,6 +188,7 @@ class ChunkedWeights:
         Parameters
         ----------
         keep : ndarray of bool of shape (n_entries,)
+            For each of :meth:`entries`.
         value_type : {"float32", "float16", "int8"}, default=None
             None keeps the type.
 
@@ -192,34 +196,47 @@ class ChunkedWeights:
         -------
         ChunkedWeights
         """
-        lengths = self.counts[: self.n_rows].astype(np.int64) + 1
-        row_of_entry = np.repeat(np.arange(self.n_rows), lengths)[keep]
-        left = np.bincount(row_of_entry, minlength=self.n_rows)
-        rows = np.flatnonzero(left)
+        value_type = value_type or self.value_type
+        entries = self.entries()
         values, scale = encode_values(
-            self.weights()[keep],
-            self.entry_nodes()[keep],
+            self.weights(entries)[keep],
+            self.nodes(entries)[keep],
             self.n_nodes,
-            value_type or str(self.values.dtype),
+            value_type,
         )
         dense, dense_scale = self.dense, self.dense_scale
-        if value_type is not None:
+        if value_type != self.value_type:
             dense, dense_scale = encode_dense(self.dense_weights(), value_type)
-        return ChunkedWeights.from_rows(
-            np.searchsorted(rows, self.chunk_rows),
-            np.concatenate([[0], np.cumsum(keep)])[self.chunk_entries],
-            self.row_features()[rows],
-            (left[rows] - 1).astype(np.uint8),
+        kept = (entries.chunk[keep], entries.feature[keep], entries.column[keep])
+        return ChunkedWeights.from_entries(
+            Entries(*kept, values),
             self.n_features,
+            self.child_ptr,
             parent_ptr=self.parent_ptr,
-            child_ptr=self.child_ptr,
-            columns=self.columns[: self.nnz][keep],
-            values=values,
             scale=scale,
             intercept=self.intercept,
             dense=dense,
             dense_scale=dense_scale,
         )
+
+
+@dataclass(eq=False, repr=False)
+class Entries:
+    """Weights of sparse features, one by one.
+
+    Parameters
+    ----------
+    chunk, feature : ndarray of int32 of shape (n_entries,)
+    column : ndarray of uint8 of shape (n_entries,)
+        Node, relative to the chunk's first.
+    value : ndarray of float32, float16 or int8 of shape (n_entries,)
+        Weight, divided by the node's scale.
+    """
+
+    chunk: np.ndarray
+    feature: np.ndarray
+    column: np.ndarray
+    value: np.ndarray
 
 
 def encode_values(weights, nodes, n_nodes, value_type):
@@ -243,16 +260,12 @@ def encode_dense(weights, value_type):
     return values.reshape(weights.shape).copy(), scale
 
 
-def _with_spare(array):
-    return np.concatenate([array, np.zeros(SPARE, dtype=array.dtype)])
-
-
-def _best_shift(n_features, n_chunks, n_rows):
-    """Low bits per feature: few rows in a bucket, then few bytes in all."""
+def bucket_widths(n_features, n_chunks, n_rows):
+    """Low bits per feature and number of buckets: few rows in each, then few bytes."""
     per_feature = max(n_rows, 1) / (max(n_chunks, 1) * max(n_features, 1))
     shift = int(np.floor(np.log2(ROWS_PER_BUCKET / per_feature)))
-    if shift > 8 and n_rows >= 8 * n_chunks * n_features / 256:
-        shift = (
-            8  # a second low byte for all rows would cost more than the buckets save
-        )
-    return min(max(shift, 0), 16)
+    if shift > 8 and n_rows >= 4 * n_chunks * n_features / 256:
+        # A second low byte for all rows would cost more than the buckets save.
+        shift = 8
+    shift = min(max(shift, 0), 16)
+    return shift, (max(n_features - 1, 0) >> shift) + 1

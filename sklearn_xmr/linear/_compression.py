@@ -105,11 +105,12 @@ class CompressionMixin:
 
 def kept_weights(weights, threshold=0.0, energy=1.0, max_per_node=None):
     """Which entries of a ChunkedWeights pass the limits (ndarray of bool)."""
-    size = np.abs(weights.weights())
+    entries = weights.entries()
+    size = np.abs(weights.weights(entries))
     keep = size >= threshold
     if energy == 1 and max_per_node is None:
         return keep
-    node = weights.entry_nodes()
+    node = weights.nodes(entries)
     order = np.lexsort((-size, node))
     first = np.searchsorted(node[order], np.arange(weights.n_nodes))
     rank = np.arange(len(order)) - first[node[order]]

@@ -14,10 +14,11 @@ depend on the number of threads.
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 import numpy as np
 
+from sklearn_xmr.linear._bucket_layout cimport Layout, Rows, fill_chunk, layout_chunk
 from sklearn_xmr.linear._chunk_builder cimport (
     Chunk, Piece, free_chunk, free_piece, merge_pieces
 )
@@ -429,6 +430,14 @@ cdef inline const float *float_pointer(const float[::1] view) noexcept:
     return &view[0] if view.shape[0] else NULL
 
 
+cdef Rows rows_of_chunk(const Chunk *chunk, int64_t width) noexcept nogil:
+    cdef Rows rows
+    rows.n_rows, rows.width = chunk.n_rows, width
+    rows.features, rows.counts = chunk.features, chunk.counts
+    rows.columns, rows.values = chunk.columns, <const uint8_t *>chunk.values
+    return rows
+
+
 cdef class NodeSolver:
     """Pruned weights of all children of all chunks of a training problem.
 
@@ -533,42 +542,43 @@ cdef class NodeSolver:
         if failed:
             raise MemoryError("no memory to train the label tree")
 
-    def take_chunks(self, int64_t first, int64_t last):
-        """Move the weights of chunks first .. last - 1 into arrays.
+    def count_rows(self, int64_t first, int64_t last):
+        """Feature rows and entries of the chunks first .. last - 1."""
+        cdef int64_t chunk, n_rows = 0, n_entries = 0
+        for chunk in range(first, last):
+            n_rows += self.chunks[chunk].n_rows
+            n_entries += self.chunks[chunk].n_entries
+        return n_rows, n_entries
+
+    def take_chunks(self, int64_t first, int64_t last, const int64_t[::1] chunk_child,
+                    int shift, int64_t n_buckets, int64_t spare):
+        """Pack the weights of chunks first .. last - 1, and free them.
 
         Returns
         -------
-        chunk_rows, chunk_entries : ndarray of int64 of shape (last - first + 1,)
-        features : ndarray of int32 of shape (n_rows,)
-        counts : ndarray of uint8 of shape (n_rows,)
-        columns : ndarray of uint8 of shape (n_entries,)
-        values : ndarray of uint8
-            Bytes of the values.
+        chunk_ptr, buckets, packed
+            As of ``pack_chunks`` of ``_bucket_layout.pyx``.
         """
-        cdef int64_t i, item = 4 if self.value_kind == XMR_FLOAT32 else (
+        cdef int64_t i
+        cdef Rows rows
+        cdef Layout layout
+        layout.shift, layout.n_buckets = shift, n_buckets
+        layout.item = 4 if self.value_kind == XMR_FLOAT32 else (
             2 if self.value_kind == XMR_FLOAT16 else 1)
-        cdef Chunk *c
-        rows = np.zeros(last - first + 1, dtype=np.int64)
-        entries = np.zeros(last - first + 1, dtype=np.int64)
-        for i in range(first, last):
-            rows[i - first + 1] = self.chunks[i].n_rows
-            entries[i - first + 1] = self.chunks[i].n_entries
-        rows, entries = np.cumsum(rows), np.cumsum(entries)
-        cdef int64_t[::1] row_ptr = rows, entry_ptr = entries
-        cdef int64_t n_rows = row_ptr[last - first], n_entries = entry_ptr[last - first]
-        # One spare element each, so that empty arrays have an address.
-        features = np.empty(n_rows + 1, dtype=np.int32)
-        counts = np.empty(n_rows + 1, dtype=np.uint8)
-        columns = np.empty(n_entries + 1, dtype=np.uint8)
-        values = np.empty((n_entries + 1) * item, dtype=np.uint8)
-        cdef int32_t[::1] to_features = features
-        cdef uint8_t[::1] to_counts = counts, to_columns = columns, to_values = values
-        for i in range(first, last):
-            c = &self.chunks[i]
-            memcpy(&to_features[row_ptr[i - first]], c.features, c.n_rows * sizeof(int32_t))
-            memcpy(&to_counts[row_ptr[i - first]], c.counts, c.n_rows)
-            memcpy(&to_columns[entry_ptr[i - first]], c.columns, c.n_entries)
-            memcpy(&to_values[entry_ptr[i - first] * item], c.values, c.n_entries * item)
-            free_chunk(c)
-        return (rows, entries, features[:n_rows], counts[:n_rows], columns[:n_entries],
-                values[:n_entries * item])
+        buckets_array = np.empty((last - first, n_buckets + 1), dtype=np.uint32)
+        chunk_ptr_array = np.zeros(last - first + 1, dtype=np.int64)
+        cdef uint32_t[:, ::1] buckets = buckets_array
+        cdef int64_t[::1] chunk_ptr = chunk_ptr_array
+        for i in range(last - first):
+            rows = rows_of_chunk(&self.chunks[first + i],
+                                 chunk_child[first + i + 1] - chunk_child[first + i])
+            chunk_ptr[i + 1] = chunk_ptr[i] + layout_chunk(&rows, &layout, &buckets[i, 0])
+        packed_array = np.empty(chunk_ptr[last - first] + spare, dtype=np.uint8)
+        cdef uint8_t[::1] packed = packed_array
+        packed_array[chunk_ptr[last - first]:] = 0
+        for i in range(last - first):
+            rows = rows_of_chunk(&self.chunks[first + i],
+                                 chunk_child[first + i + 1] - chunk_child[first + i])
+            fill_chunk(&rows, &layout, &buckets[i, 0], &packed[chunk_ptr[i]])
+            free_chunk(&self.chunks[first + i])
+        return chunk_ptr_array, buckets_array, packed_array

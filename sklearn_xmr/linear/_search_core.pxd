@@ -9,15 +9,11 @@ cdef extern from "_chunk_scores.h" nogil:
         int64_t n_parents, n_nodes, n_buckets
         const int64_t *parent_ptr
         const int64_t *child_ptr
-        const int64_t *chunk_rows
-        const int64_t *chunk_entries
+        const int64_t *chunk_ptr
         const uint32_t *buckets
-        int shift, wide
-        const void *low
-        const uint8_t *counts
-        const uint8_t *columns
+        const uint8_t *packed
+        int shift
         int kind
-        const void *values
         const float *scale
         const float *intercept
         int32_t n_dense

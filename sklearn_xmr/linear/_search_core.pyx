@@ -5,7 +5,8 @@ summed along the path. A child's score never exceeds its parent's, so a parent t
 scores below the worst of the k best so far need not be opened.
 """
 
-from libc.stdint cimport int32_t, int64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -13,8 +14,9 @@ from sklearn_xmr.utils._compact_rows cimport Buffer, reserve
 
 cdef extern from "_chunk_scores.h" nogil:
     void xmr_score_chunk(const xmr_level *level, int64_t chunk, const xmr_query *query,
-                         int warm, xmr_hit *hits, float *scores)
+                         xmr_hit *hits, float *scores)
     void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
+    int64_t xmr_candidates(const float *scores, int64_t n, float least, uint8_t *nodes)
 
 cdef extern from "_topk_heap.h" nogil:
     void offer "xmr_offer"(Candidate *heap, int64_t *n, int64_t capacity, Candidate new)
@@ -24,11 +26,14 @@ cdef extern from "_topk_heap.h" nogil:
 cdef extern from *:
     """
     #define XMR_NO_LIMIT INT64_MAX
+    #define xmr_prefetch(address) __builtin_prefetch(address)
     """
+    void prefetch "xmr_prefetch"(const void *address) noexcept nogil
     int64_t NO_LIMIT "XMR_NO_LIMIT"
 
 cdef enum:
     WAVES = 3
+    AHEAD = 4             # pairs whose queries are requested from memory
 
 
 cdef struct Pair:
@@ -64,21 +69,24 @@ cdef inline bint is_hopeless(const Search *s, float parent, const Candidate *hea
 
 
 cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
-                     const xmr_query *query, bint warm, Candidate *heap, int64_t *n,
-                     int64_t capacity, Workspace *ws) noexcept nogil:
+                     const xmr_query *query, Candidate *heap, int64_t *n, int64_t capacity,
+                     Workspace *ws) noexcept nogil:
     """Offer all nodes of a chunk to the heap."""
     cdef const xmr_level *l = &s.levels[level]
-    cdef int64_t first = l.child_ptr[chunk], c
+    cdef int64_t first = l.child_ptr[chunk], i, count
     cdef const int64_t *order = s.label_order if level == s.n_levels - 1 else NULL
     cdef Candidate new
+    cdef uint8_t[256] nodes
     cdef int64_t width = l.child_ptr[chunk + 1] - first
-    xmr_score_chunk(l, chunk, query, warm, <xmr_hit *>ws.hits.data, ws.scores)
+    xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
     xmr_log_scores(ws.scores, width, s.combiner, parent)
-    for c in range(width):
-        new.score = ws.scores[c]
+    count = xmr_candidates(ws.scores, width, heap[0].score if n[0] == capacity else -INFINITY,
+                           nodes)
+    for i in range(count):
+        new.score = ws.scores[nodes[i]]
         if n[0] == capacity and new.score < heap[0].score:
             continue
-        new.node = <int32_t>(order[first + c] if order else first + c)
+        new.node = <int32_t>(order[first + nodes[i]] if order else first + nodes[i])
         offer(heap, n, capacity, new)
 
 
@@ -116,7 +124,7 @@ cdef void push_children(const Search *s, int level, int64_t node, float score,
     for chunk in range(l.parent_ptr[node], l.parent_ptr[node + 1]):
         first = l.child_ptr[chunk]
         width = l.child_ptr[chunk + 1] - first
-        xmr_score_chunk(l, chunk, query, 0, <xmr_hit *>ws.hits.data, ws.scores)
+        xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
         xmr_log_scores(ws.scores, width, s.combiner, score)
         for c in range(width):
             if is_hopeless(s, ws.scores[c], heap, n_heap, s.k):
@@ -168,7 +176,7 @@ cdef int64_t search_best_first(const Search *s, const xmr_query *query,
             continue
         for chunk in range(s.levels[level].parent_ptr[node],
                            s.levels[level].parent_ptr[node + 1]):
-            open_chunk(s, level, chunk, -best.score, query, False, heap, &n_heap, s.k, ws)
+            open_chunk(s, level, chunk, -best.score, query, heap, &n_heap, s.k, ws)
     sort_best_first(heap, n_heap)
     return n_heap
 
@@ -216,6 +224,16 @@ cdef int64_t list_pairs(const Search *s, int level, int64_t n_rows, int64_t widt
     return n_pairs
 
 
+cdef inline void request_queries(const Rows *rows, int64_t first_row,
+                                 const Pair *pair) noexcept nogil:
+    """Ask memory for the queries of later pairs: they come in any order."""
+    cdef int64_t row = first_row + pair[2 * AHEAD].query
+    prefetch(rows.indptr + row)
+    row = first_row + pair[AHEAD].query
+    prefetch(rows.indices + rows.indptr[row])
+    prefetch(rows.values + rows.indptr[row])
+
+
 cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
                       int64_t n_rows, Workspace *ws) noexcept nogil:
     """Best k nodes of n_rows rows into ws.beam (n_rows x width), counts into ws.n_beam.
@@ -250,12 +268,14 @@ cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
         memset(n_heap, 0, n_rows * sizeof(int64_t))
         capacity = s.k if t == s.n_levels - 1 else s.beam_size
         for i in range(n_pairs):
+            if i + 2 * AHEAD < n_pairs:
+                request_queries(rows, first_row, <Pair *>ws.sorted_pairs.data + i)
             pair = (<Pair *>ws.sorted_pairs.data)[i]
             row = pair.query
             if is_hopeless(s, pair.score, heap + row * width, n_heap[row], capacity):
                 continue
             query = query_of(rows, first_row + row)
-            open_chunk(s, t, pair.chunk, pair.score, &query, True, heap + row * width,
+            open_chunk(s, t, pair.chunk, pair.score, &query, heap + row * width,
                        &n_heap[row], capacity, ws)
         for row in range(n_rows):
             sort_best_first(heap + row * width, n_heap[row])
@@ -300,7 +320,7 @@ cdef int score_labels(const Search *s, const int32_t *const *parent_of,
                 chunk += 1
             first = l.child_ptr[chunk]
             if chunk != opened:
-                xmr_score_chunk(l, chunk, query, 0, <xmr_hit *>ws.hits.data, ws.scores)
+                xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
                 # All nodes below a parent carry its score so far.
                 above = scores[i]
                 xmr_log_scores(ws.scores, l.child_ptr[chunk + 1] - first, s.combiner, above)

@@ -6,8 +6,10 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.linear._chunked_weights import (
+    SPARE,
     VALUE_TYPES,
     ChunkedWeights,
+    bucket_widths,
     encode_dense,
 )
 from sklearn_xmr.linear._node_solver import NodeSolver
@@ -174,8 +176,7 @@ def estimate_nbytes(X, problems, settings, share):
         )
         factor = np.count_nonzero(plan.block_children >= 0) / max(trained, 1)
         (level,) = _collect(solver, plan, [problem], settings, X.sparse.shape[1])
-        grows = level.low.nbytes + level.counts.nbytes
-        grows += level.columns.nbytes + level.values.nbytes
+        grows = level.packed.nbytes
         total += level.nbytes - grows + factor * grows
     return int(total)
 
@@ -297,27 +298,30 @@ def _collect(solver, plan, problems, settings, n_features):
         last_parent = parent + len(problem.child_ptr) - 1
         last_child = child + int(problem.child_ptr[-1])
         first, last = plan.chunk_ptr[parent], plan.chunk_ptr[last_parent]
-        rows, entries, features, counts, columns, values = solver.take_chunks(
-            first, last
+        n_rows, nnz = solver.count_rows(first, last)
+        shift, n_buckets = bucket_widths(n_features, last - first, n_rows)
+        chunk_ptr, buckets, packed = solver.take_chunks(
+            first, last, plan.chunk_child, shift, n_buckets, SPARE
         )
         dense, dense_scale = encode_dense(
             solver.dense[child:last_child], settings.weight_dtype
         )
         weights.append(
-            ChunkedWeights.from_rows(
-                rows,
-                entries,
-                features,
-                counts,
-                n_features,
+            ChunkedWeights(
                 parent_ptr=plan.chunk_ptr[parent : last_parent + 1] - first,
                 child_ptr=plan.chunk_child[first : last + 1] - child,
-                columns=columns,
-                values=values.view(settings.weight_dtype),
+                chunk_ptr=chunk_ptr,
+                buckets=buckets,
+                packed=packed,
                 scale=solver.scale[child:last_child].copy(),
                 intercept=solver.intercept[child:last_child].copy(),
                 dense=dense,
                 dense_scale=dense_scale,
+                shift=shift,
+                n_features=n_features,
+                n_rows=n_rows,
+                nnz=nnz,
+                value_type=settings.weight_dtype,
             )
         )
         parent, child = last_parent, last_child

@@ -13,7 +13,7 @@ from sklearn_xmr.linear._search_core cimport (
 )
 
 cdef enum:
-    BLOCK_ROWS = 4096     # queries that one thread searches together
+    BLOCK_ROWS = 32768    # queries that one thread searches together
 
 VALUE_KINDS = {"float32": 0, "float16": 1, "int8": 2}
 
@@ -116,13 +116,9 @@ cdef class TreeSearch:
     cdef _point(self, xmr_level *level, weights):
         cdef const int64_t[::1] parent_ptr = weights.parent_ptr
         cdef const int64_t[::1] child_ptr = weights.child_ptr
-        cdef const int64_t[::1] chunk_rows = weights.chunk_rows
-        cdef const int64_t[::1] chunk_entries = weights.chunk_entries
-        cdef const uint32_t[:, :, ::1] buckets = weights.buckets
-        cdef const uint8_t[::1] low = weights.low.view(np.uint8)
-        cdef const uint8_t[::1] counts = weights.counts
-        cdef const uint8_t[::1] columns = weights.columns
-        cdef const uint8_t[::1] values = weights.values.view(np.uint8)
+        cdef const int64_t[::1] chunk_ptr = weights.chunk_ptr
+        cdef const uint32_t[:, ::1] buckets = weights.buckets
+        cdef const uint8_t[::1] packed = weights.packed
         cdef const float[::1] scale = weights.scale
         cdef const float[::1] intercept = weights.intercept
         cdef const uint8_t[:, ::1] dense = weights.dense.view(np.uint8)
@@ -130,13 +126,9 @@ cdef class TreeSearch:
         level.n_parents, level.n_nodes = parent_ptr.shape[0] - 1, intercept.shape[0]
         level.n_buckets = buckets.shape[1] - 1
         level.parent_ptr, level.child_ptr = &parent_ptr[0], &child_ptr[0]
-        level.chunk_rows, level.chunk_entries = &chunk_rows[0], &chunk_entries[0]
-        level.buckets = &buckets[0, 0, 0]
-        level.shift, level.wide = weights.shift, weights.low.itemsize == 2
-        level.low, level.counts = &low[0], &counts[0]
-        level.columns = &columns[0] if columns.shape[0] else NULL
-        level.values = &values[0] if values.shape[0] else NULL
-        level.kind = VALUE_KINDS[str(weights.values.dtype)]
+        level.chunk_ptr, level.buckets = &chunk_ptr[0], &buckets[0, 0]
+        level.packed, level.shift = &packed[0], weights.shift
+        level.kind = VALUE_KINDS[weights.value_type]
         level.scale, level.intercept = &scale[0], &intercept[0]
         level.n_dense = <int32_t>weights.dense.shape[1]
         if level.n_dense:
@@ -334,21 +326,3 @@ def parents_of(weights):
     """Parent of each node of a level (ndarray of int32)."""
     ends = weights.child_ptr[weights.parent_ptr]
     return np.repeat(np.arange(len(ends) - 1, dtype=np.int32), np.diff(ends))
-
-
-def count_buckets(const int64_t[::1] chunk_rows, const int32_t[::1] features,
-                  const uint8_t[::1] counts, int shift, uint32_t[:, :, ::1] buckets):
-    """First row and first entry of each bucket of each chunk."""
-    cdef int64_t chunk, row, first, last
-    cdef int64_t n_buckets = buckets.shape[1] - 1, bucket
-    cdef uint32_t entry
-    with nogil:
-        for chunk in range(chunk_rows.shape[0] - 1):
-            first, last = chunk_rows[chunk], chunk_rows[chunk + 1]
-            row, entry = first, 0
-            for bucket in range(n_buckets + 1):
-                while row < last and (features[row] >> shift) < bucket:
-                    entry += counts[row] + 1
-                    row += 1
-                buckets[chunk, bucket, 0] = <uint32_t>(row - first)
-                buckets[chunk, bucket, 1] = entry
