@@ -51,6 +51,33 @@ def test_blocks_equal_the_merged_matrix(loss, dtype, blocks):
     np.testing.assert_allclose(one[1], two[1], atol=4 * tolerance)
 
 
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+@pytest.mark.parametrize("n_dense", [0, 1, 9])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_products_of_rows_train_the_same_weights(loss, n_dense, weighted, blocks):
+    """Gram mode against steps on the weights: one optimum, two ways to it."""
+    X, dense, Y = blocks
+    relevance = Y * 1.5 if weighted else None
+    if weighted:
+        relevance.data[::5] = 0  # takes the pair out
+    clf = XRLinearClassifier(
+        LabelTree.from_labels(np.arange(Y.shape[1]) // 9),
+        loss=loss,
+        weight_dtype="float32",
+        **EXACT,
+    )
+    coefficients = {}
+    for mode in ("rows", "gram"):
+        clf._solver_mode = mode
+        clf.fit((X, dense[:, :n_dense]), Y, relevance=relevance)
+        coefficients[mode] = [
+            np.hstack([w.to_csr().toarray(), w.dense_weights(), w.intercept[:, None]])
+            for w in clf.weights_
+        ]
+    for one, two in zip(coefficients["rows"], coefficients["gram"], strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-3)
+
+
 def test_dense_block_alone_equals_sparse(blocks):
     _, dense, Y = blocks
     tree = LabelTree.flat(Y.shape[1])

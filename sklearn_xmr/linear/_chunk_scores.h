@@ -274,38 +274,72 @@ XMR_INLINE void xmr_add_hits(const int kind, const xmr_hit *hits, int64_t n_entr
     xmr_add_entries(kind, hits, n_entry_rows, scores);
 }
 
-/* Dense weights of one node times the query's dense features. */
-XMR_INLINE float xmr_dense_dot(const void *weights, const int kind, int64_t at,
-                               const float *x, int32_t n)
+/* --- dense features ----------------------------------------------------------------- */
+
+#define XMR_QUERIES 8 /* whose dense margins are computed together */
+
+/* out[q] = w.x[q]; the order of the sum does not depend on the number of queries. */
+XMR_INLINE void xmr_dots(const int n_queries, const float *w, const float *const *x,
+                         int32_t n, float *out)
 {
-    xmr_v8f sums = {0};
+    xmr_v8f sums[XMR_QUERIES];
     int32_t j = 0;
-    for (; j + 7 < n; j += 8)
-        for (int l = 0; l < 8; l++)
-            sums[l] += xmr_value(weights, kind, at + j + l) * x[j + l];
-    float total = ((sums[0] + sums[1]) + (sums[2] + sums[3]))
-                  + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-    for (; j < n; j++)
-        total += xmr_value(weights, kind, at + j) * x[j];
-    return total;
+    for (int q = 0; q < n_queries; q++)
+        sums[q] = xmr_splat(0.0f);
+    for (; j + 7 < n; j += 8) {
+        const xmr_v8f part = xmr_load(w + j);
+        for (int q = 0; q < n_queries; q++)
+            sums[q] += part * xmr_load(x[q] + j);
+    }
+    for (int q = 0; q < n_queries; q++) {
+        float sum = xmr_sum(sums[q]);
+        for (int32_t rest = j; rest < n; rest++)
+            sum += w[rest] * x[q][rest];
+        out[q] = sum;
+    }
 }
 
-XMR_INLINE void xmr_add_dense(const xmr_level *level, const int kind, int64_t first,
-                              int64_t n, const float *x, float *scores)
+/* The chunk's dense weights times the dense features of up to eight queries, into
+ * margins[query * 256 + child]: a node's weights are decoded (into `w`, n_dense long)
+ * and loaded once for all of them. */
+XMR_CLONES static void xmr_dense_margins(const xmr_level *level, int64_t chunk,
+                                         const float *const *x, int n_queries,
+                                         float *restrict w, float *margins)
 {
-    for (int64_t c = 0; c < n; c++)
-        scores[c] += level->dense_scale[first + c]
-                     * xmr_dense_dot(level->dense, kind, (first + c) * level->n_dense, x,
-                                     level->n_dense);
+    const float *tile[XMR_QUERIES];
+    const int32_t n = level->n_dense;
+    for (int q = 0; q < XMR_QUERIES; q++)
+        tile[q] = x[q < n_queries ? q : 0];
+    for (int64_t c = level->child_ptr[chunk]; c < level->child_ptr[chunk + 1]; c++) {
+        const void *from = (const char *)level->dense + c * n * xmr_item(level->kind);
+        float *out = margins + (c - level->child_ptr[chunk]);
+        float dots[XMR_QUERIES];
+        if (level->kind == XMR_FLOAT32)
+            memcpy(w, from, n * sizeof(float));
+        else if (level->kind == XMR_FLOAT16)
+            for (int32_t j = 0; j < n; j++)
+                w[j] = xmr_value(from, XMR_FLOAT16, j);
+        else
+            for (int32_t j = 0; j < n; j++)
+                w[j] = xmr_value(from, XMR_INT8, j);
+        if (n_queries == 1)
+            xmr_dots(1, w, tile, n, dots);
+        else
+            xmr_dots(XMR_QUERIES, w, tile, n, dots);
+        for (int q = 0; q < n_queries; q++)
+            out[q * 256] = dots[q] * level->dense_scale[c];
+    }
 }
 
-/* scores[child] = w.x + b. First all buckets are requested from memory: a query of a
+/* --- a chunk ------------------------------------------------------------------------ */
+
+/* scores[child] = w.x + b, with the dense margins, if any. First all buckets are requested from memory: a query of a
  * hundred features misses the cache that many times in every chunk, and waits for them
  * together. `hits` has room for the query's features and one more: full rows are listed
  * from its end. */
 XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
-                                       const xmr_query *query, xmr_hit *hits,
-                                       float *scores)
+                                       const xmr_query *query, const float *dense_margins,
+                                       xmr_hit *hits, float *scores)
 {
     const int64_t first = level->child_ptr[chunk];
     const int64_t n = level->child_ptr[chunk + 1] - first;
@@ -337,14 +371,8 @@ XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
         xmr_add_hits(XMR_INT8, hits, n_hits, full, n_full, n, scores);
     for (int64_t c = 0; c < n; c++)
         scores[c] = scores[c] * level->scale[first + c] + level->intercept[first + c];
-    if (!level->n_dense)
-        return;
-    if (level->kind == XMR_FLOAT32)
-        xmr_add_dense(level, XMR_FLOAT32, first, n, query->dense, scores);
-    else if (level->kind == XMR_FLOAT16)
-        xmr_add_dense(level, XMR_FLOAT16, first, n, query->dense, scores);
-    else
-        xmr_add_dense(level, XMR_INT8, first, n, query->dense, scores);
+    for (int64_t c = 0; dense_margins && c < n; c++)
+        scores[c] += dense_margins[c];
 }
 
 /* Margins into log scores below a parent's: log sigmoid(v), or -max(0, 1 - v)**power for

@@ -14,126 +14,9 @@
 #ifndef XMR_DUAL_ASCENT_H
 #define XMR_DUAL_ASCENT_H
 
-#include <math.h>
-
-#include "../utils/_simd.h"
+#include "_row_products.h"
 
 enum { XMR_SQUARED_HINGE = 0, XMR_HINGE = 1, XMR_LOGISTIC = 2 };
-
-typedef struct {
-    /* The node's rows as CSR over its own features 0 .. n_features - 1. */
-    const int64_t *indptr;
-    const int32_t *indices;
-    const float *values;
-    const float *sq_norm;     /* |x_i|^2 + beta^2, per row */
-    /* Dense features of the same rows, n_dense each (0: none): those of row i are at
-     * dense_rows[i], or at i where dense_rows is NULL. */
-    const float *dense;
-    const int32_t *dense_rows;
-    int32_t n_dense;
-    float beta;               /* value of the bias feature */
-    int n_vectors;            /* lanes / 8: 1 to 4 */
-    int32_t bias_row;         /* row of W that holds the bias: n_features */
-    float *W;                 /* (n_features + 1 + n_dense) x lanes */
-    float *dual;              /* n_rows x lanes: alpha, or its logit (logistic) */
-    const float *cost;        /* n_rows x lanes: U, or NULL for the two below */
-    float positive_cost, negative_cost;
-    int loss;
-    const uint32_t *positive; /* bit per lane: y_i = +1 */
-    const uint32_t *member;   /* bit per lane: the row counts for this label */
-    uint32_t *pending;        /* bit per lane, set by a pass: |gradient| > idle */
-    uint32_t live;            /* bit per lane: not yet converged */
-    float idle;               /* projected gradients up to this are left alone */
-    const int32_t *order;     /* rows to visit, in this order */
-    int64_t n_visits;
-    float pmax[32], pmin[32]; /* per lane: range of projected gradients */
-} xmr_block;
-
-#define XMR_PREFETCH_DISTANCE 6
-#define XMR_PREFETCH_WEIGHTS 1
-
-XMR_INLINE void xmr_prefetch_row(const xmr_block *b, int64_t visit)
-{
-    if (visit + 2 * XMR_PREFETCH_DISTANCE < b->n_visits)
-        __builtin_prefetch(&b->indptr[b->order[visit + 2 * XMR_PREFETCH_DISTANCE]]);
-    if (visit + XMR_PREFETCH_DISTANCE < b->n_visits) {
-        const int64_t row = b->order[visit + XMR_PREFETCH_DISTANCE];
-        const int64_t at = b->indptr[row];
-        __builtin_prefetch(&b->indices[at]);
-        __builtin_prefetch(&b->values[at]);
-        __builtin_prefetch(&b->dual[row * 8 * b->n_vectors]);
-    }
-    if (visit + XMR_PREFETCH_WEIGHTS < b->n_visits) {
-        const int64_t row = b->order[visit + XMR_PREFETCH_WEIGHTS];
-        const char *W = (const char *)b->W;
-        const int64_t bytes = 32 * b->n_vectors;
-        for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++) {
-            __builtin_prefetch(W + b->indices[k] * bytes);
-            if (bytes > 64) __builtin_prefetch(W + b->indices[k] * bytes + 64);
-        }
-    }
-}
-
-XMR_INLINE const float *xmr_dense_row(const xmr_block *b, int64_t row)
-{
-    return b->dense + (b->dense_rows ? b->dense_rows[row] : row) * b->n_dense;
-}
-
-/* out[lane] = w_lane . x_row + b_lane * beta. Two accumulators hide the latency
- * of the multiply-add where a block has one or two vectors. */
-XMR_INLINE void xmr_margins(const int nv, const xmr_block *b, int64_t row, xmr_v8f *out)
-{
-    const xmr_v8f *W = (const xmr_v8f *)b->W;
-    const int64_t end = b->indptr[row + 1];
-    int64_t k = b->indptr[row];
-    xmr_v8f even[4], odd[4];
-    for (int v = 0; v < nv; v++) {
-        even[v] = W[(int64_t)b->bias_row * nv + v] * b->beta;
-        odd[v] = xmr_splat(0.0f);
-    }
-    for (; k + 1 < end; k += 2) {
-        const xmr_v8f *w0 = W + (int64_t)b->indices[k] * nv;
-        const xmr_v8f *w1 = W + (int64_t)b->indices[k + 1] * nv;
-        const float x0 = b->values[k], x1 = b->values[k + 1];
-        for (int v = 0; v < nv; v++) {
-            even[v] += x0 * w0[v];
-            odd[v] += x1 * w1[v];
-        }
-    }
-    if (k < end)
-        for (int v = 0; v < nv; v++)
-            even[v] += b->values[k] * W[(int64_t)b->indices[k] * nv + v];
-    if (b->n_dense) {
-        const float *x = xmr_dense_row(b, row);
-        W += ((int64_t)b->bias_row + 1) * nv;
-        for (int32_t j = 0; j < b->n_dense; j++, W += nv)
-            for (int v = 0; v < nv; v++)
-                even[v] += x[j] * W[v];
-    }
-    for (int v = 0; v < nv; v++)
-        out[v] = even[v] + odd[v];
-}
-
-/* w_lane += step[lane] * x_row, and the bias likewise. */
-XMR_INLINE void xmr_add_row(const int nv, xmr_block *b, int64_t row, const xmr_v8f *step)
-{
-    xmr_v8f *W = (xmr_v8f *)b->W;
-    for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++) {
-        xmr_v8f *w = W + (int64_t)b->indices[k] * nv;
-        const float x = b->values[k];
-        for (int v = 0; v < nv; v++)
-            w[v] += x * step[v];
-    }
-    for (int v = 0; v < nv; v++)
-        W[(int64_t)b->bias_row * nv + v] += b->beta * step[v];
-    if (b->n_dense) {
-        const float *x = xmr_dense_row(b, row);
-        W += ((int64_t)b->bias_row + 1) * nv;
-        for (int32_t j = 0; j < b->n_dense; j++, W += nv)
-            for (int v = 0; v < nv; v++)
-                W[v] += x[j] * step[v];
-    }
-}
 
 XMR_INLINE xmr_v8f xmr_cost(const int nv, const xmr_block *b, int64_t row, int v,
                             xmr_v8i positive)
@@ -142,26 +25,6 @@ XMR_INLINE xmr_v8f xmr_cost(const int nv, const xmr_block *b, int64_t row, int v
         return ((const xmr_v8f *)b->cost)[row * nv + v];
     return xmr_select(positive, xmr_splat(b->positive_cost),
                       xmr_splat(b->negative_cost));
-}
-
-/* w_lane += step[lane] * x_row where only the vectors with a pending lane have a step. */
-XMR_INLINE void xmr_add_row_to(const int nv, xmr_block *b, int64_t row,
-                               const xmr_v8f *step, uint32_t pending)
-{
-    xmr_v8f *W = (xmr_v8f *)b->W;
-    for (int v = 0; v < nv; v++) {
-        if (!(pending >> (8 * v) & 0xff))
-            continue;
-        for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++)
-            W[(int64_t)b->indices[k] * nv + v] += b->values[k] * step[v];
-        W[(int64_t)b->bias_row * nv + v] += b->beta * step[v];
-        if (b->n_dense) {
-            const float *x = xmr_dense_row(b, row);
-            xmr_v8f *D = W + ((int64_t)b->bias_row + 1) * nv + v;
-            for (int32_t j = 0; j < b->n_dense; j++)
-                D[(int64_t)j * nv] += x[j] * step[v];
-        }
-    }
 }
 
 /* Hinge and squared hinge. Nine in ten variables have a projected gradient near zero
@@ -178,12 +41,12 @@ XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weight
     const xmr_v8f shift_p = squared ? 0.5f / Up : zero;
     const xmr_v8f shift_n = squared ? 0.5f / Un : zero;
     xmr_v8f pmax[4], pmin[4];
+    xmr_tile tile;
     for (int v = 0; v < nv; v++) {
         pmax[v] = -infinity;
         pmin[v] = infinity;
     }
     for (int64_t visit = 0; visit < b->n_visits; visit++) {
-        xmr_prefetch_row(b, visit);
         const int64_t row = b->order[visit];
         const uint32_t member = b->member[row] & b->live, positives = b->positive[row];
         const float q = b->sq_norm[row];
@@ -191,7 +54,7 @@ XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weight
         const xmr_v8f inverse_n = xmr_splat(1.0f / (q + shift_n[0]));
         xmr_v8f margin[4], step[4];
         xmr_v8i bits = {0};
-        xmr_margins(nv, b, row, margin);
+        xmr_margins(nv, b, visit, &tile, margin);
         for (int v = 0; v < nv; v++) {
             const xmr_v8i positive = xmr_lane_mask(positives, v);
             const xmr_v8i on = xmr_lane_mask(member, v);
@@ -223,8 +86,8 @@ XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weight
         }
         const uint32_t pending = xmr_or(bits);
         b->pending[row] = pending;
-        if (pending)
-            xmr_add_row_to(nv, b, row, step, pending);
+        if (pending || b->n_dense)
+            xmr_move(nv, b, visit, &tile, step, pending);
     }
     for (int v = 0; v < nv; v++) {
         xmr_store(b->pmax + 8 * v, pmax[v]);
@@ -243,14 +106,14 @@ XMR_INLINE void xmr_logistic_body(const int nv, xmr_block *b)
 {
     const xmr_v8f zero = xmr_splat(0.0f);
     xmr_v8f worst[4];
+    xmr_tile tile;
     for (int v = 0; v < nv; v++)
         worst[v] = zero;
     for (int64_t visit = 0; visit < b->n_visits; visit++) {
-        xmr_prefetch_row(b, visit);
         const int64_t row = b->order[visit];
         const uint32_t active = b->member[row] & b->live;
         xmr_v8f margin[4], step[4];
-        xmr_margins(nv, b, row, margin);
+        xmr_margins(nv, b, visit, &tile, margin);
         for (int v = 0; v < nv; v++) {
             const xmr_v8i positive = xmr_lane_mask(b->positive[row], v);
             const xmr_v8i on = xmr_lane_mask(active, v);
@@ -277,12 +140,40 @@ XMR_INLINE void xmr_logistic_body(const int nv, xmr_block *b)
             *dual = t;
             step[v] = xmr_select(on, xmr_select(positive, change, -change), zero);
         }
-        xmr_add_row(nv, b, row, step);
+        xmr_move(nv, b, visit, &tile, step, active);
     }
     /* The driver stops a lane at pmax - pmin <= tol: give it max |gradient|. */
     for (int v = 0; v < nv; v++) {
         xmr_store(b->pmax + 8 * v, worst[v]);
         xmr_store(b->pmin + 8 * v, zero);
+    }
+}
+
+/* W from the dual variables, after Gram mode. W must be zeros; `order` has room for
+ * n_rows. */
+XMR_INLINE void xmr_weights_body(const int nv, xmr_block *b, int32_t *order)
+{
+    xmr_tile tile;
+    b->gram = NULL;
+    b->live = 0; /* no margins are needed */
+    b->order = order;
+    b->n_visits = b->n_rows;
+    for (int64_t i = 0; i < b->n_rows; i++)
+        order[i] = (int32_t)i;
+    for (int64_t i = 0; i < b->n_rows; i++) {
+        xmr_v8f step[4], unused[4];
+        xmr_v8i bits = {0};
+        for (int v = 0; v < nv; v++) {
+            const xmr_v8i positive = xmr_lane_mask(b->positive[i], v);
+            xmr_v8f a = ((const xmr_v8f *)b->dual)[i * nv + v];
+            if (b->loss == XMR_LOGISTIC)
+                a = xmr_cost(nv, b, i, v, positive) / (1.0f + xmr_exp(-a));
+            a = xmr_select(xmr_lane_mask(b->member[i], v), a, xmr_splat(0.0f));
+            step[v] = xmr_select(positive, a, -a);
+            bits |= xmr_lane_bits(a > 0.0f, v);
+        }
+        xmr_margins(nv, b, i, &tile, unused);
+        xmr_move(nv, b, i, &tile, step, xmr_or(bits));
     }
 }
 
@@ -301,6 +192,10 @@ XMR_INLINE void xmr_logistic_body(const int nv, xmr_block *b)
     XMR_CLONES static void xmr_logistic_##nv(xmr_block *b) \
     { \
         xmr_logistic_body(nv, b); \
+    } \
+    XMR_CLONES static void xmr_weights_##nv(xmr_block *b, int32_t *order) \
+    { \
+        xmr_weights_body(nv, b, order); \
     }
 XMR_DEFINE_PASSES(1)
 XMR_DEFINE_PASSES(2)
@@ -320,6 +215,13 @@ static void xmr_run_pass(xmr_block *b)
     xmr_pass *const *passes = b->loss == XMR_SQUARED_HINGE ? squared
                             : b->loss == XMR_HINGE ? plain : logistic;
     passes[b->n_vectors - 1](b);
+}
+
+static void xmr_weights_from_dual(xmr_block *b, int32_t *order)
+{
+    static void (*const widths[])(xmr_block *, int32_t *) = {
+        xmr_weights_1, xmr_weights_2, xmr_weights_3, xmr_weights_4};
+    widths[b->n_vectors - 1](b, order);
 }
 
 /* Bit per lane: this feature's weight is not zero and at least the threshold; the

@@ -40,6 +40,9 @@ cdef extern from "_dual_ascent.h" nogil:
         int n_vectors
         int32_t bias_row
         float *W
+        const float *gram
+        float *margins
+        int64_t n_rows
         float *dual
         const float *cost
         float positive_cost, negative_cost
@@ -56,6 +59,8 @@ cdef extern from "_dual_ascent.h" nogil:
 
     int XMR_LOGISTIC
     void xmr_run_pass(xmr_block *b)
+    void xmr_make_gram(const xmr_block *block, int32_t *order, float *gram)
+    void xmr_weights_from_dual(xmr_block *b, int32_t *order)
     int64_t xmr_kept_weights(const xmr_block *b, float threshold, uint32_t lanes,
                              uint32_t *kept, float *largest)
 
@@ -73,11 +78,22 @@ cdef extern from *:
 cdef enum:
     MAX_LANES = 32
     PARTIAL_PASSES = 3    # over pending rows, between two passes over all
+    MOST_GRAM_ROWS = 4096  # their products take 64 MB
+    AUTO = 0              # modes: by cost, all nodes on W, small ones on products
+    GRAM = 2
 
 # Projected gradients up to this share of tol are left alone within a pass.
 cdef float IDLE = 0.2
 # Logit of alpha / U from which the logistic dual starts: alpha = 2e-9 U, w = 0.
 cdef float LOGISTIC_START = -20.0
+
+MODES = {"auto": AUTO, "rows": 1, "gram": GRAM}
+# Cost model of Gram mode: microseconds of a fit, per row and block of 32 labels, that
+# margins and steps on W take (constant, per sparse, per dense feature), and those, per
+# pair of rows, that steps on margins take (per block) and making the products (once).
+# A least-squares fit to the times of benchmarks/solver_modes.py.
+cdef float SAVED = 0.38, SAVED_SPARSE = 0.037, SAVED_DENSE = 0.0062
+cdef float STEP = 0.0161, PRODUCT_SPARSE = 0.00047, PRODUCT_DENSE = 0.000058
 
 LOSSES = {"squared_hinge": 0, "hinge": 1, "logistic": 2}
 
@@ -85,7 +101,7 @@ LOSSES = {"squared_hinge": 0, "hinge": 1, "logistic": 2}
 cdef struct Workspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
-    Buffer sq_norm, W, dual, cost, positive, member, pending, order, kept
+    Buffer sq_norm, W, gram, margins, dual, cost, positive, member, pending, order, kept
 
 
 cdef struct Data:
@@ -116,6 +132,7 @@ cdef struct Settings:
     int max_iter
     float threshold
     int value_kind
+    int mode
     uint64_t seed
 
 
@@ -170,6 +187,7 @@ cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
     b.beta, b.bias_row = data.beta, node.rows.n_features
     b.dense, b.n_dense = data.dense, data.n_dense
     b.dense_rows = NULL if n == data.X.n_rows else rows
+    b.n_rows, b.gram = n, NULL
     return 0
 
 
@@ -273,43 +291,84 @@ cdef int descend(xmr_block *b, int64_t n, int32_t *order, const Settings *settin
     return settings.max_iter
 
 
-cdef int solve_block(const Problem *problem, int64_t parent, int64_t block,
+cdef inline size_t n_weights(const xmr_block *b, int lanes) noexcept nogil:
+    return (<size_t>b.bias_row + 1 + b.n_dense) * lanes
+
+
+cdef int reserve_block(const Problem *problem, int64_t n, int lanes, bint gram,
+                       Workspace *ws, xmr_block *b) noexcept nogil:
+    """Buffers of a block of so many lanes; -1 without memory."""
+    b.W = <float *>reserve(&ws.W, n_weights(b, lanes) * sizeof(float))
+    b.dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
+    b.positive = <uint32_t *>reserve(&ws.positive, n * sizeof(uint32_t))
+    b.member = <uint32_t *>reserve(&ws.member, n * sizeof(uint32_t))
+    b.pending = <uint32_t *>reserve(&ws.pending, n * sizeof(uint32_t))
+    b.order = <int32_t *>reserve(&ws.order, n * sizeof(int32_t))
+    b.cost = NULL
+    if problem.positive_weight:
+        b.cost = <float *>reserve(&ws.cost, n * lanes * sizeof(float))
+        if b.cost == NULL:
+            return -1
+    b.gram = <float *>ws.gram.data if gram else NULL
+    if gram:
+        b.margins = <float *>reserve(&ws.margins, n * lanes * sizeof(float))
+        if b.margins == NULL:
+            return -1
+    return 0 if b.W and b.dual and b.positive and b.member and b.pending and b.order else -1
+
+
+cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint gram,
                      const Settings *settings, Workspace *ws, xmr_block *b) noexcept nogil:
     """Weights of one block of children of `parent` into ws.W; the passes, or -1."""
     cdef int64_t i, n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
     cdef const int32_t *children = problem.block_children + block * MAX_LANES
-    cdef int lanes
-    cdef size_t n_weights
-    cdef uint32_t *positive
-    cdef uint32_t *member
-    cdef int32_t *order
+    cdef int lanes, passes
     cdef float start = LOGISTIC_START if settings.loss == XMR_LOGISTIC else 0.0
     b.live = used_lanes(children)
     b.n_vectors = (xmr_count_bits(b.live) + 7) // 8
     lanes = 8 * b.n_vectors
-    n_weights = (<size_t>b.bias_row + 1 + b.n_dense) * lanes
-    b.W = <float *>reserve(&ws.W, n_weights * sizeof(float))
-    b.dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
-    positive = <uint32_t *>reserve(&ws.positive, n * sizeof(uint32_t))
-    member = <uint32_t *>reserve(&ws.member, n * sizeof(uint32_t))
-    b.pending = <uint32_t *>reserve(&ws.pending, n * sizeof(uint32_t))
-    order = <int32_t *>reserve(&ws.order, n * sizeof(int32_t))
-    b.cost = NULL
-    if problem.positive_weight:
-        b.cost = <float *>reserve(&ws.cost, n * lanes * sizeof(float))
-    if not (b.W and b.dual and positive and member and b.pending and order) or (
-            problem.positive_weight and not b.cost):
+    if reserve_block(problem, n, lanes, gram, ws, b) < 0:
         return -1
-    memset(b.W, 0, n_weights * sizeof(float))
+    memset(b.W, 0, n_weights(b, lanes) * sizeof(float))
     memset(b.pending, 0, n * sizeof(uint32_t))
+    if gram:
+        memset(b.margins, 0, n * lanes * sizeof(float))
     for i in range(n * lanes):
         b.dual[i] = start
-    mark_positives(problem, parent, children, settings, positive, member,
-                   <float *>b.cost, lanes)
-    b.positive, b.member, b.order = positive, member, order
+    mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
+                   <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
     b.loss = settings.loss
-    return descend(b, n, order, settings, settings.seed ^ mix(<uint64_t>children[0]))
+    passes = descend(b, n, <int32_t *>ws.order.data, settings,
+                     settings.seed ^ mix(<uint64_t>children[0]))
+    if gram:
+        xmr_weights_from_dual(b, <int32_t *>ws.order.data)
+    return passes
+
+
+# --- Gram mode -------------------------------------------------------------------------
+
+cdef bint prefers_gram(const Settings *settings, const xmr_block *b,
+                       int64_t n_blocks) noexcept nogil:
+    """Whether a node is solved faster on the products of its rows."""
+    cdef float sparse = <float>b.indptr[b.n_rows] / max(b.n_rows, 1)
+    cdef float saved = SAVED + SAVED_SPARSE * sparse + SAVED_DENSE * b.n_dense
+    cdef float products = PRODUCT_SPARSE * sparse + PRODUCT_DENSE * b.n_dense
+    if settings.mode != AUTO:
+        return settings.mode == GRAM and b.n_rows <= MOST_GRAM_ROWS
+    return n_blocks * saved > b.n_rows * (n_blocks * STEP + products)
+
+
+cdef int prepare_gram(Workspace *ws, xmr_block *b) noexcept nogil:
+    """The products of all rows into ws.gram; -1 without memory."""
+    cdef float *gram = <float *>reserve(&ws.gram, b.n_rows * b.n_rows * sizeof(float))
+    cdef int32_t *order = <int32_t *>reserve(&ws.order, b.n_rows * sizeof(int32_t))
+    b.W = <float *>reserve(&ws.W, n_weights(b, MAX_LANES) * sizeof(float))
+    if not (gram and order and b.W):
+        return -1
+    memset(b.W, 0, n_weights(b, MAX_LANES) * sizeof(float))
+    xmr_make_gram(b, order, gram)
+    return 0
 
 
 cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *children,
@@ -352,7 +411,8 @@ cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *
                 b.W[<int64_t>b.bias_row * lanes + lane] * b.beta)
             for f in range(b.n_dense):
                 out.dense[<int64_t>children[lane] * b.n_dense + f] = b.W[
-                    (<int64_t>b.bias_row + 1 + f) * lanes + lane]
+                    (<int64_t>b.bias_row + 1) * lanes
+                    + ((lane // 8) * <int64_t>b.n_dense + f) * 8 + lane % 8]
             out.scale[children[lane]] = 1.0
             if settings.value_kind == XMR_INT8 and largest[lane] > 0:
                 out.scale[children[lane]] = largest[lane] / 127
@@ -371,10 +431,14 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     cdef int64_t block
     cdef xmr_block b
     cdef CompactRows node
+    cdef bint gram
     if gather_rows(data, rows, n, ws, &node, &b) < 0:
         return -1
+    gram = prefers_gram(settings, &b, last - first)
+    if gram and prepare_gram(ws, &b) < 0:
+        return -1
     for block in range(first, last):
-        out.n_iter[block] = solve_block(problem, parent, block, settings, ws, &b)
+        out.n_iter[block] = solve_block(problem, parent, block, gram, settings, ws, &b)
         if out.n_iter[block] < 0:
             return -1
         if emit_piece(&b, node.features, problem.block_children + block * MAX_LANES,
@@ -416,6 +480,8 @@ cdef void free_workspaces(Workspace *all_ws, int n_threads) noexcept nogil:
         free_compact_workspace(&ws.compact)
         free(ws.sq_norm.data)
         free(ws.W.data)
+        free(ws.gram.data)
+        free(ws.margins.data)
         free(ws.dual.data)
         free(ws.cost.data)
         free(ws.positive.data)
@@ -479,7 +545,7 @@ cdef class NodeSolver:
               const int64_t[::1] block_ptr, const int32_t[:, ::1] block_children,
               const int64_t[:, ::1] tasks, loss, float positive_cost,
               float negative_cost, float tol, int max_iter, float threshold,
-              int value_kind, uint64_t seed, int n_threads):
+              int value_kind, mode, uint64_t seed, int n_threads):
         """Train all blocks; see ``_training.py`` for the arguments."""
         cdef Data data
         cdef Problem problem
@@ -523,7 +589,7 @@ cdef class NodeSolver:
         settings.positive_cost, settings.negative_cost = positive_cost, negative_cost
         settings.tol, settings.max_iter = tol, max_iter
         settings.threshold, settings.value_kind = threshold, value_kind
-        settings.seed = seed
+        settings.seed, settings.mode = seed, MODES[mode]
         all_ws = new_workspaces(n_threads, n_features)
         if self.pieces == NULL or self.chunks == NULL or all_ws == NULL:
             free_workspaces(all_ws, n_threads)

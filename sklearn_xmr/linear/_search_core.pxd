@@ -38,8 +38,9 @@ cdef extern from "_topk_heap.h" nogil:
 
 cdef struct Workspace:
     # One thread's buffers, reused from block to block and from call to call.
-    Buffer hits, beam, heap, n_beam, n_heap, sorted_pairs, first, frontier
+    Buffer hits, beam, heap, n_beam, n_heap, sorted_pairs, first, frontier, dense_row
     float[256] scores
+    float[8 * 256] dense_margins    # of up to eight queries
 
 
 cdef struct Rows:

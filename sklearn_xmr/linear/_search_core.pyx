@@ -14,7 +14,10 @@ from sklearn_xmr.utils._compact_rows cimport Buffer, reserve
 
 cdef extern from "_chunk_scores.h" nogil:
     void xmr_score_chunk(const xmr_level *level, int64_t chunk, const xmr_query *query,
-                         xmr_hit *hits, float *scores)
+                         const float *dense_margins, xmr_hit *hits, float *scores)
+    void xmr_dense_margins(const xmr_level *level, int64_t chunk, const float *const *x,
+                           int n_queries, float *w, float *margins)
+    int XMR_QUERIES
     void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
     int64_t xmr_candidates(const float *scores, int64_t n, float least, uint8_t *nodes)
 
@@ -51,6 +54,7 @@ cdef void free_workspace(Workspace *ws) noexcept nogil:
     free(ws.sorted_pairs.data)
     free(ws.first.data)
     free(ws.frontier.data)
+    free(ws.dense_row.data)
 
 
 cdef xmr_query query_of(const Rows *rows, int64_t row) noexcept nogil:
@@ -68,9 +72,28 @@ cdef inline bint is_hopeless(const Search *s, float parent, const Candidate *hea
     return s.combiner != NOOP and n == capacity and parent < heap[0].score
 
 
+cdef int reserve_query(const Search *s, int64_t nnz, Workspace *ws) noexcept nogil:
+    """Buffers that a query of so many sparse features needs; -1 without memory."""
+    return 0 if (reserve(&ws.hits, (nnz + 1) * sizeof(xmr_hit))
+                 and reserve(&ws.dense_row, (s.levels[0].n_dense + 1) * sizeof(float))) else -1
+
+
+cdef void score_chunk(const xmr_level *l, int64_t chunk, const xmr_query *query,
+                      const float *dense_margins, Workspace *ws) noexcept nogil:
+    """Margins of a chunk's nodes into ws.scores.
+
+    `dense_margins`: those of the dense features, where they have been computed.
+    """
+    if l.n_dense and dense_margins == NULL:
+        xmr_dense_margins(l, chunk, &query.dense, 1, <float *>ws.dense_row.data,
+                          ws.dense_margins)
+        dense_margins = ws.dense_margins
+    xmr_score_chunk(l, chunk, query, dense_margins, <xmr_hit *>ws.hits.data, ws.scores)
+
+
 cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
-                     const xmr_query *query, Candidate *heap, int64_t *n, int64_t capacity,
-                     Workspace *ws) noexcept nogil:
+                     const xmr_query *query, const float *dense_margins, Candidate *heap,
+                     int64_t *n, int64_t capacity, Workspace *ws) noexcept nogil:
     """Offer all nodes of a chunk to the heap."""
     cdef const xmr_level *l = &s.levels[level]
     cdef int64_t first = l.child_ptr[chunk], i, count
@@ -78,7 +101,7 @@ cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
     cdef Candidate new
     cdef uint8_t[256] nodes
     cdef int64_t width = l.child_ptr[chunk + 1] - first
-    xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
+    score_chunk(l, chunk, query, dense_margins, ws)
     xmr_log_scores(ws.scores, width, s.combiner, parent)
     count = xmr_candidates(ws.scores, width, heap[0].score if n[0] == capacity else -INFINITY,
                            nodes)
@@ -124,7 +147,7 @@ cdef void push_children(const Search *s, int level, int64_t node, float score,
     for chunk in range(l.parent_ptr[node], l.parent_ptr[node + 1]):
         first = l.child_ptr[chunk]
         width = l.child_ptr[chunk + 1] - first
-        xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
+        score_chunk(l, chunk, query, NULL, ws)
         xmr_log_scores(ws.scores, width, s.combiner, score)
         for c in range(width):
             if is_hopeless(s, ws.scores[c], heap, n_heap, s.k):
@@ -155,8 +178,7 @@ cdef int64_t search_best_first(const Search *s, const xmr_query *query,
     frontier = <Candidate *>reserve(&ws.frontier, (n_inner + 1) * sizeof(Candidate))
     heap = <Candidate *>reserve(&ws.heap, (s.k + 1) * sizeof(Candidate))
     opened = <int64_t *>reserve(&ws.n_heap, s.n_levels * sizeof(int64_t))
-    if not (frontier and heap and opened
-            and reserve(&ws.hits, (query.nnz + 1) * sizeof(xmr_hit))):
+    if not (frontier and heap and opened) or reserve_query(s, query.nnz, ws) < 0:
         return -1
     memset(opened, 0, s.n_levels * sizeof(int64_t))
     frontier[0].score, frontier[0].node = 0, encode_node(s, 0, 0)
@@ -176,7 +198,7 @@ cdef int64_t search_best_first(const Search *s, const xmr_query *query,
             continue
         for chunk in range(s.levels[level].parent_ptr[node],
                            s.levels[level].parent_ptr[node + 1]):
-            open_chunk(s, level, chunk, -best.score, query, heap, &n_heap, s.k, ws)
+            open_chunk(s, level, chunk, -best.score, query, NULL, heap, &n_heap, s.k, ws)
     sort_best_first(heap, n_heap)
     return n_heap
 
@@ -224,14 +246,44 @@ cdef int64_t list_pairs(const Search *s, int level, int64_t n_rows, int64_t widt
     return n_pairs
 
 
-cdef inline void request_queries(const Rows *rows, int64_t first_row,
-                                 const Pair *pair) noexcept nogil:
+cdef void request_query(const Rows *rows, int64_t row, const Pair *pairs,
+                        int64_t n_left) noexcept nogil:
     """Ask memory for the queries of later pairs: they come in any order."""
-    cdef int64_t row = first_row + pair[2 * AHEAD].query
-    prefetch(rows.indptr + row)
-    row = first_row + pair[AHEAD].query
-    prefetch(rows.indices + rows.indptr[row])
-    prefetch(rows.values + rows.indptr[row])
+    cdef int64_t later
+    if n_left <= 2 * AHEAD:
+        return
+    prefetch(rows.indptr + row + pairs[2 * AHEAD].query)
+    later = rows.indptr[row + pairs[AHEAD].query]
+    prefetch(rows.indices + later)
+    prefetch(rows.values + later)
+
+
+cdef void open_for_many(const Search *s, int level, const Rows *rows, int64_t first_row,
+                        const Pair *pairs, int64_t n_pairs, int64_t n_left,
+                        int64_t capacity, Workspace *ws) noexcept nogil:
+    """Open a chunk for up to eight queries, but for those to which it is hopeless."""
+    cdef int64_t width = max(s.beam_size, s.k), i, row, n = 0
+    cdef Candidate *heap = <Candidate *>ws.heap.data
+    cdef int64_t *n_heap = <int64_t *>ws.n_heap.data
+    cdef const float *dense[8]
+    cdef int64_t wanted[8]
+    cdef xmr_query query
+    for i in range(n_pairs):
+        request_query(rows, first_row, pairs + i, n_left - i)
+        row = pairs[i].query
+        if not is_hopeless(s, pairs[i].score, heap + row * width, n_heap[row], capacity):
+            wanted[n] = i
+            dense[n] = rows.dense + (first_row + row) * rows.n_dense
+            n += 1
+    if n and rows.n_dense:
+        xmr_dense_margins(&s.levels[level], pairs[0].chunk, dense, <int>n,
+                          <float *>ws.dense_row.data, ws.dense_margins)
+    for i in range(n):
+        row = pairs[wanted[i]].query
+        query = query_of(rows, first_row + row)
+        open_chunk(s, level, pairs[0].chunk, pairs[wanted[i]].score, &query,
+                   ws.dense_margins + 256 * i if rows.n_dense else NULL,
+                   heap + row * width, &n_heap[row], capacity, ws)
 
 
 cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
@@ -241,11 +293,10 @@ cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
     Level by level, and within a level chunk by chunk: a chunk is read from memory once
     for all queries of the block that need it. -1 without memory.
     """
-    cdef int64_t width = max(s.beam_size, s.k), row, i, n_pairs, capacity, longest = 0
+    cdef int64_t width = max(s.beam_size, s.k), row, i, n, n_pairs, capacity, longest = 0
     cdef int t
     cdef Buffer swap
-    cdef Pair pair
-    cdef xmr_query query
+    cdef const Pair *pairs
     cdef Candidate *heap
     cdef int64_t *n_heap
     for row in range(n_rows):
@@ -254,7 +305,7 @@ cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
             and reserve(&ws.heap, n_rows * width * sizeof(Candidate))
             and reserve(&ws.n_beam, n_rows * sizeof(int64_t))
             and reserve(&ws.n_heap, n_rows * sizeof(int64_t))
-            and reserve(&ws.hits, (longest + 1) * sizeof(xmr_hit))):
+            and reserve_query(s, longest, ws) == 0):
         return -1
     for row in range(n_rows):
         (<Candidate *>ws.beam.data)[row * width].node = 0
@@ -267,16 +318,14 @@ cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
         heap, n_heap = <Candidate *>ws.heap.data, <int64_t *>ws.n_heap.data
         memset(n_heap, 0, n_rows * sizeof(int64_t))
         capacity = s.k if t == s.n_levels - 1 else s.beam_size
-        for i in range(n_pairs):
-            if i + 2 * AHEAD < n_pairs:
-                request_queries(rows, first_row, <Pair *>ws.sorted_pairs.data + i)
-            pair = (<Pair *>ws.sorted_pairs.data)[i]
-            row = pair.query
-            if is_hopeless(s, pair.score, heap + row * width, n_heap[row], capacity):
-                continue
-            query = query_of(rows, first_row + row)
-            open_chunk(s, t, pair.chunk, pair.score, &query, heap + row * width,
-                       &n_heap[row], capacity, ws)
+        pairs = <const Pair *>ws.sorted_pairs.data
+        i = 0
+        while i < n_pairs:
+            n = 1
+            while i + n < n_pairs and n < XMR_QUERIES and pairs[i + n].chunk == pairs[i].chunk:
+                n += 1
+            open_for_many(s, t, rows, first_row, pairs + i, n, n_pairs - i, capacity, ws)
+            i += n
         for row in range(n_rows):
             sort_best_first(heap + row * width, n_heap[row])
         swap = ws.beam
@@ -301,7 +350,7 @@ cdef int score_labels(const Search *s, const int32_t *const *parent_of,
     cdef int64_t i, chunk, opened, parent, first
     cdef const xmr_level *l
     cdef float above
-    if not reserve(&ws.hits, (query.nnz + 1) * sizeof(xmr_hit)):
+    if reserve_query(s, query.nnz, ws) < 0:
         return -1
     for i in range(n):
         path[(s.n_levels - 1) * n + i] = nodes[i]
@@ -320,7 +369,7 @@ cdef int score_labels(const Search *s, const int32_t *const *parent_of,
                 chunk += 1
             first = l.child_ptr[chunk]
             if chunk != opened:
-                xmr_score_chunk(l, chunk, query, <xmr_hit *>ws.hits.data, ws.scores)
+                score_chunk(l, chunk, query, NULL, ws)
                 # All nodes below a parent carry its score so far.
                 above = scores[i]
                 xmr_log_scores(ws.scores, l.child_ptr[chunk + 1] - first, s.combiner, above)

@@ -36,6 +36,7 @@ class SolverSettings:
     weight_threshold: float
     weight_dtype: str
     seed: int
+    mode: str = "auto"  # how nodes are solved: "rows", "gram", or the faster of both
 
 
 @dataclass
@@ -210,6 +211,7 @@ def _solve(X, problem, plan, tasks, settings):
         settings.max_iter,
         settings.weight_threshold,
         VALUE_TYPES.index(settings.weight_dtype),
+        settings.mode,
         settings.seed,
         effective_n_threads(),
     )

@@ -185,6 +185,8 @@ class XRLinearClassifier(
     True
     """
 
+    _solver_mode = "auto"  # tests and benchmarks choose; the results are the same
+
     _parameter_constraints: dict = {
         "clusterer": [LabelTree, HasMethods("fit"), None],
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -426,6 +428,7 @@ class XRLinearClassifier(
             weight_threshold=self.weight_threshold,
             weight_dtype=self.weight_dtype,
             seed=int(rng.randint(np.iinfo(np.int32).max)),
+            mode=self._solver_mode,
         )
 
     def _log(self, message):

@@ -70,6 +70,11 @@ XMR_INLINE xmr_v8f xmr_load(const float *from) /* at any alignment */
 
 XMR_INLINE void xmr_store(float *to, xmr_v8f x) { memcpy(to, &x, sizeof x); }
 
+XMR_INLINE float xmr_sum(xmr_v8f x)
+{
+    return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+}
+
 /* exp(x) for |x| < 87, relative error below 3e-7 (range reduction by ln 2 and a
  * degree-6 Taylor polynomial on [-ln2/2, ln2/2]). */
 XMR_INLINE xmr_v8f xmr_exp(xmr_v8f x)
