@@ -94,6 +94,12 @@ def main():
     )
     parser.add_argument("--systems", default="sklearn_xmr,libpecos,omikuji")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds per run")
+    parser.add_argument(
+        "--peers-up-to",
+        type=float,
+        default=float("inf"),
+        help="labels; for want of time",
+    )
     parser.add_argument("--plot", type=Path)
     parser.add_argument(
         "--work", type=Path, default=Path.home() / ".cache" / "xmr-compare-peers"
@@ -102,7 +108,9 @@ def main():
     results = {system: {} for system in args.systems.split(",")}
     too_slow = set()
     for n_labels in args.labels:
-        data = prepare(n_labels, args.work, results)
+        if n_labels > args.peers_up_to:
+            too_slow |= set(results) - {"sklearn_xmr"}
+        data = prepare(n_labels, args.work, set(results) - too_slow)
         for system, by_size in results.items():
             if system in too_slow:
                 continue

@@ -13,7 +13,7 @@ from sklearn_xmr.linear._search_core cimport (
 )
 
 cdef enum:
-    BLOCK_ROWS = 32768    # queries that one thread searches together
+    BLOCK_ROWS = 4096     # queries that one thread searches together
 
 VALUE_KINDS = {"float32": 0, "float16": 1, "int8": 2}
 
