@@ -4,9 +4,9 @@
     python benchmarks/hybrid.py ../shared/data/tate-subjects   # and fits, predictions
 
 The kernel is compiled from the package's header: the margins of eight rows for 32
-labels (``xmr_rows_times_weights``) on one thread, against NumPy's matrix product of the same
-rows and weights. For the fits, the dense block is a truncated SVD of the tf-idf rows;
-libpecos gets both blocks as one CSR matrix, the only form that it takes.
+labels (``xmr_rows_times_weights``) on one thread, against NumPy's matrix product of the
+same rows and weights. For the fits, the dense block is a truncated SVD of the tf-idf
+rows; libpecos gets both blocks as one CSR matrix, the only form that it takes.
 """
 
 import argparse
