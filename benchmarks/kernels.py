@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -34,30 +36,45 @@ def data(scale):
 
 
 def kernels(scale):
-    """Name -> (set-up, function)."""
+    """Name -> function that sets the kernel up and returns what to measure.
+
+    What several share is made when first asked for: under valgrind it costs minutes.
+    """
     X, Y = data(scale)
     Y = Y.tocsr()
-    tree = HierarchicalLabelClusterer(branching_factor=100, random_state=0).fit(X, Y)
-    E = pifa(X, Y, 500)
-    fitted = XRLinearClassifier(tree.tree_, random_state=0).fit(X, Y)
-    best = fitted.topk_predictor(10)
-    rows = [X[row] for row in range(200)]
-    pairs = Y[:1000]
 
-    def fit(**parameters):
-        return lambda: XRLinearClassifier(tree.tree_, random_state=0, **parameters).fit(
-            X, Y
-        )
+    @cache
+    def tree():
+        clusterer = HierarchicalLabelClusterer(branching_factor=100, random_state=0)
+        return clusterer.fit(X, Y).tree_
+
+    @cache
+    def fitted():
+        return XRLinearClassifier(tree(), random_state=0).fit(X, Y)
+
+    def means():
+        vectors = pifa(X, Y, 500)
+        return lambda: HierarchicalLabelClusterer(random_state=0).fit(vectors)
+
+    def fit(loss):
+        clf = XRLinearClassifier(tree(), loss=loss, random_state=0)
+        return lambda: clf.fit(X, Y)
+
+    def single_rows():
+        best, rows = fitted().topk_predictor(10), [X[row] for row in range(200)]
+        return lambda: [best(row) for row in rows]
 
     return {
-        "pifa": lambda: pifa(X, Y, 500),
-        "balanced 2-means": lambda: HierarchicalLabelClusterer(random_state=0).fit(E),
-        "solver, squared hinge": fit(),
-        "solver, hinge": fit(loss="hinge"),
-        "solver, logistic": fit(loss="logistic"),
-        "search, batch": lambda: fitted.predict_topk(X, 10),
-        "search, 200 single rows": lambda: [best(row) for row in rows],
-        "search, given pairs": lambda: fitted.score_pairs(X[:1000], pairs),
+        "pifa": lambda: lambda: pifa(X, Y, 500),
+        "balanced 2-means": means,
+        "solver, squared hinge": lambda: fit("squared_hinge"),
+        "solver, hinge": lambda: fit("hinge"),
+        "solver, logistic": lambda: fit("logistic"),
+        "search, batch": lambda: partial(fitted().predict_topk, X, 10),
+        "search, 200 single rows": single_rows,
+        "search, given pairs": lambda: partial(
+            fitted().score_pairs, X[:1000], Y[:1000]
+        ),
     }
 
 
@@ -71,25 +88,33 @@ def milliseconds(function, repeats=5):
     return 1e3 * min(times)
 
 
-def instructions(name, scale):
-    """Instructions of the extension modules, without those of the set-up."""
-    counts = []
-    for repeats in (0, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder, "callgrind.out")
-            command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-            command += [sys.executable, __file__, "--once", name, "--scale", str(scale)]
-            command += ["--repeats", str(repeats)]
-            subprocess.run(command, check=True, capture_output=True)
-            report = subprocess.run(
-                ["callgrind_annotate", "--threshold=100", str(out)],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        own = re.findall(r"^\s*([\d,]+) .*sklearn_xmr/.*\.so", report, re.MULTILINE)
-        counts.append(sum(int(count.replace(",", "")) for count in own))
-    return counts[1] - counts[0]
+def count(name, scale, repeats):
+    """Instructions of the extension modules in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "callgrind.out")
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        command += [sys.executable, __file__, "--once", name, "--scale", str(scale)]
+        command += ["--repeats", str(repeats)]
+        subprocess.run(command, check=True, capture_output=True)
+        report = subprocess.run(
+            ["callgrind_annotate", "--threshold=100", str(out)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    own = re.findall(r"^\s*([\d,]+) .*sklearn_xmr/.*\.so", report, re.MULTILINE)
+    return sum(int(number.replace(",", "")) for number in own)
+
+
+def instructions(names, scale):
+    """Of each kernel, without its set-up; two processes at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        counts = [
+            [pool.submit(count, name, scale, repeats) for repeats in (0, 1)]
+            for name in names
+        ]
+        for name, (without, once) in zip(names, counts, strict=True):
+            yield name, (once.result() - without.result()) / 1e6
 
 
 def main():
@@ -101,19 +126,19 @@ def main():
     parser.add_argument("--repeats", type=int, default=1)
     args = parser.parse_args()
     scale = args.scale or (0.25 if args.callgrind or args.once else 2.0)
-    functions = kernels(scale)
+    set_ups = kernels(scale)
     if args.once:
+        function = set_ups[args.once]()
         for _ in range(args.repeats):
-            functions[args.once]()
+            function()
         return
-    unit = "million instructions" if args.callgrind else "ms"
+    if args.callgrind:
+        unit, values = "million instructions", instructions(list(set_ups), scale)
+    else:
+        unit = "ms"
+        values = ((name, milliseconds(set_up())) for name, set_up in set_ups.items())
     print(f"| kernel | {unit} |\n| --- | --- |")
-    for name, function in functions.items():
-        value = (
-            instructions(name, scale) / 1e6
-            if args.callgrind
-            else milliseconds(function)
-        )
+    for name, value in values:
         print(f"| {name} | {value:.1f} |", flush=True)
 
 
