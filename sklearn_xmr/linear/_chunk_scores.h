@@ -28,7 +28,7 @@ typedef struct {
     const int64_t *child_ptr;     /* chunk -> nodes */
     const int64_t *chunk_ptr;     /* chunk -> bytes */
     const uint32_t *buckets;      /* chunk x (n_buckets + 1): byte, from the chunk's first */
-    const uint8_t *packed;        /* rows and entries, and XMR_SPARE bytes */
+    const uint8_t *packed;        /* rows and entries, and 32 bytes that may be read */
     int shift;                    /* low bits of a feature; over 8 they take two bytes */
     int kind;                     /* of values */
     const float *scale;           /* node -> factor of its values */
@@ -50,8 +50,6 @@ typedef struct {
     int32_t count;
     float x;
 } xmr_hit;
-
-#define XMR_SPARE 32 /* bytes that are read beyond the end, at most */
 
 /* --- value types ------------------------------------------------------------------ */
 

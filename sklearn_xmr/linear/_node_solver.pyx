@@ -65,7 +65,8 @@ cdef extern from "_dual_ascent.h" nogil:
                              uint32_t *kept, float *largest)
 
 cdef extern from "_chunk_scores.h" nogil:
-    int XMR_FLOAT32, XMR_FLOAT16, XMR_INT8
+    int XMR_INT8
+    int64_t xmr_item(int kind)
 
 cdef extern from *:
     """
@@ -629,8 +630,7 @@ cdef class NodeSolver:
         cdef Rows rows
         cdef Layout layout
         layout.shift, layout.n_buckets = shift, n_buckets
-        layout.item = 4 if self.value_kind == XMR_FLOAT32 else (
-            2 if self.value_kind == XMR_FLOAT16 else 1)
+        layout.item = xmr_item(self.value_kind)
         buckets_array = np.empty((last - first, n_buckets + 1), dtype=np.uint32)
         chunk_ptr_array = np.zeros(last - first + 1, dtype=np.int64)
         cdef uint32_t[:, ::1] buckets = buckets_array

@@ -130,7 +130,7 @@ typedef struct {
     const float *x[XMR_TILE];           /* the rows' dense features */
     float gram[XMR_TILE][XMR_TILE];     /* x_r.x_s for s < r */
     xmr_v8f margin[XMR_TILE][4];        /* when the tile was opened */
-    xmr_v8f step[XMR_TILE][4];
+    xmr_v8f step[XMR_TILE][4];          /* of rows that moved */
     uint32_t moved[XMR_TILE];           /* bit per lane, per row */
     int n;
 } xmr_tile;
@@ -228,14 +228,11 @@ XMR_INLINE void xmr_open_tile(const int nv, const xmr_block *b, int64_t visit, x
         const int64_t row = b->order[visit + (r < t->n ? r : 0)];
         t->x[r] = b->dense + (b->dense_rows ? b->dense_rows[row] : row) * b->n_dense;
         t->moved[r] = 0;
-        for (int v = 0; v < nv; v++)
-            t->step[r][v] = t->margin[r][v] = xmr_splat(0.0f);
     }
     for (int v = 0; v < nv; v++) {
-        xmr_v8f sums[XMR_TILE];
-        if (!(b->live >> (8 * v) & 0xff))
-            continue; /* nothing is read of a vector whose lanes have all converged */
-        xmr_rows_times_weights(t->x, xmr_dense_weights(b, v), b->n_dense, sums);
+        xmr_v8f sums[XMR_TILE] = {{0}};
+        if (b->live >> (8 * v) & 0xff) /* else nothing is done with the margins */
+            xmr_rows_times_weights(t->x, xmr_dense_weights(b, v), b->n_dense, sums);
         for (int r = 0; r < XMR_TILE; r++)
             t->margin[r][v] = sums[r];
     }
