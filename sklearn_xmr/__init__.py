@@ -8,6 +8,7 @@ an instance, and rank the labels inside them (``linear``). ``metrics`` and
 import importlib
 
 from sklearn_xmr._version import __version__
+from sklearn_xmr.compose import XREnsembleClassifier, XRNeighborsClassifier
 from sklearn_xmr.indexing import (
     HierarchicalLabelClusterer,
     LabelTree,
@@ -22,7 +23,9 @@ __all__ = [
     "HybridFeatures",
     "HybridUnion",
     "LabelTree",
+    "XREnsembleClassifier",
     "XRLinearClassifier",
+    "XRNeighborsClassifier",
     "__version__",
     "label_representation",
     "make_topk_scorer",

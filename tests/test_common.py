@@ -1,6 +1,7 @@
 """scikit-learn's common checks, and our own contracts, over all estimators."""
 
 import pickle
+from inspect import signature
 
 import joblib
 import numpy as np
@@ -10,7 +11,12 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    XREnsembleClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+)
 
 ESTIMATORS = [
     # Balanced splits of check_clustering's 50 points meet its three blobs at 13.
@@ -29,10 +35,25 @@ ESTIMATORS = [
         post_processor="noop",
     ),
     XRLinearClassifier(loss="hinge", post_processor="log_l2_hinge", C=10),
+    XRNeighborsClassifier(n_neighbors=5),
+    XREnsembleClassifier(n_estimators=2),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+def beyond_float32(estimator):
+    """Checks that compare to 1e-7 what is trained in float32, to a tolerance.
+
+    scikit-learn's own LinearSVC does not pass them either. test_sample_weight.py
+    runs them at 1e-3, on a model trained to the end.
+    """
+    if "sample_weight" not in signature(estimator.fit).parameters:
+        return {}
+    why = "two fits in float32 agree to the solver's tolerance, not to 1e-7"
+    name = "check_sample_weight_equivalence_on_{}_data"
+    return {name.format(kind): why for kind in ("dense", "sparse")}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=beyond_float32)
 def test_sklearn_compatible(estimator, check):
     check(estimator)
 

@@ -22,7 +22,8 @@ MODULES = sorted(
     info.name for info in pkgutil.walk_packages([str(ROOT)], prefix="sklearn_xmr.")
 )
 PUBLIC = ["sklearn_xmr"] + [
-    f"sklearn_xmr.{name}" for name in ("datasets", "indexing", "linear", "metrics")
+    f"sklearn_xmr.{name}"
+    for name in ("compose", "datasets", "indexing", "linear", "metrics")
 ]
 # Each part may import those before it; metrics and datasets know no estimator.
 ORDER = ["utils", "metrics", "datasets", "indexing", "linear", "compose", "transformer"]

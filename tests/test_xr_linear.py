@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from linear_oracle import EXACT, coefficients, liblinear
 from scipy import sparse
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     RandomizedSearchCV,
     cross_val_predict,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.svm import LinearSVC
 from sklearn_xmr.linear._tree_search import TreeSearch
 
 from sklearn_xmr import (
@@ -32,33 +31,6 @@ from sklearn_xmr import (
 from sklearn_xmr.datasets import make_xmr_classification
 from sklearn_xmr.linear._chunked_weights import ChunkedWeights, Entries
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
-
-EXACT = {
-    "tol": 1e-6,
-    "max_iter": 3000,
-    "weight_threshold": 0,
-    "weight_dtype": "float32",
-    "random_state": 0,
-}
-
-
-def coefficients(clf, level):
-    """Dense weights with the intercept as the last column."""
-    weights = clf.weights_[level]
-    return np.column_stack([weights.to_csr().toarray(), weights.intercept])
-
-
-def liblinear(X, y, loss, C=1.0, bias=1.0, weight=None):
-    """Weights and intercept of one binary problem."""
-    common = {"C": C, "tol": 1e-8, "max_iter": 100_000, "intercept_scaling": bias or 1}
-    common["fit_intercept"] = bias > 0
-    if loss == "logistic":
-        model = LogisticRegression(solver="liblinear", dual=True, **common)
-    else:
-        model = LinearSVC(loss=loss, dual=True, random_state=0, **common)
-    model.fit(X, y, sample_weight=weight)
-    return np.append(model.coef_, model.intercept_)
-
 
 # --- training -------------------------------------------------------------------
 

@@ -120,6 +120,7 @@ cdef struct Problem:
     const int64_t *positive_ptr     # child -> positive rows
     const int32_t *positive_rows
     const float *positive_weight    # per positive, or NULL: relevance
+    const float *row_weight         # per row of X, or NULL: sample weights
     const int64_t *chunk_parent     # chunk -> parent
     const int64_t *chunk_child      # chunk -> first child
     const int64_t *block_ptr        # chunk -> blocks
@@ -221,13 +222,16 @@ cdef uint32_t used_lanes(const int32_t *children) noexcept nogil:
 cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *children,
                          const Settings *settings, uint32_t *positive, uint32_t *member,
                          float *cost, int lanes) noexcept nogil:
-    """Set the positive and member bits (and costs, with relevance) of a block."""
+    """Set the positive and member bits (and costs, where not all equal) of a block."""
     cdef int64_t start = problem.parent_ptr[parent]
     cdef int64_t n = problem.parent_ptr[parent + 1] - start
     cdef const int32_t *rows = problem.parent_rows + start
     cdef uint32_t all_lanes = used_lanes(children)
+    cdef const float *positive_weight = problem.positive_weight
+    cdef const float *row_weight = problem.row_weight
     cdef int64_t i, k, at
     cdef int lane
+    cdef float relevance
     for i in range(n):
         positive[i] = 0
         member[i] = all_lanes
@@ -235,7 +239,8 @@ cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *
             member[i] = 0
     if cost:
         for i in range(n * lanes):
-            cost[i] = settings.negative_cost
+            cost[i] = settings.negative_cost * (
+                row_weight[rows[i // lanes]] if row_weight else 1)
     for lane in range(lanes):
         if children[lane] < 0:
             continue
@@ -246,9 +251,10 @@ cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *
             positive[at] |= (<uint32_t>1) << lane
             member[at] |= (<uint32_t>1) << lane
             if cost:
-                cost[at * lanes + lane] = (
-                    settings.positive_cost * problem.positive_weight[k])
-                if problem.positive_weight[k] <= 0:
+                relevance = positive_weight[k] if positive_weight else 1
+                cost[at * lanes + lane] = settings.positive_cost * relevance * (
+                    row_weight[rows[at]] if row_weight else 1)
+                if relevance <= 0:
                     member[at] &= ~((<uint32_t>1) << lane)
 
 
@@ -306,7 +312,7 @@ cdef int reserve_block(const Problem *problem, int64_t n, int lanes, bint gram,
     b.pending = <uint32_t *>reserve(&ws.pending, n * sizeof(uint32_t))
     b.order = <int32_t *>reserve(&ws.order, n * sizeof(int32_t))
     b.cost = NULL
-    if problem.positive_weight:
+    if problem.positive_weight or problem.row_weight:
         b.cost = <float *>reserve(&ws.cost, n * lanes * sizeof(float))
         if b.cost == NULL:
             return -1
@@ -538,7 +544,7 @@ cdef class NodeSolver:
 
     def solve(self, const int64_t[::1] indptr, const int32_t[::1] indices,
               const float[::1] values, int32_t n_features, const float[:, ::1] dense,
-              const float[::1] sq_norm,
+              const float[::1] sq_norm, const float[::1] row_weight,
               float beta, const int64_t[::1] parent_ptr, const int32_t[::1] parent_rows,
               const uint8_t[::1] parent_shared, const int64_t[::1] positive_ptr,
               const int32_t[::1] positive_rows, const float[::1] positive_weight,
@@ -583,6 +589,7 @@ cdef class NodeSolver:
         problem.positive_ptr = &positive_ptr[0]
         problem.positive_rows = &positive_rows[0] if positive_rows.shape[0] else NULL
         problem.positive_weight = float_pointer(positive_weight)
+        problem.row_weight = float_pointer(row_weight)
         problem.chunk_parent, problem.chunk_child = &chunk_parent[0], &chunk_child[0]
         problem.block_ptr = &block_ptr[0]
         problem.block_children = &block_children[0, 0] if self.n_blocks else NULL

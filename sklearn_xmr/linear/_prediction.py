@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_xmr.linear._predictor import TopkPredictor, restore_scores
-from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid, check_hybrid
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
@@ -27,7 +27,7 @@ def root_rows(n_samples):
     return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
 
 
-class TreePredictionMixin:
+class TreePredictionMixin(RankingClassifierMixin):
     """Prediction of an estimator with ``tree_``, ``weights_`` and ``_tree_search``."""
 
     def predict_topk(self, X, k=None, *, candidates=None, return_n_visited=False):
@@ -139,64 +139,6 @@ class TreePredictionMixin:
             self.post_processor,
         )
 
-    def predict_proba(self, X):
-        """Scores of the retrieved labels as probabilities.
-
-        They rank the labels; they are not calibrated.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        {csr_matrix, ndarray} of float32 of shape (n_samples, n_labels)
-            For a sparse y: the ``top_k`` best labels of each instance, with sorted
-            indices; a label that is not stored was not retrieved. Stored values lie
-            strictly between 0 and 1. For a dense indicator: the same, dense, with
-            the smallest positive number for labels not retrieved. For a 1-D y:
-            float64, over ``classes_``, each row summing to 1.
-        """
-        labels, log_scores = self._predict_log(X, None)
-        if not self._multilabel:
-            return self._class_probabilities(labels, log_scores)
-        tiny = np.finfo(np.float32).tiny
-        almost_one = np.nextafter(np.float32(1), np.float32(0))
-        if self.post_processor == "noop":
-            values = 1 / (1 + np.exp(-np.clip(log_scores, -80, 80)))
-        else:
-            values = np.exp(log_scores)
-        values = np.clip(values, tiny, almost_one, dtype=np.float32)
-        proba = align_sparse_type(csr_from_topk(labels, values, self.n_labels_))
-        if self.sparse_output_:
-            return proba
-        proba = proba.toarray()
-        return np.maximum(proba, tiny, out=proba)
-
-    def predict(self, X):
-        """Labels whose probability exceeds ``decision_threshold``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        {csr_matrix, ndarray} of shape (n_samples, n_labels) or (n_samples,)
-            An indicator in the form and dtype of y; the best class for a 1-D y.
-        """
-        if not self._is_multilabel():
-            labels, _ = self._predict_log(X, 1)
-            return self.classes_[labels[:, 0]]
-        proba = self.predict_proba(X)
-        if not self.sparse_output_:
-            return (proba > self.decision_threshold).astype(self._label_dtype)
-        proba.data = (proba.data > self.decision_threshold).astype(self._label_dtype)
-        proba.eliminate_zeros()
-        return proba
-
     def transform(self, X):
         """Matching scores: which clusters of labels fit each instance.
 
@@ -221,33 +163,11 @@ class TreePredictionMixin:
         matching = csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
         return align_sparse_type(matching)
 
-    def score(self, X, y, sample_weight=None):
-        """Precision at 1 for an indicator y, accuracy for a 1-D y.
-
-        Subset accuracy, scikit-learn's default for indicators, says nothing where
-        each instance has a few labels of very many.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-            True labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the instances.
-
-        Returns
-        -------
-        float
-        """
-        if not self._is_multilabel():
-            return super().score(X, y, sample_weight)
-        topk = self.predict_topk(X, k=1)
-        return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
-
-    def _is_multilabel(self):
-        check_is_fitted(self)
-        return self._multilabel
+    def _probabilities(self, log_scores):
+        """Margins of "noop" through the logistic function."""
+        if self.post_processor == "noop":
+            return 1 / (1 + np.exp(-np.clip(log_scores, -80, 80)))
+        return np.exp(log_scores)
 
     def _check_predict_data(self, X):
         """Checked instances: CSR, or HybridFeatures."""
@@ -264,9 +184,7 @@ class TreePredictionMixin:
     def _predict_log(self, X, k):
         """Labels and log scores, (n_samples, k); 1-D targets rank all classes."""
         X = self._check_predict_data(X)
-        if k is None:
-            k = self.top_k if self._multilabel else self.n_labels_
-        k = check_k(k)
+        k = check_k(self._default_k() if k is None else k)
         row_by_row = self.beam_size is None or X.shape[0] == 1
         if row_by_row and self._combiner() != COMBINERS["noop"]:
             return self._best_first(X, k)[:2]
@@ -310,15 +228,6 @@ class TreePredictionMixin:
         return sparse.csr_matrix(
             (scores, pairs.indices, pairs.indptr), shape=pairs.shape
         )
-
-    def _class_probabilities(self, labels, log_scores):
-        """Softmax of the log scores: proportional to the scores, safe to underflow."""
-        dense = np.full((len(labels), self.n_labels_), -np.inf)
-        rows, places = np.nonzero(labels >= 0)
-        dense[rows, labels[rows, places]] = log_scores[rows, places]
-        dense -= dense.max(axis=1, keepdims=True)
-        proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
-        return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _arrays(X):

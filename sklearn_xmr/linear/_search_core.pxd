@@ -30,7 +30,7 @@ cdef extern from "_chunk_scores.h" nogil:
         pass
 
 
-cdef extern from "_topk_heap.h" nogil:
+cdef extern from "../utils/_topk_heap.h" nogil:
     # On the last level, nodes are labels.
     ctypedef struct Candidate "xmr_candidate":
         float score

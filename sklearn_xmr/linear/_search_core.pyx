@@ -21,7 +21,7 @@ cdef extern from "_chunk_scores.h" nogil:
     void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
     int64_t xmr_candidates(const float *scores, int64_t n, float least, uint8_t *nodes)
 
-cdef extern from "_topk_heap.h" nogil:
+cdef extern from "../utils/_topk_heap.h" nogil:
     void offer "xmr_offer"(Candidate *heap, int64_t *n, int64_t capacity, Candidate new)
     void pop "xmr_pop"(Candidate *heap, int64_t *n)
     void sort_best_first "xmr_sort_best_first"(Candidate *heap, int64_t n)

@@ -127,7 +127,7 @@ def _pattern(matrix, value):
     return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def solve_levels(X, problems, settings):
+def solve_levels(X, problems, settings, sample_weight=None):
     """Train the given levels together, largest nodes first.
 
     Parameters
@@ -137,6 +137,8 @@ def solve_levels(X, problems, settings):
     problems : list of LevelProblem
         Independent of each other.
     settings : SolverSettings
+    sample_weight : ndarray of float32 of shape (n_samples,), optional
+        Multiplies the costs of each row.
 
     Returns
     -------
@@ -146,7 +148,7 @@ def solve_levels(X, problems, settings):
     """
     joint = _concatenate(problems)
     plan = _plan_blocks(joint)
-    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings)
+    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings, sample_weight)
     weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
     return weights, int(solver.n_iter.max(initial=0))
 
@@ -182,8 +184,10 @@ def estimate_nbytes(X, problems, settings, share):
     return int(total)
 
 
-def _solve(X, problem, plan, tasks, settings):
+def _solve(X, problem, plan, tasks, settings, sample_weight=None):
     """A solver that has run the tasks."""
+    if sample_weight is None:
+        sample_weight = np.empty(0, dtype=np.float32)
     solver = NodeSolver()
     solver.solve(
         X.sparse.indptr.astype(np.int64, copy=False),
@@ -192,6 +196,7 @@ def _solve(X, problem, plan, tasks, settings):
         X.sparse.shape[1],
         X.dense,
         X.squared_norms() + np.float32(settings.bias**2),
+        sample_weight,
         settings.bias,
         problem.parent_ptr,
         problem.parent_rows,

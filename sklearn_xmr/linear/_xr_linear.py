@@ -3,10 +3,8 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
-    ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
@@ -15,10 +13,8 @@ from sklearn.base import (
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_X_y,
-    column_or_1d,
     validate_data,
 )
 
@@ -41,8 +37,8 @@ from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
-    check_label_indicator,
     check_relevance,
+    check_weights,
 )
 
 DEFAULT_BRANCHING_FACTOR = 100
@@ -54,7 +50,6 @@ class XRLinearClassifier(
     CompressionMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    ClassifierMixin,
     BaseEstimator,
 ):
     """Extreme multi-label ranking by linear models on a label tree (XR-Linear).
@@ -255,7 +250,7 @@ class XRLinearClassifier(
     # --- fit -----------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, relevance=None):
+    def fit(self, X, y, sample_weight=None, relevance=None):
         """Build the label tree and train its nodes.
 
         Parameters
@@ -268,6 +263,10 @@ class XRLinearClassifier(
             then built on the sparse ones, where there are any.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights that multiply C of each instance. An instance of
+            weight 0 takes no part, in the label tree neither; one of weight 2 counts
+            in training as if it stood there twice.
         relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
                 default=None
             Cost of missing each positive label: non-negative, zero outside the
@@ -285,31 +284,23 @@ class XRLinearClassifier(
         """
         X, Y = self._check_fit_data(X, y)
         relevance = check_relevance(relevance, Y)
+        sample_weight = check_weights(sample_weight, Y.shape[0])
+        if sample_weight is not None and not sample_weight.all():
+            X, Y, sample_weight, relevance = _rows_of_weight(
+                X, Y, sample_weight, relevance
+            )
         rng = check_random_state(self.random_state)
         self.tree_ = self._make_tree(X, Y, rng)
         self._log(f"label tree: {self.tree_!r}")
-        self.weights_, self.n_iter_ = self._train(X, Y, relevance, rng)
+        self.weights_, self.n_iter_ = self._train(X, Y, sample_weight, relevance, rng)
         self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
         self._log(f"trained {len(self.weights_)} levels: {self.weights_}")
         return self
 
     def _check_fit_data(self, X, y):
-        """Canonical CSR X and Y; sets what concerns the targets' form."""
+        """Canonical CSR X and Y."""
         X, y = self._check_blocks(X, y)
-        self.sparse_output_ = sparse.issparse(y)
-        if not self.sparse_output_ and (y.ndim == 1 or y.shape[1] == 1):
-            Y = self._encode_classes(y)
-        else:
-            Y = check_label_indicator(y, "y")
-            self._multilabel, self._label_dtype = True, y.dtype
-            self.classes_ = np.arange(Y.shape[1])
-            if Y.nnz == 0:
-                raise ValueError(
-                    f"y has no positive label in any of its {Y.shape[0]} rows; "
-                    "there is nothing to learn"
-                )
-        self.n_labels_ = Y.shape[1]
-        return X, Y
+        return X, self._encode_targets(y)
 
     def _check_blocks(self, X, y):
         """X as CSR or HybridFeatures, and checked y."""
@@ -325,18 +316,6 @@ class XRLinearClassifier(
         self.n_features_in_ = X.shape[1]
         self.n_dense_features_ = X.dense.shape[1]
         return X, y
-
-    def _encode_classes(self, y):
-        """One-hot CSR of a 1-D y."""
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        self._multilabel, self._label_dtype = False, y.dtype
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        n = len(codes)
-        return sparse.csr_matrix(
-            (np.ones(n, dtype=np.float32), codes, np.arange(n + 1)),
-            shape=(n, len(self.classes_)),
-        )
 
     def _make_tree(self, X, Y, rng):
         if isinstance(self.clusterer, LabelTree):
@@ -368,20 +347,20 @@ class XRLinearClassifier(
             )
         return tree
 
-    def _train(self, X, Y, relevance, rng):
+    def _train(self, X, Y, sample_weight, relevance, rng):
         """Weights of all levels; with matcher-aware negatives, level by level."""
         targets, weighted = self._level_targets(Y, relevance)
         settings = self._solver_settings(rng)
         if self.negative_sampling == "tfn":
             problems = self._level_problems(X, targets, weighted)
-            return solve_levels(as_hybrid(X), problems, settings)
+            return solve_levels(as_hybrid(X), problems, settings, sample_weight)
         weights, n_iter = [], 0
         for level, target in enumerate(targets):
             teacher = targets[level - 1] if level else root_rows(X.shape[0])
             matched = self._matched(X, weights, teacher) if level else None
             offsets = self.tree_.offsets[level]
             problem = make_level_problem(target, teacher, matched, offsets, weighted)
-            new, passes = solve_levels(as_hybrid(X), [problem], settings)
+            new, passes = solve_levels(as_hybrid(X), [problem], settings, sample_weight)
             weights, n_iter = weights + new, max(n_iter, passes)
         return weights, n_iter
 
@@ -453,9 +432,7 @@ class XRLinearClassifier(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
-        tags.classifier_tags.multi_label = True
         return tags
 
 
@@ -464,6 +441,18 @@ def _tree_features(X):
     if not isinstance(X, HybridFeatures):
         return X
     return X.sparse if X.sparse.shape[1] else X.dense
+
+
+def _rows_of_weight(X, Y, sample_weight, relevance):
+    """The instances of positive weight."""
+    kept = np.flatnonzero(sample_weight)
+    if Y[kept].nnz == 0:
+        raise ValueError(
+            "sample_weight must be positive for some instance with a label, found "
+            f"{len(kept)} positive weights, none of such an instance"
+        )
+    relevance = None if relevance is None else relevance[kept]
+    return X[kept], Y[kept], sample_weight[kept], relevance
 
 
 def _seed_if_unset(estimator, seed):

@@ -177,6 +177,30 @@ def check_relevance(relevance, Y):
     return sparse.csr_matrix((data, Y.indices, Y.indptr), shape=Y.shape)
 
 
+def check_weights(sample_weight, n_samples):
+    """Sample weights as float32 array, or None.
+
+    Raises
+    ------
+    ValueError
+        Unless they are one finite non-negative number for each sample, not all zero.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float32)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must hold one weight for each of the {n_samples} samples, "
+            f"got shape {weights.shape}"
+        )
+    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            "sample_weight must be finite and non-negative, and not all zero, found "
+            f"values from {weights.min()} to {weights.max()}"
+        )
+    return weights
+
+
 def flat_keys(matrix):
     """Row-major position of each stored value of a canonical CSR: ascending int64."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -1,0 +1,180 @@
+"""Several label trees, whose scores are averaged."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_xmr.compose._candidates import union_of_rankings, with_values
+from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.utils.topk import topk_of_csr
+from sklearn_xmr.utils.validation import align_sparse_type, check_k
+
+
+class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
+    """Average of XR-Linear models on different label trees.
+
+    One tree puts some labels among siblings that hide them; another tree groups them
+    otherwise. Each tree proposes labels, all trees score the union of the proposals
+    exactly, and the mean probability ranks them.
+
+    Parameters
+    ----------
+    estimator : XRLinearClassifier, default=None
+        The model of each tree; None means one with default parameters. Its
+        ``random_state`` is replaced by one from the ensemble's.
+    n_estimators : int, default=3
+        Number of trees.
+    n_candidates : int, default=20
+        Labels that each tree proposes, at least as many as are asked for.
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the trees.
+
+    Attributes
+    ----------
+    estimators_ : list of XRLinearClassifier
+        The fitted models.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of str
+        Names of features, where X has them.
+
+    References
+    ----------
+    Y. Prabhu et al. "Parabel: Partitioned label trees for extreme classification",
+    WWW 2018.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XREnsembleClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XREnsembleClassifier(n_estimators=2, random_state=0).fit(X[:400], Y[:400])
+    >>> labels, scores = clf.predict_topk(X[400:], k=3)
+    >>> labels.shape
+    (100, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [XRLinearClassifier, None],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        n_estimators=3,
+        *,
+        n_candidates=20,
+        top_k=20,
+        decision_threshold=0.5,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.n_candidates = n_candidates
+        self.top_k = top_k
+        self.decision_threshold = decision_threshold
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, relevance=None):
+        """Fit each tree.
+
+        Parameters
+        ----------
+        X, y, sample_weight, relevance
+            As in :meth:`XRLinearClassifier.fit`.
+
+        Returns
+        -------
+        self
+        """
+        rng = check_random_state(self.random_state)
+        base = XRLinearClassifier() if self.estimator is None else self.estimator
+        self.estimators_ = []
+        for _ in range(self.n_estimators):
+            seed = int(rng.randint(np.iinfo(np.int32).max))
+            model = clone(base).set_params(random_state=seed)
+            self.estimators_.append(
+                model.fit(X, y, sample_weight=sample_weight, relevance=relevance)
+            )
+        self._take_form(self.estimators_[0])
+        return self
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Mean probabilities; 0 where the label is -1.
+        """
+        labels, log_scores = self._predict_log(X, k)
+        return labels, np.exp(log_scores)
+
+    def score_pairs(self, X, pairs):
+        """Mean probability of given (instance, label) pairs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features)
+            Instances.
+        pairs : array-like of int or sparse matrix
+            As ``candidates`` in :meth:`XRLinearClassifier.predict_topk`.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_labels)
+            With sorted indices; zeros are stored.
+        """
+        check_is_fitted(self)
+        scores = [model._pair_log_scores(X, pairs) for model in self.estimators_]
+        values = [
+            model._probabilities(one.data)
+            for model, one in zip(self.estimators_, scores, strict=True)
+        ]
+        return align_sparse_type(with_values(scores[0], np.mean(values, axis=0)))
+
+    def _predict_log(self, X, k):
+        check_is_fitted(self)
+        X = self.estimators_[0]._check_predict_data(X)
+        k = check_k(self._default_k() if k is None else k)
+        n_candidates = max(k, self.n_candidates)
+        rankings = [
+            model._predict_log(X, n_candidates)[0] for model in self.estimators_
+        ]
+        pairs = union_of_rankings(rankings, self.n_labels_)
+        labels, scores = topk_of_csr(self.score_pairs(X, pairs), k)
+        with np.errstate(divide="ignore"):
+            return labels, np.log(np.where(labels >= 0, scores, 0))

@@ -1,0 +1,240 @@
+"""Labels of the nearest training instances: exact sparse cosine neighbours."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.preprocessing import normalize
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_xmr.compose._inverted_index import SEGMENT_ROWS, nearest_rows
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils.topk import topk_of_csr
+from sklearn_xmr.utils.validation import as_csr_float32, check_k
+
+BLOCK_QUERIES = 65536  # whose neighbours' labels are in memory together
+
+
+class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
+    """Rank labels by the votes of the most similar training instances.
+
+    The ``n_neighbors`` training instances of highest cosine are found exactly, through
+    an inverted index: each feature of an instance adds to the training instances that
+    have it, and no others are touched. A label's score is its share of the
+    neighbours' votes, weighted by cosine.
+
+    Neighbours know rare labels and exact repetitions that a linear model smooths
+    away; the two together rank better than either, see
+    :class:`XRStackingClassifier`.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=50
+        Training instances that vote.
+    power : float, default=2.0
+        A neighbour of cosine s has ``s ** power`` votes.
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+
+    Attributes
+    ----------
+    index_ : InvertedIndex
+        The training instances by feature.
+    targets_ : csr_matrix of shape (n_samples, n_labels)
+        Their labels.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of str
+        Names of features, where X has them.
+
+    See Also
+    --------
+    sklearn.neighbors.KNeighborsClassifier : For few features and labels.
+
+    Notes
+    -----
+    Exact search takes time in proportion to the training instances that share a
+    feature with the query. For millions of dense vectors, an approximate index is
+    the better tool. Only training instances of positive cosine vote.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRNeighborsClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XRNeighborsClassifier(n_neighbors=10).fit(X[:400], Y[:400])
+    >>> labels, scores = clf.predict_topk(X[400:], k=3)
+    >>> labels.shape
+    (100, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "power": [Interval(Real, 0, None, closed="left")],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+    }
+
+    def __init__(self, n_neighbors=50, *, power=2.0, top_k=20, decision_threshold=0.5):
+        self.n_neighbors = n_neighbors
+        self.power = power
+        self.top_k = top_k
+        self.decision_threshold = decision_threshold
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Index the training instances.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances; rows are scaled to unit length inside.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+
+        Returns
+        -------
+        self
+        """
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+        )
+        self.targets_ = self._encode_targets(y)
+        self.index_ = InvertedIndex(normalize(as_csr_float32(X)))
+        return self
+
+    def kneighbors(self, X, n_neighbors=None):
+        """The most similar training instances.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        n_neighbors : int, default=None
+            How many; the parameter of the estimator by default.
+
+        Returns
+        -------
+        cosines : ndarray of float32 of shape (n_samples, n_neighbors)
+            Best first; 0 for none.
+        neighbors : ndarray of int32 of shape (n_samples, n_neighbors)
+            Rows of the training data, -1 where fewer have a positive cosine. Equal
+            cosines: the smaller row first.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        k = check_k(self.n_neighbors if n_neighbors is None else n_neighbors)
+        return self.index_.search(normalize(as_csr_float32(X)), k)
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Shares of the votes; 0 where the label is -1.
+        """
+        labels, log_scores = self._predict_log(X, k)
+        return labels, np.exp(log_scores)
+
+    def _predict_log(self, X, k):
+        cosines, neighbors = self.kneighbors(X)
+        k = check_k(self._default_k() if k is None else k)
+        blocks = range(0, len(neighbors), BLOCK_QUERIES)
+        parts = [
+            topk_of_csr(
+                self._votes(
+                    cosines[first : first + BLOCK_QUERIES],
+                    neighbors[first : first + BLOCK_QUERIES],
+                ),
+                k,
+            )
+            for first in blocks
+        ]
+        labels, votes = (np.concatenate(part) for part in zip(*parts, strict=True))
+        with np.errstate(divide="ignore"):
+            return labels, np.log(np.where(labels >= 0, votes, 0))
+
+    def _votes(self, cosines, neighbors):
+        """Share of the votes of each label: CSR (n_samples, n_labels)."""
+        found = neighbors >= 0
+        weights = np.where(found, cosines, 0) ** np.float32(self.power) * found
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
+        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
+        shape = (len(neighbors), self.targets_.shape[0])
+        voters = sparse.csr_matrix((weights[found], neighbors[found], indptr), shape)
+        votes = voters @ self.targets_
+        if not self._multilabel:
+            votes = self._with_every_class(votes)
+        votes.sort_indices()
+        return votes
+
+    def _with_every_class(self, votes):
+        """Add a tiny vote by class frequency: each instance must get a class."""
+        prior = np.asarray(self.targets_.mean(axis=0)).ravel()
+        return sparse.csr_matrix(votes.toarray() + np.float32(1e-6) * prior)
+
+
+class InvertedIndex:
+    """Rows of a CSR matrix by column, for the largest inner products.
+
+    Parameters
+    ----------
+    X : csr_matrix of float32 of shape (n_rows, n_features)
+    """
+
+    def __init__(self, X):
+        self.n_rows = X.shape[0]
+        segments = [
+            X[first : first + SEGMENT_ROWS].tocsc()
+            for first in range(0, self.n_rows, SEGMENT_ROWS)
+        ]
+        ends = np.cumsum([0] + [segment.nnz for segment in segments])
+        self._starts = np.array(
+            [
+                segment.indptr.astype(np.int64) + end
+                for segment, end in zip(segments, ends, strict=False)
+            ]
+        )
+        # A spare element: the kernel takes the address of an empty end.
+        rows = [segment.indices.astype(np.uint16) for segment in segments]
+        values = [segment.data for segment in segments]
+        self._rows = np.concatenate([*rows, np.zeros(1, np.uint16)])
+        self._values = np.concatenate([*values, np.zeros(1, np.float32)])
+
+    def search(self, queries, k):
+        """Inner products and rows of the k best of each query, see ``nearest_rows``."""
+        k = min(k, self.n_rows)
+        neighbors, products = nearest_rows(
+            self._starts,
+            self._rows,
+            self._values,
+            self.n_rows,
+            queries.indptr.astype(np.int64),
+            queries.indices,
+            queries.data,
+            k,
+            effective_n_threads(),
+        )
+        return products, neighbors

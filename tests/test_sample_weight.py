@@ -1,0 +1,129 @@
+"""Weights and relevance: against LIBLINEAR, removed and repeated rows, routing."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from linear_oracle import EXACT, coefficients, liblinear
+from scipy import sparse
+from sklearn import config_context
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils._testing import assert_allclose_dense_sparse
+
+from sklearn_xmr import LabelTree, XRLinearClassifier
+
+TREE = LabelTree.from_labels([0, 0, 1, 1, 1, 2, 2])
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+def test_weighted_flat_tree_equals_liblinear(loss, random_problem, global_random_seed):
+    X, Y = random_problem
+    weight = np.random.RandomState(global_random_seed).rand(200) * 3
+    clf = XRLinearClassifier(LabelTree.flat(7), loss=loss, **EXACT)
+    got = coefficients(clf.fit(X, Y, sample_weight=weight), 0)
+    for label in range(7):
+        y = Y[:, [label]].toarray().ravel()
+        expected = liblinear(X, y, loss, weight=weight)
+        np.testing.assert_allclose(got[label], expected, atol=6e-4)
+
+
+@pytest.mark.parametrize("sampling", ["tfn", "man"])
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+def test_whole_weights_equal_repeated_rows(
+    loss, sampling, random_problem, global_random_seed
+):
+    X, Y = random_problem
+    weight = np.random.RandomState(global_random_seed).randint(0, 4, size=200)
+    repeated = np.repeat(np.arange(200), weight)
+    clf = XRLinearClassifier(TREE, loss=loss, negative_sampling=sampling, **EXACT)
+    clf.fit(X, Y, sample_weight=weight)
+    weighted = [coefficients(clf, level) for level in range(2)]
+    clf.fit(X[repeated], Y[repeated])
+    for level in range(2):
+        np.testing.assert_allclose(weighted[level], coefficients(clf, level), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
+def test_equivalence_checks_of_scikit_learn(kind, loss, monkeypatch):
+    """At the precision that float32 has, on a model trained to the end."""
+    monkeypatch.setattr(
+        estimator_checks,
+        "assert_allclose_dense_sparse",
+        partial(assert_allclose_dense_sparse, rtol=1e-3, atol=1e-4),
+    )
+    check = getattr(estimator_checks, f"check_sample_weight_equivalence_on_{kind}_data")
+    clf = XRLinearClassifier(LabelTree.flat(3), loss=loss, **EXACT)
+    check("XRLinearClassifier", clf)
+
+
+def test_rows_of_weight_zero_take_no_part_at_all(small):
+    X, Y = small
+    weight = np.ones(X.shape[0])
+    weight[::3] = 0
+    clf = XRLinearClassifier(random_state=0)
+    labels, scores = clf.fit(X, Y, sample_weight=weight).predict_topk(X)
+    expected = clf.fit(X[weight > 0], Y[weight > 0]).predict_topk(X)
+    np.testing.assert_array_equal(labels, expected[0])
+    np.testing.assert_allclose(scores, expected[1], atol=1e-6)
+
+
+def test_relevance_and_weight_multiply(random_problem, global_random_seed):
+    X, Y = random_problem
+    rng = np.random.RandomState(global_random_seed)
+    weight, R = rng.rand(200) + 0.5, Y.copy()
+    R.data = rng.rand(R.nnz).astype(np.float32) + 0.5
+    clf = XRLinearClassifier(LabelTree.flat(7), **EXACT)
+    got = coefficients(clf.fit(X, Y, sample_weight=weight, relevance=R), 0)
+    for label in range(7):
+        y = Y[:, [label]].toarray().ravel()
+        cost = np.where(y, R[:, [label]].toarray().ravel(), 1) * weight
+        expected = liblinear(X, y, "squared_hinge", weight=cost)
+        np.testing.assert_allclose(got[label], expected, atol=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(3), "one weight for each of the 200 samples, got shape"),
+        (-np.ones(200), "finite and non-negative"),
+        (np.zeros(200), "not all zero"),
+        (np.full(200, np.nan), "finite and non-negative"),
+    ],
+)
+def test_bad_weights(weight, message, random_problem):
+    X, Y = random_problem
+    with pytest.raises(ValueError, match=message):
+        XRLinearClassifier().fit(X, Y, sample_weight=weight)
+
+
+def test_weights_on_rows_without_labels_only():
+    X, Y = (
+        sparse.eye(4, format="csr"),
+        sparse.csr_matrix([[1, 0], [0, 1], [0, 0], [0, 0]]),
+    )
+    with pytest.raises(ValueError, match="positive for some instance with a label"):
+        XRLinearClassifier().fit(X, Y, sample_weight=[0, 0, 1, 1])
+
+
+def test_metadata_is_routed_through_pipeline_and_search(small):
+    """The best model of the search is the one that a fit by hand gives."""
+    X, Y = small
+    weight = np.random.RandomState(0).rand(X.shape[0]) + 0.1
+    R = Y.multiply(weight[:, None]).tocsr()
+    clf = XRLinearClassifier(random_state=0)
+    with config_context(enable_metadata_routing=True):
+        clf.set_fit_request(sample_weight=True, relevance=True)
+        clf.set_score_request(sample_weight=True)
+        pipe = make_pipeline(MaxAbsScaler(), clf)
+        search = GridSearchCV(pipe, {"xrlinearclassifier__C": [0.5]}, cv=2)
+        search.fit(X, Y, sample_weight=weight, relevance=R)
+    by_hand = XRLinearClassifier(C=0.5, random_state=0).fit(
+        MaxAbsScaler().fit_transform(X), Y, sample_weight=weight, relevance=R
+    )
+    got = search.best_estimator_[-1]
+    np.testing.assert_array_equal(got.weights_[-1].packed, by_hand.weights_[-1].packed)
+    assert got.weights_[-1].nnz != clf.fit(X, Y).weights_[-1].nnz
