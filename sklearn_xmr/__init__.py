@@ -1,14 +1,19 @@
 """Extreme multi-label ranking with scikit-learn estimators.
 
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
-an instance, and rank the labels inside them (``linear``). ``metrics`` and
+an instance, and rank the labels inside them (``linear``). ``compose`` puts stages
+and models together. ``metrics`` and
 ``datasets`` stand on their own.
 """
 
 import importlib
 
 from sklearn_xmr._version import __version__
-from sklearn_xmr.compose import XREnsembleClassifier, XRNeighborsClassifier
+from sklearn_xmr.compose import (
+    XREnsembleClassifier,
+    XRNeighborsClassifier,
+    XRStackingClassifier,
+)
 from sklearn_xmr.indexing import (
     HierarchicalLabelClusterer,
     LabelTree,
@@ -26,6 +31,7 @@ __all__ = [
     "XREnsembleClassifier",
     "XRLinearClassifier",
     "XRNeighborsClassifier",
+    "XRStackingClassifier",
     "__version__",
     "label_representation",
     "make_topk_scorer",

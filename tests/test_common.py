@@ -16,6 +16,7 @@ from sklearn_xmr import (
     XREnsembleClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
+    XRStackingClassifier,
 )
 
 ESTIMATORS = [
@@ -37,6 +38,7 @@ ESTIMATORS = [
     XRLinearClassifier(loss="hinge", post_processor="log_l2_hinge", C=10),
     XRNeighborsClassifier(n_neighbors=5),
     XREnsembleClassifier(n_estimators=2),
+    XRStackingClassifier(),
 ]
 
 

@@ -1,6 +1,7 @@
-"""Stages and models put together: neighbours, ensembles, fusion, calibration."""
+"""Stages and models put together: neighbours, ensembles, stacking."""
 
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
+from sklearn_xmr.compose._stacking import XRStackingClassifier
 
-__all__ = ["XREnsembleClassifier", "XRNeighborsClassifier"]
+__all__ = ["XREnsembleClassifier", "XRNeighborsClassifier", "XRStackingClassifier"]

@@ -27,25 +27,26 @@ def union_of_rankings(rankings, n_labels):
     return pairs
 
 
-def scores_of_pairs(ranking, pairs):
-    """The scores of given pairs in a ranking.
+def values_at(matrix, pairs):
+    """Values of a CSR matrix at given pairs.
 
     Parameters
     ----------
-    ranking : (labels, scores), both of shape (n_samples, k)
-    pairs : csr_matrix of shape (n_samples, n_labels)
-        Canonical; holds all pairs of the ranking.
+    matrix, pairs : csr_matrix of shape (n_samples, n_labels)
+        Canonical.
 
     Returns
     -------
-    scores : ndarray of float32 of shape (pairs.nnz,)
-        0 for a pair that the ranking does not hold.
+    ndarray of float32 of shape (pairs.nnz,)
+        0 where the matrix stores none.
     """
-    labels, values = ranking
-    found = csr_from_topk(labels, values, pairs.shape[1])
-    scores = np.zeros(pairs.nnz, dtype=np.float32)
-    scores[np.searchsorted(flat_keys(pairs), flat_keys(found))] = found.data
-    return scores
+    stored, wanted = flat_keys(matrix), flat_keys(pairs)
+    values = np.zeros(len(wanted), dtype=np.float32)
+    if len(stored):
+        places = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
+        same = stored[places] == wanted
+        values[same] = matrix.data[places[same]]
+    return values
 
 
 def with_values(pairs, values):

@@ -161,16 +161,10 @@ class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
     def _predict_log(self, X, k):
         cosines, neighbors = self.kneighbors(X)
         k = check_k(self._default_k() if k is None else k)
-        blocks = range(0, len(neighbors), BLOCK_QUERIES)
+        starts = range(0, len(neighbors), BLOCK_QUERIES)
         parts = [
-            topk_of_csr(
-                self._votes(
-                    cosines[first : first + BLOCK_QUERIES],
-                    neighbors[first : first + BLOCK_QUERIES],
-                ),
-                k,
-            )
-            for first in blocks
+            topk_of_csr(self._votes(cosines[rows], neighbors[rows]), k)
+            for rows in (slice(at, at + BLOCK_QUERIES) for at in starts)
         ]
         labels, votes = (np.concatenate(part) for part in zip(*parts, strict=True))
         with np.errstate(divide="ignore"):
@@ -194,6 +188,33 @@ class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
         """Add a tiny vote by class frequency: each instance must get a class."""
         prior = np.asarray(self.targets_.mean(axis=0)).ravel()
         return sparse.csr_matrix(votes.toarray() + np.float32(1e-6) * prior)
+
+
+def nearest_with_label(cosines, neighbors, Y):
+    """Cosine of the nearest neighbour that has a label.
+
+    Parameters
+    ----------
+    cosines, neighbors : ndarray of shape (n_samples, k)
+        Best first, -1 for none, as ``kneighbors`` gives them.
+    Y : csr_matrix of shape (n_training_samples, n_labels)
+
+    Returns
+    -------
+    csr_matrix of float32 of shape (n_samples, n_labels)
+        Canonical.
+    """
+    found = neighbors >= 0
+    labels = Y[neighbors[found]]
+    n_each = np.diff(labels.indptr)
+    rows = np.repeat(np.repeat(np.arange(len(neighbors)), found.sum(axis=1)), n_each)
+    keys = rows * np.int64(Y.shape[1]) + labels.indices
+    # The first occurrence is that of the nearest neighbour.
+    keys, first = np.unique(keys, return_index=True)
+    rows, columns = np.divmod(keys, Y.shape[1])
+    shape = (len(neighbors), Y.shape[1])
+    values = np.repeat(cosines[found], n_each)[first]
+    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
 
 
 class InvertedIndex:

@@ -332,7 +332,7 @@ class XRLinearClassifier(
                 )
             else:
                 self.clusterer_ = clone(self.clusterer)
-                _seed_if_unset(self.clusterer_, seed)
+                seed_if_unset(self.clusterer_, seed)
             tree = getattr(self.clusterer_.fit(_tree_features(X), Y), "tree_", None)
         if not isinstance(tree, LabelTree):
             raise TypeError(
@@ -455,7 +455,7 @@ def _rows_of_weight(X, Y, sample_weight, relevance):
     return X[kept], Y[kept], sample_weight[kept], relevance
 
 
-def _seed_if_unset(estimator, seed):
+def seed_if_unset(estimator, seed):
     """Give a nested random_state of None our seed, so that ours decides all."""
     for name, value in sorted(estimator.get_params(deep=True).items()):
         if value is None and name.rpartition("__")[2] == "random_state":

@@ -1,0 +1,318 @@
+"""Several rankings made into one by a classifier of (instance, label) pairs."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from sklearn_xmr.compose._candidates import (
+    union_of_rankings,
+    values_at,
+    with_values,
+)
+from sklearn_xmr.compose._ensemble import XREnsembleClassifier
+from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
+from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
+from sklearn_xmr.compose._proposals import propose
+from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.linear._xr_linear import seed_if_unset
+from sklearn_xmr.utils.topk import topk_of_csr
+from sklearn_xmr.utils.validation import as_csr_float32, check_k, check_weights
+
+BLOCK_ROWS = 16384  # instances whose pairs are in memory together
+FEWEST_HELD_OUT, MOST_HELD_OUT = 1000, 10_000
+TIE_BREAK = 1e-4  # share of the models' own scores in the final one
+
+
+class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
+    """Label trees and nearest neighbours, ranked anew by gradient boosting.
+
+    The most precise recipe without a transformer. Each model proposes labels. For
+    each pair of an instance and a proposed label, a small classifier sees how every
+    model scores it, absolutely and among the instance's other candidates, how
+    frequent the label is, and how well it goes with the instance's best labels. It
+    learns from instances that the models were not trained on, so that its
+    probabilities are close to observed frequencies.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator), default=None
+        Models of many labels: those of this package, or any classifier of
+        scikit-learn that takes a dense label indicator. One that has
+        ``score_pairs`` also scores what the others propose. None means
+        two label trees, ``XREnsembleClassifier(XRLinearClassifier(C=0.5), 2)``, and
+        ``XRNeighborsClassifier(power=4.0)``.
+    final_estimator : classifier, default=None
+        Binary classifier of pairs with ``predict_proba``; None means
+        :class:`sklearn.ensemble.HistGradientBoostingClassifier`.
+    n_candidates : int, default=20
+        Labels that each model proposes, at least as many as are asked for.
+    validation_size : int or float, default=None
+        Instances (number, or share) on which the final estimator learns. None: a
+        tenth, but at least 1,000 and at most 10,000, and never more than a third.
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out instances, and seeds models that have no seed of their own.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        The models, fitted on all instances.
+    final_estimator_ : classifier or None
+        The classifier of pairs; None where the held-out pairs were all right or all
+        wrong, and models' mean scores rank alone.
+    statistics_ : LabelStatistics
+        Frequencies of labels and of pairs of them.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of str
+        Names of features, where X has them.
+
+    See Also
+    --------
+    XREnsembleClassifier : The trees alone.
+    sklearn.ensemble.StackingClassifier : For few classes.
+
+    Notes
+    -----
+    The models are fitted twice: without the held-out instances, to teach the final
+    estimator, and on all of them.
+
+    References
+    ----------
+    D. Wolpert. "Stacked generalization", Neural Networks 5, 1992.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRStackingClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=1000, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XRStackingClassifier(random_state=0).fit(X[:900], Y[:900])
+    >>> labels, scores = clf.predict_topk(X[900:], k=3)
+    >>> labels.shape
+    (100, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "estimators": [list, None],
+        "final_estimator": [HasMethods(["fit", "predict_proba"]), None],
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+        "validation_size": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+            None,
+        ],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimators=None,
+        final_estimator=None,
+        *,
+        n_candidates=20,
+        validation_size=None,
+        top_k=20,
+        decision_threshold=0.5,
+        random_state=None,
+    ):
+        self.estimators = estimators
+        self.final_estimator = final_estimator
+        self.n_candidates = n_candidates
+        self.validation_size = validation_size
+        self.top_k = top_k
+        self.decision_threshold = decision_threshold
+        self.random_state = random_state
+
+    # --- fit -----------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, relevance=None):
+        """Fit the models and the classifier of their pairs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+        sample_weight, relevance
+            As in :meth:`XRLinearClassifier.fit`, for the models whose ``fit`` takes
+            them; weights also count in the classifier of pairs.
+
+        Returns
+        -------
+        self
+        """
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+        )
+        X, Y = as_csr_float32(X), self._encode_targets(y)
+        weight = check_weights(sample_weight, X.shape[0])
+        rng = check_random_state(self.random_state)
+        models, final = self._seeded_models(rng)
+        taught, held_out = self._split(X.shape[0], rng)
+        first = _fit_models(models, X, Y, taught, weight, relevance)
+        self.statistics_ = LabelStatistics(Y[taught])
+        pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
+        right = values_at(Y[held_out], pairs) > 0
+        self.final_estimator_ = _fit_final(
+            final, features, right, _pair_weights(weight, held_out, pairs)
+        )
+        self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
+        self.statistics_ = LabelStatistics(Y)
+        return self
+
+    def _seeded_models(self, rng):
+        """Unfitted models and final estimator, with seeds where none are set."""
+        estimators = self.estimators
+        if estimators is None:
+            estimators = default_estimators()
+        models = [clone(model) for _, model in _checked(estimators)]
+        final = self.final_estimator
+        final = HistGradientBoostingClassifier() if final is None else clone(final)
+        for model in [*models, final]:
+            seed_if_unset(model, int(rng.randint(np.iinfo(np.int32).max)))
+        return models, final
+
+    def _split(self, n_samples, rng):
+        """Ascending rows to teach the models, and rows held out."""
+        size = self.validation_size
+        if size is None:
+            size = np.clip(n_samples // 10, FEWEST_HELD_OUT, MOST_HELD_OUT)
+            size = min(size, n_samples // 3)
+        elif size < 1:
+            size = round(size * n_samples)
+        if not 1 <= size < n_samples:
+            raise ValueError(
+                "validation_size must leave instances on both sides, got "
+                f"{self.validation_size!r} for {n_samples} samples"
+            )
+        order = rng.permutation(n_samples)
+        return np.sort(order[size:]), np.sort(order[:size])
+
+    # --- predict -------------------------------------------------------------------
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Probabilities; 0 where the label is -1.
+        """
+        labels, log_scores = self._predict_log(X, k)
+        return labels, np.exp(log_scores)
+
+    def _predict_log(self, X, k):
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        X = as_csr_float32(X)
+        k = check_k(self._default_k() if k is None else k)
+        starts = range(0, X.shape[0], BLOCK_ROWS)
+        parts = [self._rank(X[at : at + BLOCK_ROWS], k) for at in starts]
+        labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        with np.errstate(divide="ignore"):
+            return labels, np.log(np.where(labels >= 0, scores, 0))
+
+    def _rank(self, X, k):
+        n_candidates = max(k, self.n_candidates)
+        pairs, features, scores = self._features(self.estimators_, X, n_candidates)
+        if self.final_estimator_ is not None:
+            final = self.final_estimator_.predict_proba(features)[:, 1]
+            # Boosting gives equal scores to many pairs: the models' own order them.
+            scores = (1 - TIE_BREAK) * final + TIE_BREAK * scores
+        return topk_of_csr(with_values(pairs, scores.astype(np.float32)), k)
+
+    def _features(self, models, X, n_candidates):
+        """Pairs that any model proposes, features of each, and the mean score."""
+        proposals = [propose(model, X, n_candidates) for model in models]
+        pairs = union_of_rankings([one.labels for one in proposals], self.n_labels_)
+        scores = [one.scores(pairs) for one in proposals]
+        features = [
+            one.features(values, pairs)
+            for one, values in zip(proposals, scores, strict=True)
+        ]
+        features.append(self.statistics_.features(scores[0], pairs))
+        return pairs, np.hstack(features), np.mean(scores, axis=0)
+
+
+def default_estimators():
+    """The recipe: two label trees and the neighbours.
+
+    C=0.5 instead of 1 trains a quarter faster at the same precision of the whole, on
+    tate, tibkat and yso (benchmarks/RESULTS.md).
+    """
+    trees = XREnsembleClassifier(XRLinearClassifier(C=0.5), n_estimators=2)
+    return [("trees", trees), ("neighbors", XRNeighborsClassifier(power=4.0))]
+
+
+def _fit_models(models, X, Y, rows, weight, relevance):
+    """Clones of the models, fitted on some rows."""
+    given = {"sample_weight": weight, "relevance": relevance}
+    given = {name: value for name, value in given.items() if value is not None}
+    return [
+        clone(model).fit(
+            X[rows],
+            # scikit-learn's own classifiers of many labels take dense targets only.
+            Y[rows] if hasattr(model, "predict_topk") else Y[rows].toarray(),
+            **{
+                name: value[rows]
+                for name, value in given.items()
+                if has_fit_parameter(model, name)
+            },
+        )
+        for model in models
+    ]
+
+
+def _checked(estimators):
+    """ValueError unless a list of named estimators, at least one."""
+    for pair in estimators:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and hasattr(pair[1], "fit")):
+            raise ValueError(
+                f"estimators must be a list of (name, estimator), found {pair!r}"
+            )
+    if not estimators:
+        raise ValueError("estimators must name at least one model, got an empty list")
+    return estimators
+
+
+def _fit_final(final, features, right, weight):
+    """The fitted classifier of pairs, or None where there is nothing to tell apart."""
+    if right.all() or not right.any():
+        return None
+    return final.fit(features, right, **weight)
+
+
+def _pair_weights(weight, held_out, pairs):
+    """Weights of the held-out pairs, as keyword argument of fit."""
+    if weight is None:
+        return {}
+    return {"sample_weight": weight[held_out][rows_of_pairs(pairs)]}
