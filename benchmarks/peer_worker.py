@@ -45,10 +45,10 @@ class Ours:
     def __init__(self, parameters):
         from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
 
-        parameters = dict(parameters)
+        parameters = {"random_state": 0, **parameters}
         tree = parameters.pop("clusterer", None)
         clusterer = None if tree is None else HierarchicalLabelClusterer(**tree)
-        self.model = XRLinearClassifier(clusterer, random_state=0, **parameters)
+        self.model = XRLinearClassifier(clusterer, **parameters)
 
     def fit(self, folder):
         """Fit from CSR in memory."""
@@ -80,6 +80,9 @@ class Ours:
 class Libpecos:
     """libpecos' XR-Linear with its defaults (PIFA, nr_splits 16, leaves of 100)."""
 
+    beam_size = BEAM
+    indexer: dict = {}
+
     def __init__(self, parameters):
         self.parameters = parameters
 
@@ -91,7 +94,7 @@ class Libpecos:
         X, Y = load(folder, "trn")
         start = time.perf_counter()
         embedding = LabelEmbeddingFactory.create(Y, X, method="pifa")
-        chain = Indexer.gen(embedding)
+        chain = Indexer.gen(embedding, **self.indexer)
         self.model = XLinearModel.train(X, Y, C=chain, **self.parameters)
         return time.perf_counter() - start
 
@@ -108,12 +111,58 @@ class Libpecos:
 
     def predict(self, X, threads=-1):
         """Labels (n, 10), best first."""
-        out = self.model.predict(X, beam_size=BEAM, only_topk=TOP_K, threads=threads)
+        out = self.model.predict(
+            X, beam_size=self.beam_size, only_topk=TOP_K, threads=threads
+        )
         return csr_topk(out)
 
     def predict_one(self, X):
         """One thread: more only cost time on one row."""
         self.model.predict(X, beam_size=BEAM, only_topk=TOP_K, threads=1)
+
+
+class LibpecosTuned(Libpecos):
+    """The settings that its authors publish for the best precision.
+
+    KDD 2022 tutorial: leaves of 16, relevance induced and l1-normalised, Cp of 4,
+    threshold of 0.001, matcher-aware negatives beside the teacher's, beam of 100.
+    """
+
+    beam_size = 100
+    indexer = {"max_leaf_size": 16}
+
+    def __init__(self, parameters):
+        tuned = {"Cp": 4.0, "threshold": 1e-3, "rel_mode": "induce", "rel_norm": "l1"}
+        super().__init__({**tuned, "negative_sampling_scheme": "tfn+man", **parameters})
+
+
+class Stacking:
+    """sklearn_xmr's most precise recipe, with its defaults or parameters as JSON."""
+
+    def __init__(self, parameters):
+        from sklearn_xmr import XRStackingClassifier
+
+        self.model = XRStackingClassifier(**{"random_state": 0, **parameters})
+
+    fit = Ours.fit
+    save = Ours.save
+    predict = Ours.predict
+    predict_one = Ours.predict
+
+    def load(self, path):
+        """Memory-mapped."""
+        import joblib
+
+        self.model = joblib.load(path, mmap_mode="r")
+
+
+class Ensemble(Stacking):
+    """sklearn_xmr's trees alone."""
+
+    def __init__(self, parameters):
+        from sklearn_xmr import XREnsembleClassifier
+
+        self.model = XREnsembleClassifier(**{"random_state": 0, **parameters})
 
 
 class Omikuji:
@@ -195,6 +244,9 @@ class Napkinxc:
 SYSTEMS = {
     "sklearn_xmr": Ours,
     "libpecos": Libpecos,
+    "libpecos-tuned": LibpecosTuned,
+    "stacking": Stacking,
+    "ensemble": Ensemble,
     "omikuji": Omikuji,
     "napkinxc": Napkinxc,
 }
@@ -231,7 +283,7 @@ def batch(system, X):
         start = time.perf_counter()
         if isinstance(system, Libpecos):
             # Without turning the result into an array.
-            system.model.predict(X, beam_size=BEAM, only_topk=TOP_K)
+            system.model.predict(X, beam_size=system.beam_size, only_topk=TOP_K)
         else:
             labels = system.predict(X)
         times.append(time.perf_counter() - start)
