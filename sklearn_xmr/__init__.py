@@ -10,6 +10,7 @@ import importlib
 
 from sklearn_xmr._version import __version__
 from sklearn_xmr.compose import (
+    XRCalibratedClassifier,
     XREnsembleClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
@@ -28,6 +29,7 @@ __all__ = [
     "HybridFeatures",
     "HybridUnion",
     "LabelTree",
+    "XRCalibratedClassifier",
     "XREnsembleClassifier",
     "XRLinearClassifier",
     "XRNeighborsClassifier",

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
+    XRCalibratedClassifier,
     XREnsembleClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
@@ -39,6 +40,7 @@ ESTIMATORS = [
     XRNeighborsClassifier(n_neighbors=5),
     XREnsembleClassifier(n_estimators=2),
     XRStackingClassifier(),
+    XRCalibratedClassifier(),
 ]
 
 

@@ -1,7 +1,13 @@
-"""Stages and models put together: neighbours, ensembles, stacking."""
+"""Stages and models put together: neighbours, ensembles, stacking, calibration."""
 
+from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
 
-__all__ = ["XREnsembleClassifier", "XRNeighborsClassifier", "XRStackingClassifier"]
+__all__ = [
+    "XRCalibratedClassifier",
+    "XREnsembleClassifier",
+    "XRNeighborsClassifier",
+    "XRStackingClassifier",
+]

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.compose._candidates import union_of_rankings, with_values
@@ -35,6 +35,10 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
+        ``predict_topk`` ranks proposed labels by weight times score.
+        "inverse_propensity" favours rare labels as propensity-scored metrics do.
+        Takes effect without a refit.
     random_state : int, RandomState instance or None, default=None
         Seeds the trees.
 
@@ -42,6 +46,8 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
     ----------
     estimators_ : list of XRLinearClassifier
         The fitted models.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency.
     classes_ : ndarray of shape (n_labels,)
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
@@ -76,6 +82,7 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "random_state": ["random_state"],
     }
 
@@ -87,6 +94,7 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         n_candidates=20,
         top_k=20,
         decision_threshold=0.5,
+        label_weight=None,
         random_state=None,
     ):
         self.estimator = estimator
@@ -94,6 +102,7 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         self.n_candidates = n_candidates
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.label_weight = label_weight
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -137,9 +146,10 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         labels : ndarray of int64 of shape (n_samples, k)
             Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
         scores : ndarray of float32 of shape (n_samples, k)
-            Mean probabilities; 0 where the label is -1.
+            Mean probabilities, times ``label_weight``; 0 where the label is -1.
         """
-        labels, log_scores = self._predict_log(X, k)
+        check_is_fitted(self)
+        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
         return labels, np.exp(log_scores)
 
     def score_pairs(self, X, pairs):
@@ -166,15 +176,25 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         ]
         return align_sparse_type(with_values(scores[0], np.mean(values, axis=0)))
 
-    def _predict_log(self, X, k):
+    def _predict_log(self, X, k, weight=None):
         check_is_fitted(self)
         X = self.estimators_[0]._check_predict_data(X)
         k = check_k(self._default_k() if k is None else k)
         n_candidates = max(k, self.n_candidates)
         rankings = [
-            model._predict_log(X, n_candidates)[0] for model in self.estimators_
+            self._proposals(model, X, n_candidates, weight)
+            for model in self.estimators_
         ]
-        pairs = union_of_rankings(rankings, self.n_labels_)
-        labels, scores = topk_of_csr(self.score_pairs(X, pairs), k)
+        scores = self.score_pairs(X, union_of_rankings(rankings, self.n_labels_))
+        if weight is not None:
+            scores.data = scores.data * weight[scores.indices]
+        labels, scores = topk_of_csr(scores, k)
         with np.errstate(divide="ignore"):
             return labels, np.log(np.where(labels >= 0, scores, 0))
+
+    def _proposals(self, model, X, k, weight):
+        """The k best labels of a tree; its search takes the weights into account."""
+        if weight is None or model.post_processor == "noop":
+            return model._predict_log(X, k)[0]
+        weights = model._tree_search.label_weights(self.label_weight, weight)
+        return model._predict_log(X, k, weights)[0]

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from sklearn_xmr.compose._candidates import (
@@ -15,6 +15,7 @@ from sklearn_xmr.compose._candidates import (
     with_values,
 )
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
+from sklearn_xmr.compose._held_out import held_out_split
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
 from sklearn_xmr.compose._proposals import propose
@@ -25,7 +26,6 @@ from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import as_csr_float32, check_k, check_weights
 
 BLOCK_ROWS = 16384  # instances whose pairs are in memory together
-FEWEST_HELD_OUT, MOST_HELD_OUT = 1000, 10_000
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
@@ -59,6 +59,10 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
+        ``predict_topk`` ranks candidates by weight times score.
+        "inverse_propensity" favours rare labels as propensity-scored metrics do.
+        Takes effect without a refit.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out instances, and seeds models that have no seed of their own.
 
@@ -71,6 +75,8 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         wrong, and models' mean scores rank alone.
     statistics_ : LabelStatistics
         Frequencies of labels and of pairs of them.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency.
     classes_ : ndarray of shape (n_labels,)
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
@@ -119,6 +125,7 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         ],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "random_state": ["random_state"],
     }
 
@@ -131,6 +138,7 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         validation_size=None,
         top_k=20,
         decision_threshold=0.5,
+        label_weight=None,
         random_state=None,
     ):
         self.estimators = estimators
@@ -139,6 +147,7 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         self.validation_size = validation_size
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.label_weight = label_weight
         self.random_state = random_state
 
     # --- fit -----------------------------------------------------------------------
@@ -168,7 +177,7 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         weight = check_weights(sample_weight, X.shape[0])
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
-        taught, held_out = self._split(X.shape[0], rng)
+        taught, held_out = held_out_split(X.shape[0], self.validation_size, rng)
         first = _fit_models(models, X, Y, taught, weight, relevance)
         self.statistics_ = LabelStatistics(Y[taught])
         pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
@@ -192,22 +201,6 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
             seed_if_unset(model, int(rng.randint(np.iinfo(np.int32).max)))
         return models, final
 
-    def _split(self, n_samples, rng):
-        """Ascending rows to teach the models, and rows held out."""
-        size = self.validation_size
-        if size is None:
-            size = np.clip(n_samples // 10, FEWEST_HELD_OUT, MOST_HELD_OUT)
-            size = min(size, n_samples // 3)
-        elif size < 1:
-            size = round(size * n_samples)
-        if not 1 <= size < n_samples:
-            raise ValueError(
-                "validation_size must leave instances on both sides, got "
-                f"{self.validation_size!r} for {n_samples} samples"
-            )
-        order = rng.permutation(n_samples)
-        return np.sort(order[size:]), np.sort(order[:size])
-
     # --- predict -------------------------------------------------------------------
 
     def predict_topk(self, X, k=None):
@@ -225,29 +218,32 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         labels : ndarray of int64 of shape (n_samples, k)
             Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
         scores : ndarray of float32 of shape (n_samples, k)
-            Probabilities; 0 where the label is -1.
+            Probabilities, times ``label_weight``; 0 where the label is -1.
         """
-        labels, log_scores = self._predict_log(X, k)
+        check_is_fitted(self)
+        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
         return labels, np.exp(log_scores)
 
-    def _predict_log(self, X, k):
+    def _predict_log(self, X, k, weight=None):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         X = as_csr_float32(X)
         k = check_k(self._default_k() if k is None else k)
         starts = range(0, X.shape[0], BLOCK_ROWS)
-        parts = [self._rank(X[at : at + BLOCK_ROWS], k) for at in starts]
+        parts = [self._rank(X[at : at + BLOCK_ROWS], k, weight) for at in starts]
         labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
         with np.errstate(divide="ignore"):
             return labels, np.log(np.where(labels >= 0, scores, 0))
 
-    def _rank(self, X, k):
+    def _rank(self, X, k, weight):
         n_candidates = max(k, self.n_candidates)
         pairs, features, scores = self._features(self.estimators_, X, n_candidates)
         if self.final_estimator_ is not None:
             final = self.final_estimator_.predict_proba(features)[:, 1]
             # Boosting gives equal scores to many pairs: the models' own order them.
             scores = (1 - TIE_BREAK) * final + TIE_BREAK * scores
+        if weight is not None:
+            scores = scores * weight[pairs.indices]
         return topk_of_csr(with_values(pairs, scores.astype(np.float32)), k)
 
     def _features(self, models, X, n_candidates):

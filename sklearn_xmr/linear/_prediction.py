@@ -52,8 +52,8 @@ class TreePredictionMixin(RankingClassifierMixin):
             Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
             Equal scores are in the order of the labels' numbers.
         scores : ndarray of float32 of shape (n_samples, k)
-            Scores as ``post_processor`` makes them; the lowest possible value where
-            the label is -1 (0, or -inf for logarithms and "noop").
+            Scores as ``post_processor`` makes them, times ``label_weight``; the lowest
+            possible value where the label is -1 (0, or -inf for logarithms and "noop").
         n_visited : ndarray of int64 of shape (n_samples,)
             Only with ``return_n_visited=True``.
 
@@ -67,9 +67,14 @@ class TreePredictionMixin(RankingClassifierMixin):
             return self._topk_and_visits(X, k, candidates)
         if candidates is not None:
             k = self.top_k if k is None else check_k(k)
-            labels, log_scores = topk_of_csr(self._pair_log_scores(X, candidates), k)
+            scores = self._pair_log_scores(X, candidates)
+            weight = self._checked_label_weight()
+            if weight is not None:
+                self._refuse_weighted_margins()
+                scores.data += np.log(weight)[scores.indices]
+            labels, log_scores = topk_of_csr(scores, k)
         else:
-            labels, log_scores = self._predict_log(X, k)
+            labels, log_scores = self._predict_log(X, k, self._search_weights())
         return labels, restore_scores(log_scores, self.post_processor)
 
     def _topk_and_visits(self, X, k, candidates):
@@ -80,7 +85,8 @@ class TreePredictionMixin(RankingClassifierMixin):
             )
         X = self._check_predict_data(X)
         k = self.top_k if k is None else check_k(k)
-        labels, log_scores, n_visited = self._best_first(X, k)
+        weights = self._search_weights()
+        labels, log_scores, n_visited = self._best_first(X, k, weights)
         return labels, restore_scores(log_scores, self.post_processor), n_visited
 
     def score_pairs(self, X, pairs):
@@ -137,6 +143,7 @@ class TreePredictionMixin(RankingClassifierMixin):
             k,
             self.beam_size,
             self.post_processor,
+            self._search_weights(),
         )
 
     def transform(self, X):
@@ -181,25 +188,46 @@ class TreePredictionMixin(RankingClassifierMixin):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return as_csr_float32(X)
 
-    def _predict_log(self, X, k):
+    def _search_weights(self):
+        """Label weights as the search takes them, or None."""
+        check_is_fitted(self)
+        weight = self._checked_label_weight()
+        if weight is None:
+            return None
+        self._refuse_weighted_margins()
+        return self._tree_search.label_weights(self.label_weight, weight)
+
+    def _refuse_weighted_margins(self):
+        if self.post_processor == "noop":
+            raise ValueError(
+                "label_weight multiplies probabilities: post_processor must not be "
+                "'noop', whose scores are margins"
+            )
+
+    def _predict_log(self, X, k, weights=None):
         """Labels and log scores, (n_samples, k); 1-D targets rank all classes."""
         X = self._check_predict_data(X)
         k = check_k(self._default_k() if k is None else k)
         row_by_row = self.beam_size is None or X.shape[0] == 1
         if row_by_row and self._combiner() != COMBINERS["noop"]:
-            return self._best_first(X, k)[:2]
-        return self._search(self._tree_search, X, self.tree_.n_levels, k)
+            return self._best_first(X, k, weights)[:2]
+        return self._search(self._tree_search, X, self.tree_.n_levels, k, weights)
 
-    def _best_first(self, X, k):
+    def _best_first(self, X, k, weights):
         """Labels, log scores and nodes opened, row by row."""
         return self._tree_search.search_best_first(
-            *_arrays(X), self.beam_size, k, self._combiner(), effective_n_threads()
+            *_arrays(X),
+            self.beam_size,
+            k,
+            self._combiner(),
+            effective_n_threads(),
+            weights,
         )
 
     def _combiner(self):
         return COMBINERS[self.post_processor.removeprefix("log_")]
 
-    def _search(self, search, X, n_levels, k):
+    def _search(self, search, X, n_levels, k, weights=None):
         return search.search(
             *_arrays(X),
             n_levels,
@@ -207,6 +235,7 @@ class TreePredictionMixin(RankingClassifierMixin):
             k,
             self._combiner(),
             effective_n_threads(),
+            weights,
         )
 
     def _pair_log_scores(self, X, pairs):

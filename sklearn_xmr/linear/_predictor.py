@@ -19,10 +19,10 @@ def restore_scores(log_scores, post_processor):
 class TopkPredictor:
     """The best labels of single instances, for services that answer one at a time.
 
-    Made by ``XRLinearClassifier.topk_predictor``. It fixes ``k``, ``beam_size`` and
-    ``post_processor`` as they were then, allocates nothing but its results, and may be
-    called from many threads at once: each takes a workspace of its own from a pool,
-    and the search runs without the interpreter lock.
+    Made by ``XRLinearClassifier.topk_predictor``. It fixes ``k``, ``beam_size``,
+    ``label_weight`` and ``post_processor`` as they were then, allocates nothing but its
+    results, and may be called from many threads at once: each takes a workspace of its
+    own from a pool, and the search runs without the interpreter lock.
 
     Parameters
     ----------
@@ -36,16 +36,21 @@ class TopkPredictor:
         Nodes kept per level; None for the exact best labels.
     post_processor : str
         See :class:`XRLinearClassifier`.
+    weights : LabelWeights, default=None
+        Multiply the labels' scores.
 
     Examples
     --------
     See ``XRLinearClassifier.topk_predictor``.
     """
 
-    def __init__(self, search, n_features, n_dense, k, beam_size, post_processor):
+    def __init__(
+        self, search, n_features, n_dense, k, beam_size, post_processor, weights=None
+    ):
         from sklearn_xmr.linear._prediction import COMBINERS
 
         self._search = search
+        self._weights = weights
         self.n_features = n_features
         self.n_dense = n_dense
         self.k = k
@@ -80,7 +85,13 @@ class TopkPredictor:
             x, dense = self._split(x)
         indices, values = self._row(x)
         labels, log_scores = self._search.search_row(
-            indices, values, dense, self.beam_size, self.k, self._combiner
+            indices,
+            values,
+            dense,
+            self.beam_size,
+            self.k,
+            self._combiner,
+            self._weights,
         )
         return labels, restore_scores(log_scores, self.post_processor)
 

@@ -6,7 +6,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.metrics import precision_at_k, propensity_scores
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import align_sparse_type, check_label_indicator
 
@@ -15,6 +15,7 @@ FORM = (
     "classes_",
     "n_labels_",
     "sparse_output_",
+    "propensities_",
     "_multilabel",
     "_label_dtype",
     "n_features_in_",
@@ -46,7 +47,28 @@ class RankingClassifierMixin(ClassifierMixin):
                     "there is nothing to learn"
                 )
         self.n_labels_ = Y.shape[1]
+        self.propensities_ = propensity_scores(Y).astype(np.float32)
         return Y
+
+    def _checked_label_weight(self):
+        """``label_weight`` as an array of a positive number per label, or None."""
+        given = self.label_weight
+        if given is None:
+            return None
+        if isinstance(given, str):
+            return 1 / self.propensities_
+        weight = np.asarray(given, dtype=np.float32)
+        if weight.shape != (self.n_labels_,):
+            raise ValueError(
+                f"label_weight must hold one number for each of the {self.n_labels_} "
+                f"labels, got shape {weight.shape}"
+            )
+        if not np.isfinite(weight).all() or weight.min() <= 0:
+            raise ValueError(
+                "label_weight must be positive and finite, found values from "
+                f"{weight.min()} to {weight.max()}"
+            )
+        return weight
 
     def _encode_classes(self, y):
         """One-hot CSR of a 1-D y."""
@@ -69,6 +91,10 @@ class RankingClassifierMixin(ClassifierMixin):
     def _default_k(self):
         """Labels that ``predict_proba`` holds: 1-D targets rank all classes."""
         return self.top_k if self._multilabel else self.n_labels_
+
+    def _threshold(self):
+        """What ``predict`` compares probabilities with."""
+        return self.decision_threshold
 
     def _probabilities(self, log_scores):
         """Scores between 0 and 1 of what ``_predict_log`` returns."""
@@ -125,9 +151,10 @@ class RankingClassifierMixin(ClassifierMixin):
             labels, _ = self._predict_log(X, 1)
             return self.classes_[labels[:, 0]]
         proba = self.predict_proba(X)
+        threshold = self._threshold()
         if not self.sparse_output_:
-            return (proba > self.decision_threshold).astype(self._label_dtype)
-        proba.data = (proba.data > self.decision_threshold).astype(self._label_dtype)
+            return (proba > threshold).astype(self._label_dtype)
+        proba.data = (proba.data > threshold).astype(self._label_dtype)
         proba.eliminate_zeros()
         return proba
 

@@ -91,6 +91,18 @@ cdef void score_chunk(const xmr_level *l, int64_t chunk, const xmr_query *query,
     xmr_score_chunk(l, chunk, query, dense_margins, <xmr_hit *>ws.hits.data, ws.scores)
 
 
+cdef inline void log_scores(const Search *s, int level, int64_t first, int64_t width,
+                            float parent, Workspace *ws) noexcept nogil:
+    """Margins of the nodes first, first + 1, ... in ws.scores become log scores."""
+    cdef int64_t i
+    cdef const float *step
+    xmr_log_scores(ws.scores, width, s.combiner, parent)
+    if s.weight_steps:
+        step = s.weight_steps[level] + first
+        for i in range(width):
+            ws.scores[i] += step[i]
+
+
 cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
                      const xmr_query *query, const float *dense_margins, Candidate *heap,
                      int64_t *n, int64_t capacity, Workspace *ws) noexcept nogil:
@@ -102,7 +114,7 @@ cdef void open_chunk(const Search *s, int level, int64_t chunk, float parent,
     cdef uint8_t[256] nodes
     cdef int64_t width = l.child_ptr[chunk + 1] - first
     score_chunk(l, chunk, query, dense_margins, ws)
-    xmr_log_scores(ws.scores, width, s.combiner, parent)
+    log_scores(s, level, first, width, parent, ws)
     count = xmr_candidates(ws.scores, width, heap[0].score if n[0] == capacity else -INFINITY,
                            nodes)
     for i in range(count):
@@ -148,7 +160,7 @@ cdef void push_children(const Search *s, int level, int64_t node, float score,
         first = l.child_ptr[chunk]
         width = l.child_ptr[chunk + 1] - first
         score_chunk(l, chunk, query, NULL, ws)
-        xmr_log_scores(ws.scores, width, s.combiner, score)
+        log_scores(s, level, first, width, score, ws)
         for c in range(width):
             if is_hopeless(s, ws.scores[c], heap, n_heap, s.k):
                 continue
@@ -181,7 +193,7 @@ cdef int64_t search_best_first(const Search *s, const xmr_query *query,
     if not (frontier and heap and opened) or reserve_query(s, query.nnz, ws) < 0:
         return -1
     memset(opened, 0, s.n_levels * sizeof(int64_t))
-    frontier[0].score, frontier[0].node = 0, encode_node(s, 0, 0)
+    frontier[0].score, frontier[0].node = -s.root_score, encode_node(s, 0, 0)
     n_visited[0] = 0
     while n_open > 0:
         best = frontier[0]
@@ -309,7 +321,7 @@ cdef int search_block(const Search *s, const Rows *rows, int64_t first_row,
         return -1
     for row in range(n_rows):
         (<Candidate *>ws.beam.data)[row * width].node = 0
-        (<Candidate *>ws.beam.data)[row * width].score = 0
+        (<Candidate *>ws.beam.data)[row * width].score = s.root_score
         (<int64_t *>ws.n_beam.data)[row] = 1
     for t in range(s.n_levels):
         n_pairs = list_pairs(s, t, n_rows, width, ws)

@@ -73,6 +73,51 @@ cdef Rows rows_of(const int64_t[::1] indptr, const int32_t[::1] indices,
     return rows
 
 
+cdef class LabelWeights:
+    """Weights that multiply the labels' scores, for a search that stays exact.
+
+    With u(node) the logarithm of the largest weight below a node, the search ranks
+    nodes by log score + u(node), to which each node adds ``u(node) - u(parent) <= 0``
+    on the way down: as without weights, no child scores above its parent.
+
+    Parameters
+    ----------
+    levels : list of ChunkedWeights
+    label_order : ndarray of int64
+    weights : ndarray of shape (n_labels,)
+        Positive.
+    """
+
+    cdef list steps
+    cdef const float **pointers
+    cdef float root_score
+
+    def __cinit__(self):
+        self.pointers = NULL
+
+    def __init__(self, levels, label_order, weights):
+        cdef int t
+        cdef const float[::1] step
+        self.steps = []
+        below = np.log(np.asarray(weights, dtype=np.float64))[label_order]
+        for level in reversed(levels):
+            starts = level.child_ptr[level.parent_ptr]
+            above = np.maximum.reduceat(below, starts[:-1])
+            steps = below - np.repeat(above, np.diff(starts))
+            self.steps.insert(0, steps.astype(np.float32))
+            below = above
+        self.root_score = below[0]
+        self.pointers = <const float **>malloc(len(levels) * sizeof(float *))
+        if self.pointers == NULL:
+            raise MemoryError("no memory for label weights")
+        for t in range(len(levels)):
+            step = self.steps[t]
+            self.pointers[t] = &step[0]
+
+    def __dealloc__(self):
+        free(self.pointers)
+
+
 cdef class TreeSearch:
     """Search over a list of :class:`ChunkedWeights`, one per level.
 
@@ -89,7 +134,7 @@ cdef class TreeSearch:
 
     cdef xmr_level *levels
     cdef int n_levels
-    cdef object kept_alive, parents
+    cdef object kept_alive, parents, cached_weights
     cdef list pool
     cdef const int64_t[::1] label_order
 
@@ -103,6 +148,7 @@ cdef class TreeSearch:
         self.label_order = label_order
         self.pool = []
         self.parents = None
+        self.cached_weights = None, None
         free(self.levels)
         self.levels = <xmr_level *>calloc(self.n_levels, sizeof(xmr_level))
         if self.levels == NULL:
@@ -134,7 +180,16 @@ cdef class TreeSearch:
         if level.n_dense:
             level.dense, level.dense_scale = &dense[0, 0], &dense_scale[0]
 
-    cdef Search _plan(self, int n_levels, beam_size, int64_t k, int combiner) except *:
+    def label_weights(self, given, values):
+        """LabelWeights of an array of values; made once for what the user gave."""
+        cached_for, weights = self.cached_weights
+        if cached_for is not given or weights is None:
+            weights = LabelWeights(self.kept_alive, np.asarray(self.label_order), values)
+            self.cached_weights = given, weights
+        return weights
+
+    cdef Search _plan(self, int n_levels, beam_size, int64_t k, int combiner,
+                      LabelWeights weights) except *:
         cdef Search s
         cdef int t
         cdef int64_t widest = 1
@@ -142,13 +197,16 @@ cdef class TreeSearch:
             widest = max(widest, self.levels[t].n_nodes)
         s.levels, s.n_levels, s.combiner = self.levels, n_levels, combiner
         s.label_order = &self.label_order[0] if n_levels == self.n_levels else NULL
+        s.weight_steps = NULL if weights is None else weights.pointers
+        s.root_score = 0 if weights is None else weights.root_score
         s.k = min(k, self.levels[n_levels - 1].n_nodes)
         s.beam_size = widest if beam_size is None else min(<int64_t>beam_size, widest)
         return s
 
     def search(self, const int64_t[::1] indptr, const int32_t[::1] indices,
                const float[::1] values, const float[:, ::1] dense, int n_levels,
-               beam_size, int64_t k, int combiner, int n_threads):
+               beam_size, int64_t k, int combiner, int n_threads,
+               LabelWeights weights=None):
         """The k best nodes of level ``n_levels - 1`` for every row, by beam search.
 
         Returns
@@ -158,7 +216,7 @@ cdef class TreeSearch:
         scores : ndarray of float32 (n_rows, k)
             Log scores (margins for the no-op combiner), -inf where there are fewer.
         """
-        cdef Search s = self._plan(n_levels, beam_size, k, combiner)
+        cdef Search s = self._plan(n_levels, beam_size, k, combiner, weights)
         cdef int64_t n_rows = indptr.shape[0] - 1, block, first, n, row, i, width
         cdef int64_t block_rows, n_blocks
         cdef Rows rows = rows_of(indptr, indices, values, dense)
@@ -197,7 +255,8 @@ cdef class TreeSearch:
 
     def search_best_first(self, const int64_t[::1] indptr, const int32_t[::1] indices,
                           const float[::1] values, const float[:, ::1] dense,
-                          beam_size, int64_t k, int combiner, int n_threads):
+                          beam_size, int64_t k, int combiner, int n_threads,
+                          LabelWeights weights=None):
         """The k best labels for every row, row by row: exact with beam_size None.
 
         Returns
@@ -207,7 +266,7 @@ cdef class TreeSearch:
         n_visited : ndarray of int64 (n_rows,)
             Nodes whose children were scored.
         """
-        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner)
+        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner, weights)
         cdef int64_t n_rows = indptr.shape[0] - 1, row, i, n
         cdef Rows rows = rows_of(indptr, indices, values, dense)
         cdef int failed = 0
@@ -238,9 +297,10 @@ cdef class TreeSearch:
         return nodes, scores, visited
 
     def search_row(self, const int32_t[::1] indices, const float[::1] values,
-                   const float[::1] dense, beam_size, int64_t k, int combiner):
+                   const float[::1] dense, beam_size, int64_t k, int combiner,
+                   LabelWeights weights=None):
         """The best labels of one row, and their scores; as many as the beam reaches."""
-        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner)
+        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner, weights)
         cdef SearchWorkspace workspace = take_workspace(self.pool)
         cdef Rows rows
         cdef xmr_query query
@@ -282,7 +342,7 @@ cdef class TreeSearch:
         -------
         ndarray of float32 (n_pairs,)
         """
-        cdef Search s = self._plan(self.n_levels, 1, 1, combiner)
+        cdef Search s = self._plan(self.n_levels, 1, 1, combiner, None)
         cdef int64_t n_rows = indptr.shape[0] - 1, row, n, longest
         cdef int failed = 0
         cdef int t

@@ -98,6 +98,11 @@ class XRLinearClassifier(
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
         ``exp(-max(0, 1 - v) ** p)``. With the prefix "log_" scores are the
         logarithms. "noop" ranks labels by their own margin alone.
+    label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
+        ``predict_topk`` ranks labels by weight times score; the search takes weights
+        into account on all levels, so that ``beam_size=None`` is exact.
+        "inverse_propensity" favours rare labels as propensity-scored metrics do
+        (``1 / propensities_``). ``predict_proba`` and ``predict`` know no weights.
     cost_sensitive : {None, "induce", "ranker_only"}, default=None
         How relevance weighs the positives. "induce": a node's relevance is the sum
         over its labels, at every level; without a ``relevance`` given to ``fit``, the
@@ -133,6 +138,9 @@ class XRLinearClassifier(
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
         Number of labels.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency; see
+        :func:`sklearn_xmr.metrics.propensity_scores`.
     n_iter_ : int
         Most passes that any node needed.
     sparse_output_ : bool
@@ -153,7 +161,8 @@ class XRLinearClassifier(
     Notes
     -----
     Threads follow OpenMP's settings and threadpoolctl. ``beam_size``, ``top_k``,
-    ``post_processor`` and ``decision_threshold`` take effect without a refit.
+    ``post_processor``, ``label_weight`` and ``decision_threshold`` take effect without
+    a refit.
     Nothing of the size of features x labels is made: each node is solved on its
     own features and writes the chunk that the search reads.
 
@@ -194,6 +203,7 @@ class XRLinearClassifier(
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
         "weight_dtype": [StrOptions(set(VALUE_TYPES))],
         "post_processor": [StrOptions(set(POST_PROCESSORS))],
+        "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "cost_sensitive": [StrOptions({"induce", "ranker_only"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
@@ -218,6 +228,7 @@ class XRLinearClassifier(
         weight_threshold=0.09,
         weight_dtype="int8",
         post_processor="l3_hinge",
+        label_weight=None,
         cost_sensitive=None,
         relevance_norm=None,
         decision_threshold=0.5,
@@ -238,6 +249,7 @@ class XRLinearClassifier(
         self.weight_threshold = weight_threshold
         self.weight_dtype = weight_dtype
         self.post_processor = post_processor
+        self.label_weight = label_weight
         self.cost_sensitive = cost_sensitive
         self.relevance_norm = relevance_norm
         self.decision_threshold = decision_threshold

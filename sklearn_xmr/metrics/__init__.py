@@ -1,5 +1,6 @@
 """Ranking metrics at k, propensities, and scorers for model selection."""
 
+from sklearn_xmr.metrics._calibration import ece_at_k
 from sklearn_xmr.metrics._ranking import (
     ndcg_at_k,
     precision_at_k,
@@ -11,6 +12,7 @@ from sklearn_xmr.metrics._ranking import (
 from sklearn_xmr.metrics._scorer import make_topk_scorer, predict_topk
 
 __all__ = [
+    "ece_at_k",
     "make_topk_scorer",
     "ndcg_at_k",
     "precision_at_k",

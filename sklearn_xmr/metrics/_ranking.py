@@ -54,7 +54,7 @@ def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):
     >>> precision_at_k(y_true, y_score, k=2)
     0.5
     """
-    ranked = _ranked_hits(y_true, y_score, k)
+    ranked = ranked_hits(y_true, y_score, k)
     return _mean(ranked.hits.sum(axis=1) / k, sample_weight)
 
 
@@ -77,7 +77,7 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None):
     >>> recall_at_k([[1, 0, 1, 0]], [[0.9, 0.8, 0.7, 0.1]], k=2)
     0.5
     """
-    ranked = _ranked_hits(y_true, y_score, k)
+    ranked = ranked_hits(y_true, y_score, k)
     recall = ranked.hits.sum(axis=1) / np.maximum(ranked.n_true, 1)
     return _mean(recall, sample_weight)
 
@@ -104,7 +104,7 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
     >>> round(ndcg_at_k([[1, 0, 1, 0]], [[0.9, 0.8, 0.7, 0.1]], k=3), 4)
     0.9197
     """
-    ranked = _ranked_hits(y_true, y_score, k)
+    ranked = ranked_hits(y_true, y_score, k)
     discounts = _discounts(k)
     best = np.concatenate([[1.0], np.cumsum(discounts)])
     best = best[np.minimum(ranked.n_true, k)]
@@ -246,7 +246,7 @@ class RankedHits:
         return np.diff(self.truth.indptr)
 
 
-def _ranked_hits(y_true, y_score, k):
+def ranked_hits(y_true, y_score, k):
     check_k(k)
     truth = check_label_indicator(y_true, "y_true")
     labels = rank_topk(y_score, k, truth.shape)
@@ -381,7 +381,7 @@ def _propensity_scored(
 ):
     """Mean of sum_r rank_weights[r] * hit_r / p_r, over that of the best ranking."""
     k = len(rank_weights)
-    ranked = _ranked_hits(y_true, y_score, k)
+    ranked = ranked_hits(y_true, y_score, k)
     gains = 1 / _check_propensities(propensities, ranked.truth.shape[1])
     value = (ranked.hits * gains[ranked.labels]) @ rank_weights
     value = _mean(value, sample_weight)

@@ -1,0 +1,35 @@
+"""Instances held out of training, to learn what comes after the models."""
+
+import numpy as np
+
+FEWEST, MOST = 1000, 10_000
+
+
+def held_out_split(n_samples, size, rng):
+    """Rows to train on, and rows held out.
+
+    Parameters
+    ----------
+    n_samples : int
+    size : int, float or None
+        Number or share held out. None: a tenth, but at least 1,000 and at most 10,000,
+        and never more than a third.
+    rng : RandomState
+
+    Returns
+    -------
+    rest, held_out : ndarray of int
+        Ascending.
+    """
+    n_held_out = size
+    if size is None:
+        n_held_out = min(np.clip(n_samples // 10, FEWEST, MOST), n_samples // 3)
+    elif size < 1:
+        n_held_out = round(size * n_samples)
+    if not 1 <= n_held_out < n_samples:
+        raise ValueError(
+            f"validation_size must leave instances on both sides, got {size!r} for "
+            f"{n_samples} samples"
+        )
+    order = rng.permutation(n_samples)
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
