@@ -10,6 +10,7 @@ import importlib
 
 from sklearn_xmr._version import __version__
 from sklearn_xmr.compose import (
+    XMRClassifier,
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRNeighborsClassifier,
@@ -29,6 +30,7 @@ __all__ = [
     "HybridFeatures",
     "HybridUnion",
     "LabelTree",
+    "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
     "XRLinearClassifier",

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
+    XMRClassifier,
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRLinearClassifier,
@@ -41,6 +45,8 @@ ESTIMATORS = [
     XREnsembleClassifier(n_estimators=2),
     XRStackingClassifier(),
     XRCalibratedClassifier(),
+    XMRClassifier(),
+    XMRClassifier(KMeans(2), DecisionTreeClassifier(), LogisticRegression()),
 ]
 
 
