@@ -42,6 +42,99 @@ def test_pii_equals_numpy(small):
     )
 
 
+def test_label_features_beside_and_mixed_with_pifa(small, global_random_seed):
+    X, Y = small
+    rng = np.random.RandomState(global_random_seed)
+    features = sparse.random(60, 400, 0.1, "csr", np.float32, rng)
+    instances = normalize(normalize(Y).T.toarray() @ X.toarray())
+    own = normalize(features.toarray())
+    for method, expected in {
+        "lf": own,
+        "pifa+lf": np.hstack([0.8**0.5 * instances, 0.2**0.5 * own]),
+        "pifa_lf_convex": normalize(0.8 * instances + 0.2 * own),
+    }.items():
+        got = label_representation(
+            X, Y, method, label_features=features, feature_share=0.2
+        )
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got.toarray(), expected, atol=1e-5)
+
+
+def test_spectral_equals_the_singular_vectors(small):
+    X, Y = small
+    links = Y.T.toarray()
+    left, right = links.sum(axis=1), links.sum(axis=0)
+    scaled = links / np.sqrt(np.outer(left, np.maximum(right, 1)))
+    U = np.linalg.svd(scaled)[0][:, 1:5]
+    expected = normalize(U / np.sqrt(left)[:, None])
+    got = label_representation(X, Y, "spectral", n_components=4)
+    # Signs are free; distances between labels are not.
+    np.testing.assert_allclose(got @ got.T, expected @ expected.T, atol=1e-3)
+
+
+def test_spectral_of_a_graph_finds_its_parts():
+    """Two cliques with one edge between them: the sign of the only column."""
+    graph = np.zeros((8, 8))
+    graph[:4, :4] = graph[4:, 4:] = 1
+    graph[0, 7] = graph[7, 0] = 1
+    np.fill_diagonal(graph, 0)
+    side = label_representation(
+        np.eye(8), np.eye(8), "label_graph", label_features=graph, n_components=1
+    )
+    assert len(set(np.sign(side[:4, 0]))) == len(set(np.sign(side[4:, 0]))) == 1
+    assert side[0, 0] * side[7, 0] < 0
+
+
+@pytest.mark.parametrize("method", ["lf", "pifa+lf", "spectral", "label_graph"])
+def test_clusterer_takes_every_representation(method, small):
+    X, Y = small
+    features = None if method == "spectral" else (Y.T @ Y)
+    clusterer = HierarchicalLabelClusterer(
+        method, label_features=features, max_leaf_size=10, random_state=0
+    ).fit(X, Y)
+    assert clusterer.n_clusters_ == 6
+
+
+def test_own_vectors_own_function_and_fit_of_vectors_agree(small):
+    X, Y = small
+    vectors = label_representation(X, Y)
+    own = HierarchicalLabelClusterer(vectors, max_leaf_size=9, random_state=0)
+    by_function = HierarchicalLabelClusterer(
+        label_representation, max_leaf_size=9, random_state=0
+    )
+    expected = HierarchicalLabelClusterer(max_leaf_size=9, random_state=0).fit(vectors)
+    assert own.fit(X, Y).tree_ == expected.tree_
+    assert by_function.fit(X, Y).tree_ == expected.tree_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "lf"}, "label_features must be given"),
+        ({"method": "lf", "label_features": np.ones((3, 2))}, "each of the 60 labels"),
+        (
+            {"method": "pifa_lf_convex", "label_features": np.ones((60, 2))},
+            "must have the columns of X",
+        ),
+        (
+            {"method": "label_graph", "label_features": np.ones((60, 2))},
+            "square adjacency",
+        ),
+        (
+            {"method": "label_graph", "label_features": np.tri(60)},
+            "must be symmetric",
+        ),
+        (
+            {"method": "label_graph", "label_features": -np.ones((60, 60))},
+            "must not be negative",
+        ),
+    ],
+)
+def test_bad_label_features(arguments, message, small):
+    with pytest.raises(ValueError, match=message):
+        label_representation(*small, **arguments)
+
+
 def test_unknown_method_is_refused(small):
     with pytest.raises(ValueError, match="method must be one of"):
         label_representation(*small, method="pfia")

@@ -18,7 +18,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_xmr.indexing._balanced_kmeans import Splitter
 from sklearn_xmr.indexing._label_tree import LabelTree
-from sklearn_xmr.indexing._representation import METHODS, label_representation, pifa
+from sklearn_xmr.indexing._representation import (
+    METHODS,
+    check_label_features,
+    label_representation,
+    pifa,
+)
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
@@ -39,8 +44,11 @@ class HierarchicalLabelClusterer(
 
     Parameters
     ----------
-    representation : {"pifa", "pii"}, default="pifa"
-        Label vectors for ``fit(X, Y)``, see :func:`label_representation`.
+    representation : str, callable, array-like or sparse matrix, default="pifa"
+        Label vectors for ``fit(X, Y)``: a method of :func:`label_representation`; a
+        function of X and Y that returns a row for each label; or these rows.
+    label_features : {array-like, sparse matrix} of shape (n_labels, any), default=None
+        For the methods of :func:`label_representation` that take them.
     method : {"skmeans", "kmeans"}, default="skmeans"
         Spherical (unit centres) or plain k-means.
     branching_factor : int in [2, 256], default=16
@@ -104,7 +112,13 @@ class HierarchicalLabelClusterer(
     """
 
     _parameter_constraints: dict = {
-        "representation": [StrOptions(set(METHODS))],
+        "representation": [
+            StrOptions(set(METHODS)),
+            "array-like",
+            "sparse matrix",
+            callable,
+        ],
+        "label_features": ["array-like", "sparse matrix", None],
         "method": [StrOptions({"skmeans", "kmeans"})],
         "branching_factor": [Interval(Integral, 2, 256, closed="both")],
         "max_leaf_size": [Interval(Integral, 1, None, closed="left")],
@@ -117,6 +131,7 @@ class HierarchicalLabelClusterer(
         self,
         representation="pifa",
         *,
+        label_features=None,
         method="skmeans",
         branching_factor=16,
         max_leaf_size=100,
@@ -125,6 +140,7 @@ class HierarchicalLabelClusterer(
         random_state=None,
     ):
         self.representation = representation
+        self.label_features = label_features
         self.method = method
         self.branching_factor = branching_factor
         self.max_leaf_size = max_leaf_size
@@ -213,9 +229,23 @@ class HierarchicalLabelClusterer(
         self._fitted_with_labels = y is not None and y.ndim == 2
         if not self._fitted_with_labels:
             return normalize(as_csr_float32(X))
-        if self.representation == "pifa" and sparse.issparse(X):
-            return pifa(*check_X_Y(X, y), self.max_features)
-        return as_csr_float32(label_representation(X, y, self.representation))
+        X, Y = check_X_Y(X, y)
+        method = self.representation
+        if isinstance(method, str) and method == "pifa" and sparse.issparse(X):
+            return pifa(X, Y, self.max_features)
+        if isinstance(method, str):
+            return as_csr_float32(
+                label_representation(
+                    X,
+                    Y,
+                    method,
+                    label_features=self.label_features,
+                    random_state=check_random_state(self.random_state),
+                )
+            )
+        vectors = method(X, Y) if callable(method) else method
+        vectors = check_label_features(vectors, Y.shape[1], "representation")
+        return normalize(as_csr_float32(vectors))
 
     def _grow(self, vectors):
         """Cluster the non-zero vectors, deal the others to the leaves."""
