@@ -14,6 +14,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils._testing import assert_allclose_dense_sparse
 
 from sklearn_xmr import LabelTree, XRLinearClassifier
+from sklearn_xmr.metrics import propensity_scores
 
 TREE = LabelTree.from_labels([0, 0, 1, 1, 1, 2, 2])
 
@@ -83,6 +84,49 @@ def test_relevance_and_weight_multiply(random_problem, global_random_seed):
         cost = np.where(y, R[:, [label]].toarray().ravel(), 1) * weight
         expected = liblinear(X, y, "squared_hinge", weight=cost)
         np.testing.assert_allclose(got[label], expected, atol=6e-4)
+
+
+@pytest.mark.parametrize("sampling", ["tfn", "man"])
+def test_known_negatives_join_the_rows_of_their_nodes(
+    sampling, random_problem, global_random_seed
+):
+    X, Y = random_problem
+    rng = np.random.RandomState(global_random_seed)
+    wrong = sparse.csr_matrix((rng.rand(200, 7) < 0.2) & (Y.toarray() == 0))
+    clf = XRLinearClassifier(TREE, negative_sampling=sampling, beam_size=1, **EXACT)
+    clf.fit(X, Y, negatives=wrong)
+    membership = np.eye(3)[TREE.cluster_of_label]
+    rows_of = Y @ membership > 0
+    if sampling == "man":
+        rows_of = clf.transform(X).toarray() > 0
+    rows_of = rows_of | (wrong @ membership > 0)
+    for place, label in enumerate(TREE.label_order):
+        y = Y[:, [label]].toarray().ravel()
+        rows = np.flatnonzero(rows_of[:, TREE.cluster_of_label[label]] | (y > 0))
+        expected = liblinear(X[rows], y[rows], "squared_hinge")
+        np.testing.assert_allclose(coefficients(clf, 1)[place], expected, atol=6e-4)
+
+
+def test_propensities_as_costs(random_problem):
+    X, Y = random_problem
+    R = (Y @ sparse.diags(1 / propensity_scores(Y))).tocsr()
+    clf = XRLinearClassifier(TREE, cost_sensitive="propensity", **EXACT).fit(X, Y)
+    got = [coefficients(clf, level) for level in range(2)]
+    clf.set_params(cost_sensitive="ranker_only").fit(X, Y, relevance=R)
+    for level in range(2):
+        np.testing.assert_allclose(got[level], coefficients(clf, level), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("negatives", "message"),
+    [
+        (np.zeros((3, 7)), "must have the shape of y"),
+        (np.ones((200, 7)), "zero wherever y is positive"),
+    ],
+)
+def test_bad_negatives(negatives, message, random_problem):
+    with pytest.raises(ValueError, match=message):
+        XRLinearClassifier().fit(*random_problem, negatives=negatives)
 
 
 @pytest.mark.parametrize(

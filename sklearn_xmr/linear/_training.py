@@ -228,9 +228,13 @@ def _concatenate(problems):
     if len(problems) == 1:
         return problems[0]
     columns = {name: [] for name in LevelProblem.__annotations__}
+    some_shared = any(len(problem.parent_shared) for problem in problems)
     for problem in problems:
         for name, parts in columns.items():
             parts.append(getattr(problem, name))
+        if some_shared and not len(problem.parent_shared):
+            all_shared = np.ones(len(problem.parent_rows), dtype=np.uint8)
+            columns["parent_shared"][-1] = all_shared
     return LevelProblem(
         **{
             name: _join_pointers(parts)

@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -37,6 +38,7 @@ from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
+    check_negatives,
     check_relevance,
     check_weights,
 )
@@ -103,11 +105,13 @@ class XRLinearClassifier(
         into account on all levels, so that ``beam_size=None`` is exact.
         "inverse_propensity" favours rare labels as propensity-scored metrics do
         (``1 / propensities_``). ``predict_proba`` and ``predict`` know no weights.
-    cost_sensitive : {None, "induce", "ranker_only"}, default=None
+    cost_sensitive : {None, "induce", "ranker_only", "propensity"}, default=None
         How relevance weighs the positives. "induce": a node's relevance is the sum
         over its labels, at every level; without a ``relevance`` given to ``fit``, the
-        number of its positive labels. "ranker_only": on the label level only. None
-        means "induce" where ``fit`` gets a relevance, and no weights otherwise.
+        number of its positive labels. "ranker_only": on the label level only.
+        "propensity": there too, each positive (or its relevance) divided by the
+        label's propensity, so that rare labels are missed less. None means "induce"
+        where ``fit`` gets a relevance, and no weights otherwise.
     relevance_norm : {None, "l1", "l2", "max"}, default=None
         Norm by which each instance's relevance is scaled, level by level.
     decision_threshold : float, default=0.5
@@ -204,7 +208,7 @@ class XRLinearClassifier(
         "weight_dtype": [StrOptions(set(VALUE_TYPES))],
         "post_processor": [StrOptions(set(POST_PROCESSORS))],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
-        "cost_sensitive": [StrOptions({"induce", "ranker_only"}), None],
+        "cost_sensitive": [StrOptions({"induce", "ranker_only", "propensity"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "bias": [Interval(Real, 0, None, closed="left")],
@@ -262,7 +266,7 @@ class XRLinearClassifier(
     # --- fit -----------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, relevance=None):
+    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
         """Build the label tree and train its nodes.
 
         Parameters
@@ -283,6 +287,11 @@ class XRLinearClassifier(
                 default=None
             Cost of missing each positive label: non-negative, zero outside the
             positives of y. See ``cost_sensitive``.
+        negatives : sparse matrix of shape (n_samples, n_labels), default=None
+            Pairs known to be wrong, such as labels that users rejected: its non-zeros.
+            Their instances are negatives for the nodes on the way to the label, and
+            for the label, also where ``negative_sampling`` would leave them out. No
+            positive of y may be among them.
 
         Returns
         -------
@@ -296,15 +305,18 @@ class XRLinearClassifier(
         """
         X, Y = self._check_fit_data(X, y)
         relevance = check_relevance(relevance, Y)
+        negatives = check_negatives(negatives, Y)
         sample_weight = check_weights(sample_weight, Y.shape[0])
         if sample_weight is not None and not sample_weight.all():
-            X, Y, sample_weight, relevance = _rows_of_weight(
-                X, Y, sample_weight, relevance
+            X, Y, sample_weight, relevance, negatives = _rows_of_weight(
+                X, Y, sample_weight, relevance, negatives
             )
         rng = check_random_state(self.random_state)
         self.tree_ = self._make_tree(X, Y, rng)
         self._log(f"label tree: {self.tree_!r}")
-        self.weights_, self.n_iter_ = self._train(X, Y, sample_weight, relevance, rng)
+        self.weights_, self.n_iter_ = self._train(
+            X, Y, sample_weight, relevance, negatives, rng
+        )
         self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
         self._log(f"trained {len(self.weights_)} levels: {self.weights_}")
         return self
@@ -359,36 +371,46 @@ class XRLinearClassifier(
             )
         return tree
 
-    def _train(self, X, Y, sample_weight, relevance, rng):
+    def _train(self, X, Y, sample_weight, relevance, negatives, rng):
         """Weights of all levels; with matcher-aware negatives, level by level."""
         targets, weighted = self._level_targets(Y, relevance)
+        known = None if negatives is None else level_targets(negatives, self.tree_)
         settings = self._solver_settings(rng)
         if self.negative_sampling == "tfn":
-            problems = self._level_problems(X, targets, weighted)
+            problems = self._level_problems(X, targets, weighted, known)
             return solve_levels(as_hybrid(X), problems, settings, sample_weight)
         weights, n_iter = [], 0
         for level, target in enumerate(targets):
             teacher = targets[level - 1] if level else root_rows(X.shape[0])
             matched = self._matched(X, weights, teacher) if level else None
+            if level and known:
+                matched = matched + known[level - 1]
             offsets = self.tree_.offsets[level]
             problem = make_level_problem(target, teacher, matched, offsets, weighted)
             new, passes = solve_levels(as_hybrid(X), [problem], settings, sample_weight)
             weights, n_iter = weights + new, max(n_iter, passes)
         return weights, n_iter
 
-    def _level_problems(self, X, targets, weighted):
-        """Teacher-forced problems of all levels."""
-        teachers = [root_rows(X.shape[0]), *targets[:-1]]
-        return [
-            make_level_problem(target, teacher, None, offsets, weighted)
-            for target, teacher, offsets in zip(
-                targets, teachers, self.tree_.offsets, strict=True
+    def _level_problems(self, X, targets, weighted, known=None):
+        """Teacher-forced problems of all levels, with known negatives of each node."""
+        problems = []
+        for level, (target, offsets) in enumerate(
+            zip(targets, self.tree_.offsets, strict=True)
+        ):
+            teacher = targets[level - 1] if level else root_rows(X.shape[0])
+            rows = teacher + known[level - 1] if level and known else None
+            problems.append(
+                make_level_problem(target, teacher, rows, offsets, weighted)
             )
-        ]
+        return problems
 
     def _level_targets(self, Y, relevance):
         """Positives of each level with their costs, and whether these count."""
         mode = self.cost_sensitive
+        if mode == "propensity":
+            values = Y if relevance is None else relevance
+            relevance = values @ sparse.diags(1 / self.propensities_)
+            relevance, mode = sparse.csr_matrix(relevance), "ranker_only"
         if mode is None and relevance is not None:
             mode = "induce"
         if mode is None:
@@ -455,7 +477,7 @@ def _tree_features(X):
     return X.sparse if X.sparse.shape[1] else X.dense
 
 
-def _rows_of_weight(X, Y, sample_weight, relevance):
+def _rows_of_weight(X, Y, sample_weight, relevance, negatives):
     """The instances of positive weight."""
     kept = np.flatnonzero(sample_weight)
     if Y[kept].nnz == 0:
@@ -464,7 +486,8 @@ def _rows_of_weight(X, Y, sample_weight, relevance):
             f"{len(kept)} positive weights, none of such an instance"
         )
     relevance = None if relevance is None else relevance[kept]
-    return X[kept], Y[kept], sample_weight[kept], relevance
+    negatives = None if negatives is None else negatives[kept]
+    return X[kept], Y[kept], sample_weight[kept], relevance, negatives
 
 
 def seed_if_unset(estimator, seed):

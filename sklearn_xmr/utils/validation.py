@@ -177,6 +177,33 @@ def check_relevance(relevance, Y):
     return sparse.csr_matrix((data, Y.indices, Y.indptr), shape=Y.shape)
 
 
+def check_negatives(negatives, Y):
+    """Known wrong pairs as CSR of ones with the shape of Y, or None.
+
+    Raises
+    ------
+    ValueError
+        If a pair is a positive of Y, or shapes differ.
+    """
+    if negatives is None:
+        return None
+    negatives = check_array(
+        negatives, accept_sparse="csr", dtype=np.float32, input_name="negatives"
+    )
+    if negatives.shape != Y.shape:
+        raise ValueError(
+            f"negatives must have the shape of y, {Y.shape}, got {negatives.shape}"
+        )
+    negatives = sparse.csr_matrix(as_csr_float32(negatives) != 0, dtype=np.float32)
+    negatives.sort_indices()
+    both = int(np.isin(flat_keys(negatives), flat_keys(Y)).sum())
+    if both:
+        raise ValueError(
+            f"negatives must be zero wherever y is positive, but {both} pairs are both"
+        )
+    return negatives
+
+
 def check_weights(sample_weight, n_samples):
     """Sample weights as float32 array, or None.
 
