@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from threadpoolctl import threadpool_limits
 
@@ -173,11 +174,21 @@ def test_weights_leave_rows_out(small):
     wrong = Y.copy().tolil()
     wrong[300:] = 0
     wrong[300:, 7] = 1
-    models = [("tree", XRLinearClassifier(random_state=0))]
-    clf = XRStackingClassifier(models, random_state=0)
+    clf = XRStackingClassifier(random_state=0)
     spoiled = clone(clf).fit(X, wrong.tocsr()).score(X[:300], Y[:300])
     clf.fit(X, wrong.tocsr(), sample_weight=weight)
     assert clf.score(X[:300], Y[:300]) > spoiled + 0.02
+
+
+def test_nested_parameters_are_tuned(small):
+    models = [("tree", XRLinearClassifier()), ("near", XRNeighborsClassifier())]
+    search = GridSearchCV(
+        XRStackingClassifier(models, random_state=0),
+        {"tree__C": [1e-5, 1.0], "near": [XRNeighborsClassifier(5)]},
+        cv=2,
+    ).fit(*small)
+    assert search.best_params_["tree__C"] == 1.0
+    assert search.best_estimator_.get_params()["near__n_neighbors"] == 5
 
 
 def test_nothing_to_tell_apart():

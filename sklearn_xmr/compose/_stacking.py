@@ -3,10 +3,11 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
 from sklearn_xmr.compose._candidates import (
@@ -21,15 +22,20 @@ from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
-from sklearn_xmr.linear._xr_linear import seed_if_unset
+from sklearn_xmr.linear._xr_linear import rows_of_weight, seed_if_unset
 from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import as_csr_float32, check_k, check_weights
+from sklearn_xmr.utils.validation import (
+    as_csr_float32,
+    check_k,
+    check_relevance,
+    check_weights,
+)
 
 BLOCK_ROWS = 16384  # instances whose pairs are in memory together
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
-class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
+class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 
     The most precise recipe without a transformer. Each model proposes labels. For
@@ -151,6 +157,33 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         self.label_weight = label_weight
         self.random_state = random_state
 
+    def get_params(self, deep=True):
+        """Parameters, and those of the models by their names (``trees__n_estimators``).
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include the models and their parameters.
+
+        Returns
+        -------
+        dict
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, models by their names, or parameters of models.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self
+        """
+        return self._set_params("estimators", **params)
+
     # --- fit -----------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -176,6 +209,9 @@ class XRStackingClassifier(RankingClassifierMixin, BaseEstimator):
         )
         X, Y = as_csr_float32(X), self._encode_targets(y)
         weight = check_weights(sample_weight, X.shape[0])
+        relevance = check_relevance(relevance, Y)
+        if weight is not None and not weight.all():
+            X, Y, weight, relevance, _ = rows_of_weight(X, Y, weight, relevance)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
         taught, held_out = held_out_split(X.shape[0], self.validation_size, rng)

@@ -308,7 +308,7 @@ class XRLinearClassifier(
         negatives = check_negatives(negatives, Y)
         sample_weight = check_weights(sample_weight, Y.shape[0])
         if sample_weight is not None and not sample_weight.all():
-            X, Y, sample_weight, relevance, negatives = _rows_of_weight(
+            X, Y, sample_weight, relevance, negatives = rows_of_weight(
                 X, Y, sample_weight, relevance, negatives
             )
         rng = check_random_state(self.random_state)
@@ -477,7 +477,7 @@ def _tree_features(X):
     return X.sparse if X.sparse.shape[1] else X.dense
 
 
-def _rows_of_weight(X, Y, sample_weight, relevance, negatives):
+def rows_of_weight(X, Y, sample_weight, relevance, negatives=None):
     """The instances of positive weight."""
     kept = np.flatnonzero(sample_weight)
     if Y[kept].nnz == 0:
