@@ -180,6 +180,24 @@ def test_weights_leave_rows_out(small):
     assert clf.score(X[:300], Y[:300]) > spoiled + 0.02
 
 
+class Recorder(LogisticRegression):
+    """Tells how many pairs it has seen."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.n_pairs_ = len(y)
+        return super().fit(X, y, sample_weight)
+
+
+def test_folds_teach_from_every_instance(small):
+    X, Y = small
+    models = [("tree", XRLinearClassifier())]
+    clf = XRStackingClassifier(models, Recorder(max_iter=1000), cv=3, random_state=0)
+    assert clf.fit(X, Y).final_estimator_.n_pairs_ == 600 * 20
+    assert clf.score(X, Y) > 0.9
+    clf.set_params(cv=None, validation_size=60).fit(X, Y)
+    assert clf.final_estimator_.n_pairs_ == 60 * 20
+
+
 def test_nested_parameters_are_tuned(small):
     models = [("tree", XRLinearClassifier()), ("near", XRNeighborsClassifier())]
     search = GridSearchCV(
@@ -204,6 +222,7 @@ def test_nothing_to_tell_apart():
     [
         ({"estimators": []}, "at least one model"),
         ({"estimators": [XRLinearClassifier()]}, r"list of \(name, estimator\)"),
+        ({"cv": 601}, "at most the number of samples"),
         ({"validation_size": 600}, "leave instances on both sides"),
         ({"validation_size": 1e-4}, "leave instances on both sides"),
     ],

@@ -1,6 +1,7 @@
 """Instances held out of training, to learn what comes after the models."""
 
 import numpy as np
+from sklearn.model_selection import KFold
 
 FEWEST, MOST = 1000, 10_000
 
@@ -33,3 +34,29 @@ def held_out_split(n_samples, size, rng):
         )
     order = rng.permutation(n_samples)
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
+
+def held_out_splits(n_samples, size, n_folds, rng):
+    """Splits as of :func:`held_out_split`: one, or each fold held out once.
+
+    Parameters
+    ----------
+    n_samples : int
+    size : int, float or None
+        For one split.
+    n_folds : int or None
+        None for one split.
+    rng : RandomState
+
+    Returns
+    -------
+    list of (rest, held_out)
+    """
+    if n_folds is None:
+        return [held_out_split(n_samples, size, rng)]
+    if n_folds > n_samples:
+        raise ValueError(
+            f"cv must be at most the number of samples, {n_samples}, got {n_folds}"
+        )
+    folds = KFold(n_folds, shuffle=True, random_state=rng)
+    return list(folds.split(np.empty(n_samples)))

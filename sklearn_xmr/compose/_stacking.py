@@ -16,7 +16,7 @@ from sklearn_xmr.compose._candidates import (
     with_values,
 )
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
-from sklearn_xmr.compose._held_out import held_out_split
+from sklearn_xmr.compose._held_out import held_out_splits
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
 from sklearn_xmr.compose._proposals import propose
@@ -62,6 +62,10 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
     validation_size : int or float, default=None
         Instances (number, or share) on which the final estimator learns. None: a
         tenth, but at least 1,000 and at most 10,000, and never more than a third.
+    cv : int, default=None
+        Number of folds, at least 2, each held out once: the final estimator learns from
+        all instances, for as many times the time. It pays on few instances. None: one
+        split, by ``validation_size``.
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
@@ -102,8 +106,8 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
 
     Notes
     -----
-    The models are fitted twice: without the held-out instances, to teach the final
-    estimator, and on all of them.
+    The models are fitted twice (with ``cv``, once more than there are folds): without
+    the held-out instances, to teach the final estimator, and on all of them.
 
     References
     ----------
@@ -130,6 +134,7 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
             Interval(Real, 0, 1, closed="neither"),
             None,
         ],
+        "cv": [Interval(Integral, 2, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
@@ -143,6 +148,7 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
         *,
         n_candidates=20,
         validation_size=None,
+        cv=None,
         top_k=20,
         decision_threshold=0.5,
         label_weight=None,
@@ -152,6 +158,7 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
         self.final_estimator = final_estimator
         self.n_candidates = n_candidates
         self.validation_size = validation_size
+        self.cv = cv
         self.top_k = top_k
         self.decision_threshold = decision_threshold
         self.label_weight = label_weight
@@ -214,14 +221,13 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
             X, Y, weight, relevance, _ = rows_of_weight(X, Y, weight, relevance)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
-        taught, held_out = held_out_split(X.shape[0], self.validation_size, rng)
-        first = _fit_models(models, X, Y, taught, weight, relevance)
-        self.statistics_ = LabelStatistics(Y[taught])
-        pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
-        right = values_at(Y[held_out], pairs) > 0
-        self.final_estimator_ = _fit_final(
-            final, features, right, _pair_weights(weight, held_out, pairs)
-        )
+        parts = [
+            self._held_out_pairs(models, X, Y, weight, relevance, *split)
+            for split in held_out_splits(X.shape[0], self.validation_size, self.cv, rng)
+        ]
+        features, right, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
+        given = {} if weight is None else {"sample_weight": weights}
+        self.final_estimator_ = _fit_final(final, features, right, given)
         self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
         self.statistics_ = LabelStatistics(Y)
         return self
@@ -241,6 +247,15 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
         for model in [*models, final]:
             seed_if_unset(model, int(rng.randint(np.iinfo(np.int32).max)))
         return models, final
+
+    def _held_out_pairs(self, models, X, Y, weight, relevance, taught, held_out):
+        """Features of the held-out rows' pairs, which are right, and their weights."""
+        first = _fit_models(models, X, Y, taught, weight, relevance)
+        self.statistics_ = LabelStatistics(Y[taught])
+        pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
+        weights = np.ones(len(Y.indptr) - 1) if weight is None else weight
+        right = values_at(Y[held_out], pairs) > 0
+        return features, right, weights[held_out][rows_of_pairs(pairs)]
 
     # --- predict -------------------------------------------------------------------
 
@@ -346,10 +361,3 @@ def _fit_final(final, features, right, weight):
     if right.all() or not right.any():
         return None
     return final.fit(features, right, **weight)
-
-
-def _pair_weights(weight, held_out, pairs):
-    """Weights of the held-out pairs, as keyword argument of fit."""
-    if weight is None:
-        return {}
-    return {"sample_weight": weight[held_out][rows_of_pairs(pairs)]}
