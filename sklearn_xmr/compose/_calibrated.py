@@ -8,21 +8,19 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._held_out import held_out_split
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.metrics._calibration import hits_and_scores
 from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
 TIE_BREAK = 1e-4  # share of the model's own score
 
 
-class XRCalibratedClassifier(RankingClassifierMixin, BaseEstimator):
+class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     """Calibrate the scores of a ranking classifier, and choose its threshold.
 
     The model is fitted without some held-out instances. On these, one curve is learnt
@@ -135,10 +133,7 @@ class XRCalibratedClassifier(RankingClassifierMixin, BaseEstimator):
         -------
         self
         """
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-        )
-        X, Y = as_csr_float32(X), self._encode_targets(y)
+        X, Y = self._check_training(X, y)
         rng = check_random_state(self.random_state)
         base = XRLinearClassifier() if self.estimator is None else self.estimator
         base = clone(base)
@@ -153,36 +148,13 @@ class XRCalibratedClassifier(RankingClassifierMixin, BaseEstimator):
         self.estimator_ = base.fit(X, Y)
         return self
 
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are, nor
-            than the model's ``predict_proba`` stores.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Probabilities; 0 where the label is -1.
-        """
-        labels, log_scores = self._predict_log(X, k)
-        return labels, np.exp(log_scores)
-
-    def _predict_log(self, X, k):
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        k = check_k(self._default_k() if k is None else k)
-        labels, scores = self._base_topk(self.estimator_, as_csr_float32(X), k)
+    def _rank(self, X, k, weight):
+        labels, scores = self._base_topk(self.estimator_, X, k)
         found = labels >= 0
-        log_scores = np.full(labels.shape, -np.inf, dtype=np.float32)
-        log_scores[found] = np.log(self._calibrate(scores[found]))
-        return labels, log_scores
+        proba = np.zeros(labels.shape, dtype=np.float32)
+        if found.any():
+            proba[found] = self._calibrate(scores[found])
+        return labels, proba
 
     def _base_topk(self, model, X, k):
         return topk_of_csr(model.predict_proba(X).tocsr(), k)

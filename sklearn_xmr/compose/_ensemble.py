@@ -8,14 +8,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._candidates import union_of_rankings, with_values
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import align_sparse_type, check_k
+from sklearn_xmr.utils.validation import align_sparse_type
 
 
-class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
+class XREnsembleClassifier(BlockwiseRankingMixin, BaseEstimator):
     """Average of XR-Linear models on different label trees.
 
     One tree puts some labels among siblings that hide them; another tree groups them
@@ -130,28 +130,6 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         self._take_form(self.estimators_[0])
         return self
 
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, HybridFeatures} of shape \
-                (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Mean probabilities, times ``label_weight``; 0 where the label is -1.
-        """
-        check_is_fitted(self)
-        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
-        return labels, np.exp(log_scores)
-
     def score_pairs(self, X, pairs):
         """Mean probability of given (instance, label) pairs.
 
@@ -176,10 +154,11 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         ]
         return align_sparse_type(with_values(scores[0], np.mean(values, axis=0)))
 
-    def _predict_log(self, X, k, weight=None):
+    def _check_instances(self, X):
         check_is_fitted(self)
-        X = self.estimators_[0]._check_predict_data(X)
-        k = check_k(self._default_k() if k is None else k)
+        return self.estimators_[0]._check_predict_data(X)
+
+    def _rank(self, X, k, weight):
         n_candidates = max(k, self.n_candidates)
         rankings = [
             self._proposals(model, X, n_candidates, weight)
@@ -188,9 +167,7 @@ class XREnsembleClassifier(RankingClassifierMixin, BaseEstimator):
         scores = self.score_pairs(X, union_of_rankings(rankings, self.n_labels_))
         if weight is not None:
             scores.data = scores.data * weight[scores.indices]
-        labels, scores = topk_of_csr(scores, k)
-        with np.errstate(divide="ignore"):
-            return labels, np.log(np.where(labels >= 0, scores, 0))
+        return topk_of_csr(scores, k)
 
     def _proposals(self, model, X, k, weight):
         """The k best labels of a tree; its search takes the weights into account."""

@@ -7,18 +7,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._inverted_index import SEGMENT_ROWS, nearest_rows
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import as_csr_float32, check_k
-
-BLOCK_QUERIES = 65536  # whose neighbours' labels are in memory together
+from sklearn_xmr.utils.validation import check_k
 
 
-class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
+class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
     """Rank labels by the votes of the most similar training instances.
 
     The ``n_neighbors`` training instances of highest cosine are found exactly, through
@@ -108,11 +105,8 @@ class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
         -------
         self
         """
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-        )
-        self.targets_ = self._encode_targets(y)
-        self.index_ = InvertedIndex(normalize(as_csr_float32(X)))
+        X, self.targets_ = self._check_training(X, y)
+        self.index_ = InvertedIndex(normalize(X))
         return self
 
     def kneighbors(self, X, n_neighbors=None):
@@ -133,42 +127,16 @@ class XRNeighborsClassifier(RankingClassifierMixin, BaseEstimator):
             Rows of the training data, -1 where fewer have a positive cosine. Equal
             cosines: the smaller row first.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        X = self._check_instances(X)
         k = check_k(self.n_neighbors if n_neighbors is None else n_neighbors)
-        return self.index_.search(normalize(as_csr_float32(X)), k)
+        return self._nearest(X, k)
 
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
+    def _rank(self, X, k, weight):
+        cosines, neighbors = self._nearest(X, self.n_neighbors)
+        return topk_of_csr(self._votes(cosines, neighbors), k)
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Shares of the votes; 0 where the label is -1.
-        """
-        labels, log_scores = self._predict_log(X, k)
-        return labels, np.exp(log_scores)
-
-    def _predict_log(self, X, k):
-        cosines, neighbors = self.kneighbors(X)
-        k = check_k(self._default_k() if k is None else k)
-        starts = range(0, len(neighbors), BLOCK_QUERIES)
-        parts = [
-            topk_of_csr(self._votes(cosines[rows], neighbors[rows]), k)
-            for rows in (slice(at, at + BLOCK_QUERIES) for at in starts)
-        ]
-        labels, votes = (np.concatenate(part) for part in zip(*parts, strict=True))
-        with np.errstate(divide="ignore"):
-            return labels, np.log(np.where(labels >= 0, votes, 0))
+    def _nearest(self, X, n_neighbors):
+        return self.index_.search(normalize(X), n_neighbors)
 
     def _votes(self, cosines, neighbors):
         """Share of the votes of each label: CSR (n_samples, n_labels)."""

@@ -8,8 +8,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._candidates import (
     union_of_rankings,
     values_at,
@@ -21,21 +22,17 @@ from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.linear._xr_linear import rows_of_weight, seed_if_unset
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import (
-    as_csr_float32,
-    check_k,
     check_relevance,
     check_weights,
 )
 
-BLOCK_ROWS = 16384  # instances whose pairs are in memory together
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
-class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
+class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 
     The most precise recipe without a transformer. Each model proposes labels. For
@@ -211,10 +208,7 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
         -------
         self
         """
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-        )
-        X, Y = as_csr_float32(X), self._encode_targets(y)
+        X, Y = self._check_training(X, y)
         weight = check_weights(sample_weight, X.shape[0])
         relevance = check_relevance(relevance, Y)
         if weight is not None and not weight.all():
@@ -258,38 +252,6 @@ class XRStackingClassifier(RankingClassifierMixin, _BaseComposition):
         return features, right, weights[held_out][rows_of_pairs(pairs)]
 
     # --- predict -------------------------------------------------------------------
-
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Probabilities, times ``label_weight``; 0 where the label is -1.
-        """
-        check_is_fitted(self)
-        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
-        return labels, np.exp(log_scores)
-
-    def _predict_log(self, X, k, weight=None):
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        X = as_csr_float32(X)
-        k = check_k(self._default_k() if k is None else k)
-        starts = range(0, X.shape[0], BLOCK_ROWS)
-        parts = [self._rank(X[at : at + BLOCK_ROWS], k, weight) for at in starts]
-        labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-        with np.errstate(divide="ignore"):
-            return labels, np.log(np.where(labels >= 0, scores, 0))
 
     def _rank(self, X, k, weight):
         n_candidates = max(k, self.n_candidates)

@@ -13,23 +13,20 @@ from sklearn.base import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._group_rankers import LinearGroupRanker, PerGroupRanker
 from sklearn_xmr.compose._label_groups import LabelCopies, label_groups
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.metrics import predict_topk
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
-from sklearn_xmr.utils.validation import align_sparse_type, as_csr_float32, check_k
-
-BLOCK_ROWS = 2048  # instances whose candidates are in memory together
+from sklearn_xmr.utils.validation import align_sparse_type
 
 
 class XMRClassifier(
-    RankingClassifierMixin,
+    BlockwiseRankingMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -119,6 +116,8 @@ class XMRClassifier(
     True
     """
 
+    _block_rows = 2048  # each has the labels of ten groups as candidates
+
     _parameter_constraints: dict = {
         "indexer": [
             LabelTree,
@@ -172,10 +171,7 @@ class XMRClassifier(
         -------
         self
         """
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-        )
-        X, Y = as_csr_float32(X), self._encode_targets(y)
+        X, Y = self._check_training(X, y)
         rng = check_random_state(self.random_state)
         indexer, matcher, ranker = self._stages(rng)
         self.membership_, self.indexer_ = label_groups(indexer, X, Y)
@@ -202,27 +198,6 @@ class XMRClassifier(
         ranker = _seeded(default if self.ranker is None else self.ranker, rng)
         return indexer, _for_many_labels(matcher), _for_many_labels(ranker)
 
-    def predict_topk(self, X, k=None):
-        """The best labels of each instance, best first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-        k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
-
-        Returns
-        -------
-        labels : ndarray of int64 of shape (n_samples, k)
-            Column numbers of Y (positions in ``classes_``); -1 where the proposed
-            groups hold fewer.
-        scores : ndarray of float32 of shape (n_samples, k)
-            Probability of the group times probability of the label; 0 for -1.
-        """
-        labels, log_scores = self._predict_log(X, k)
-        return labels, np.exp(log_scores)
-
     def transform(self, X):
         """Matching scores: which groups of labels fit each instance.
 
@@ -238,11 +213,6 @@ class XMRClassifier(
         """
         return align_sparse_type(self._matching(self._check_instances(X)))
 
-    def _check_instances(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        return as_csr_float32(X)
-
     def _matching(self, X):
         """CSR (n_samples, n_groups) of the best groups' scores, sorted indices."""
         if self.matcher_ is None:
@@ -252,16 +222,7 @@ class XMRClassifier(
             topk = predict_topk(self.matcher_, X, self.n_groups)
         return csr_from_topk(*topk, self._copies.n_groups).astype(np.float32)
 
-    def _predict_log(self, X, k):
-        X = self._check_instances(X)
-        k = check_k(self._default_k() if k is None else k)
-        starts = range(0, X.shape[0], BLOCK_ROWS)
-        parts = [self._rank(X[at : at + BLOCK_ROWS], k) for at in starts]
-        labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-        with np.errstate(divide="ignore"):
-            return labels, np.log(np.where(labels >= 0, scores, 0))
-
-    def _rank(self, X, k):
+    def _rank(self, X, k, weight):
         matching = self._matching(X)
         copies, starts = self._copies.of_groups(matching.indices)
         sizes = np.diff(starts)

@@ -1,0 +1,61 @@
+"""What the classifiers of this folder share: checks, blocks of rows, top labels."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.utils.validation import as_csr_float32, check_k
+
+
+class BlockwiseRankingMixin(RankingClassifierMixin):
+    """Rank blocks of instances, so that their candidates fit into memory.
+
+    A subclass implements ``_rank(X, k, weight)``: labels (-1 for none) and
+    probabilities, times ``weight`` where it takes label weights, of shape (n, k).
+    """
+
+    label_weight = None
+    _block_rows = 16384
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each instance, best first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Probabilities, times ``label_weight`` where the estimator has it; 0 where
+            the label is -1.
+        """
+        check_is_fitted(self)
+        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
+        return labels, np.exp(log_scores)
+
+    def _predict_log(self, X, k, weight=None):
+        X = self._check_instances(X)
+        k = check_k(self._default_k() if k is None else k)
+        starts = range(0, X.shape[0], self._block_rows)
+        parts = [self._rank(X[at : at + self._block_rows], k, weight) for at in starts]
+        labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        with np.errstate(divide="ignore"):
+            return labels, np.log(np.where(labels >= 0, scores, 0))
+
+    def _check_training(self, X, y):
+        """X and the label indicator as canonical CSR."""
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+        )
+        return as_csr_float32(X), self._encode_targets(y)
+
+    def _check_instances(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
+        return as_csr_float32(X)
