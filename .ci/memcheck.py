@@ -16,7 +16,11 @@ def exercise():
     """Small problems through all kernels: losses, value types, modes, searches."""
     import numpy as np
 
-    from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
+    from sklearn_xmr import (
+        HierarchicalLabelClusterer,
+        XRLinearClassifier,
+        XRNeighborsClassifier,
+    )
     from sklearn_xmr.datasets import make_xmr_classification
 
     X, Y = make_xmr_classification(
@@ -36,12 +40,14 @@ def exercise():
         )
         clf._solver_mode = mode
         Z = (X, dense[:, :n_dense]) if n_dense else X
-        clf.fit(Z, Y).predict_topk(Z, 5)
+        clf.fit(Z, Y, sample_weight=np.arange(120)).predict_topk(Z, 5)
         row = (X[0], dense[0, :n_dense]) if n_dense else X[0]
         clf.topk_predictor(5)(row)
         clf.set_params(beam_size=None).predict_topk(Z, 5)
         clf.score_pairs(Z, np.arange(40))
+        clf.set_params(label_weight="inverse_propensity").predict_topk(Z, 5)
         clf.prune(energy=0.9, dtype="float16").predict_topk(Z, 5)
+    XRNeighborsClassifier(7).fit(X[:100], Y[:100]).predict_topk(X, 5)
 
 
 def main():
