@@ -1,9 +1,11 @@
 """What the classifiers of this folder share: checks, blocks of rows, top labels."""
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
 
@@ -36,17 +38,20 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
             the label is -1.
         """
         check_is_fitted(self)
-        labels, log_scores = self._predict_log(X, k, self._checked_label_weight())
-        return labels, np.exp(log_scores)
+        return self._rank_blocks(X, k, self._checked_label_weight())
 
-    def _predict_log(self, X, k, weight=None):
+    def _rank_blocks(self, X, k, weight):
         X = self._check_instances(X)
         k = check_k(self._default_k() if k is None else k)
         starts = range(0, X.shape[0], self._block_rows)
         parts = [self._rank(X[at : at + self._block_rows], k, weight) for at in starts]
         labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return labels, np.where(labels >= 0, scores, 0).astype(np.float32, copy=False)
+
+    def _predict_log(self, X, k):
+        labels, scores = self._rank_blocks(X, k, None)
         with np.errstate(divide="ignore"):
-            return labels, np.log(np.where(labels >= 0, scores, 0))
+            return labels, np.log(scores)
 
     def _check_training(self, X, y):
         """X and the label indicator as canonical CSR."""
@@ -59,3 +64,15 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return as_csr_float32(X)
+
+
+def seeded(estimator, rng):
+    """A clone whose random states of None are drawn from ours."""
+    estimator = clone(estimator)
+    seed_if_unset(estimator, int(rng.randint(np.iinfo(np.int32).max)))
+    return estimator
+
+
+def targets_for(model, Y):
+    """Y as a model takes it: not all of scikit-learn's classifiers take sparse ones."""
+    return Y if hasattr(model, "predict_topk") else Y.toarray().astype(int)

@@ -9,10 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin
-from sklearn_xmr.compose._held_out import held_out_split
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded
+from sklearn_xmr.compose._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.metrics._calibration import hits_and_scores
 from sklearn_xmr.utils.topk import topk_of_csr
 
@@ -91,11 +90,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "method": [StrOptions({"isotonic", "sigmoid"})],
-        "validation_size": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-            None,
-        ],
+        "validation_size": VALIDATION_SIZE,
         "decision_threshold": [Interval(Real, 0, 1, closed="both"), StrOptions({"f1"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -136,8 +131,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         X, Y = self._check_training(X, y)
         rng = check_random_state(self.random_state)
         base = XRLinearClassifier() if self.estimator is None else self.estimator
-        base = clone(base)
-        seed_if_unset(base, int(rng.randint(np.iinfo(np.int32).max)))
+        base = seeded(base, rng)
         rest, held_out = held_out_split(X.shape[0], self.validation_size, rng)
         first = clone(base).fit(X[rest], Y[rest])
         topk = self._base_topk(first, X[held_out], self._default_k())

@@ -27,6 +27,11 @@ def union_of_rankings(rankings, n_labels):
     return pairs
 
 
+def rows_of_pairs(pairs):
+    """Row of each pair."""
+    return np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+
+
 def values_at(matrix, pairs):
     """Values of a CSR matrix at given pairs.
 

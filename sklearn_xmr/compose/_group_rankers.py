@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from sklearn_xmr.compose._candidates import rows_of_pairs
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._prediction import COMBINERS, _arrays
 from sklearn_xmr.linear._training import (
@@ -108,7 +109,7 @@ class PerGroupRanker:
     def score(self, X, matching, copies, starts):
         """As :meth:`LinearGroupRanker.score`."""
         scores = np.zeros(len(copies))
-        row_of = np.repeat(np.arange(X.shape[0]), np.diff(matching.indptr))
+        row_of = rows_of_pairs(matching)
         order = np.argsort(matching.indices, kind="stable")
         bounds = np.searchsorted(
             matching.indices[order], np.arange(self.copies.n_groups + 1)

@@ -1,9 +1,19 @@
 """Instances held out of training, to learn what comes after the models."""
 
+from numbers import Integral, Real
+
 import numpy as np
 from sklearn.model_selection import KFold
+from sklearn.utils._param_validation import Interval
 
 FEWEST, MOST = 1000, 10_000
+
+# Constraint of the parameter of that name.
+VALIDATION_SIZE = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Real, 0, 1, closed="neither"),
+    None,
+]
 
 
 def held_out_split(n_samples, size, rng):

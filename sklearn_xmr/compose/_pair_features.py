@@ -6,18 +6,13 @@ with a row per stored pair, in its order.
 
 import numpy as np
 
-from sklearn_xmr.compose._candidates import values_at, with_values
+from sklearn_xmr.compose._candidates import rows_of_pairs, values_at, with_values
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 
 SMALLEST_SCORE = 1e-6  # what a score of 0 counts as before its logarithm
 CONTEXT_LABELS = 10  # best labels of an instance that speak for others
 COMPANIONS = 100  # labels that each label speaks for
 PRIOR_COUNT = 3  # instances that a label must exceed to be believed
-
-
-def rows_of_pairs(pairs):
-    """Row of each pair."""
-    return np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
 
 
 def score_features(scores, pairs):

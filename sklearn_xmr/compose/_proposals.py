@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sklearn_xmr.compose._candidates import values_at
+from sklearn_xmr.compose._candidates import rows_of_pairs, values_at
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier, nearest_with_label
-from sklearn_xmr.compose._pair_features import rows_of_pairs, score_features
+from sklearn_xmr.compose._pair_features import score_features
 from sklearn_xmr.metrics import predict_topk
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 

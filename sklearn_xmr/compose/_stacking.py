@@ -10,19 +10,20 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded, targets_for
 from sklearn_xmr.compose._candidates import (
+    rows_of_pairs,
     union_of_rankings,
     values_at,
     with_values,
 )
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
-from sklearn_xmr.compose._held_out import held_out_splits
+from sklearn_xmr.compose._held_out import VALIDATION_SIZE, held_out_splits
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
-from sklearn_xmr.compose._pair_features import LabelStatistics, rows_of_pairs
+from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._xr_linear import rows_of_weight, seed_if_unset
+from sklearn_xmr.linear._xr_linear import rows_of_weight
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import (
     check_relevance,
@@ -126,11 +127,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         "estimators": [list, None],
         "final_estimator": [HasMethods(["fit", "predict_proba"]), None],
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
-        "validation_size": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
-            None,
-        ],
+        "validation_size": VALIDATION_SIZE,
         "cv": [Interval(Integral, 2, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
@@ -231,21 +228,18 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         estimators = self.estimators
         if estimators is None:
             estimators = default_estimators()
-        models = [clone(model) for _, model in _checked(estimators)]
+        models = [seeded(model, rng) for _, model in _checked(estimators)]
         final = self.final_estimator
         if final is None:
             # Regularised: +0.1 at P@1 and P@5 on tate (three seeds) against 0.
             final = HistGradientBoostingClassifier(l2_regularization=10.0)
-        else:
-            final = clone(final)
-        for model in [*models, final]:
-            seed_if_unset(model, int(rng.randint(np.iinfo(np.int32).max)))
+        final = seeded(final, rng)
         return models, final
 
     def _held_out_pairs(self, models, X, Y, weight, relevance, taught, held_out):
         """Features of the held-out rows' pairs, which are right, and their weights."""
         first = _fit_models(models, X, Y, taught, weight, relevance)
-        self.statistics_ = LabelStatistics(Y[taught])
+        self.statistics_ = LabelStatistics(Y[taught])  # of all, at the end of fit
         pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
         weights = np.ones(len(Y.indptr) - 1) if weight is None else weight
         right = values_at(Y[held_out], pairs) > 0
@@ -294,8 +288,7 @@ def _fit_models(models, X, Y, rows, weight, relevance):
     return [
         clone(model).fit(
             X[rows],
-            # scikit-learn's own classifiers of many labels take dense targets only.
-            Y[rows] if hasattr(model, "predict_topk") else Y[rows].toarray(),
+            targets_for(model, Y[rows]),
             **{
                 name: value[rows]
                 for name, value in given.items()

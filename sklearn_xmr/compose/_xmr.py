@@ -8,18 +8,17 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
-    clone,
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded, targets_for
+from sklearn_xmr.compose._candidates import rows_of_pairs
 from sklearn_xmr.compose._group_rankers import LinearGroupRanker, PerGroupRanker
 from sklearn_xmr.compose._label_groups import LabelCopies, label_groups
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.metrics import predict_topk
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 from sklearn_xmr.utils.validation import align_sparse_type
@@ -192,10 +191,10 @@ class XMRClassifier(
         if indexer is None:
             indexer = HierarchicalLabelClusterer()
         if not isinstance(indexer, LabelTree) and hasattr(indexer, "fit"):
-            indexer = _seeded(indexer, rng)
+            indexer = seeded(indexer, rng)
         default = XRLinearClassifier()
-        matcher = _seeded(default if self.matcher is None else self.matcher, rng)
-        ranker = _seeded(default if self.ranker is None else self.ranker, rng)
+        matcher = seeded(default if self.matcher is None else self.matcher, rng)
+        ranker = seeded(default if self.ranker is None else self.ranker, rng)
         return indexer, _for_many_labels(matcher), _for_many_labels(ranker)
 
     def transform(self, X):
@@ -228,7 +227,7 @@ class XMRClassifier(
         sizes = np.diff(starts)
         scores = self.ranker_.score(X, matching, copies, starts)
         scores = scores * np.repeat(matching.data, sizes)
-        rows = np.repeat(np.arange(X.shape[0]), np.diff(matching.indptr))
+        rows = rows_of_pairs(matching)
         best = self._copies.best_of_labels(
             np.repeat(rows, sizes), copies, scores, X.shape[0]
         )
@@ -244,12 +243,6 @@ class XMRClassifier(
         return tags
 
 
-def _seeded(estimator, rng):
-    estimator = clone(estimator)
-    seed_if_unset(estimator, int(rng.randint(np.iinfo(np.int32).max)))
-    return estimator
-
-
 def _for_many_labels(classifier):
     """One classifier for each label, where it does not take many itself."""
     tags = get_tags(classifier).classifier_tags
@@ -262,7 +255,4 @@ def _fit_matcher(matcher, X, teacher):
     """The fitted matcher, or None where there is one group only."""
     if teacher.shape[1] == 1:
         return None
-    if hasattr(matcher, "predict_topk"):
-        return matcher.fit(X, teacher)
-    # Not all of scikit-learn's classifiers take sparse targets.
-    return matcher.fit(X, teacher.toarray().astype(int))
+    return matcher.fit(X, targets_for(matcher, teacher))

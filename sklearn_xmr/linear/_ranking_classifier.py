@@ -6,7 +6,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_xmr.metrics import precision_at_k, propensity_scores
+from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.metrics._ranking import propensities_of
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import align_sparse_type, check_label_indicator
 
@@ -47,7 +48,7 @@ class RankingClassifierMixin(ClassifierMixin):
                     "there is nothing to learn"
                 )
         self.n_labels_ = Y.shape[1]
-        self.propensities_ = propensity_scores(Y).astype(np.float32)
+        self.propensities_ = propensities_of(Y).astype(np.float32)
         return Y
 
     def _checked_label_weight(self):

@@ -145,6 +145,11 @@ def propensity_scores(Y_train, A=0.55, B=1.5):
     for name, value in {"A": A, "B": B}.items():
         if not isinstance(value, Real) or not value > 0:
             raise ValueError(f"{name} must be a positive number, got {value!r}")
+    return propensities_of(Y, A, B)
+
+
+def propensities_of(Y, A=0.55, B=1.5):
+    """:func:`propensity_scores` of a canonical CSR indicator, which is not checked."""
     counts = np.bincount(Y.indices, minlength=Y.shape[1])
     # Below N = e the formula would leave (0, 1]; nothing is known then.
     C = max(np.log(Y.shape[0]) - 1, 0) * (B + 1) ** A
