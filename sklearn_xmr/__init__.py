@@ -9,13 +9,6 @@ and models together. ``metrics`` and
 import importlib
 
 from sklearn_xmr._version import __version__
-from sklearn_xmr.compose import (
-    XMRClassifier,
-    XRCalibratedClassifier,
-    XREnsembleClassifier,
-    XRNeighborsClassifier,
-    XRStackingClassifier,
-)
 from sklearn_xmr.indexing import (
     HierarchicalLabelClusterer,
     LabelTree,
@@ -43,8 +36,18 @@ __all__ = [
 ]
 
 
+# Gradient boosting behind them takes 15 MB to import: on first use only.
+_COMPOSED = {name for name in __all__ if name.startswith("X")} - {"XRLinearClassifier"}
+
+
 def __getattr__(name):
-    """Import ``sklearn_xmr.datasets`` on first use: most programs need none."""
+    """Import ``datasets`` and the classifiers of ``compose`` on first use."""
     if name == "datasets":
         return importlib.import_module("sklearn_xmr.datasets")
+    if name in _COMPOSED:
+        return getattr(importlib.import_module("sklearn_xmr.compose"), name)
     raise AttributeError(f"module 'sklearn_xmr' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
