@@ -124,7 +124,8 @@ def main():
                 too_slow.add(system)
                 continue
             by_size[n_labels] = run
-            print(f"{system} {n_labels}: fit {run['fit_s']:.1f} s", flush=True)
+            values = " ".join(f"{m}={run[m]:.4g}" for m in (*MEASURES, "P@1"))
+            print(f"{system} {n_labels}: {values}", flush=True)
     report(results)
     if args.plot:
         plot(results, args.plot)

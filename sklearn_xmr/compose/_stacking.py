@@ -23,11 +23,11 @@ from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._xr_linear import rows_of_weight
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import (
     check_relevance,
     check_weights,
+    rows_of_weight,
 )
 
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one

@@ -182,6 +182,96 @@ class LabelTree:
         ]
         return cls(offsets, order)
 
+    # --- change ----------------------------------------------------------------
+
+    def with_labels(self, clusters):
+        """The tree with more labels; nodes above the labels keep their numbers.
+
+        Parameters
+        ----------
+        clusters : array-like of int of shape (n_new,)
+            Cluster of each new label. New labels are numbered from ``n_labels`` on and
+            stand behind the others of their cluster.
+
+        Returns
+        -------
+        LabelTree
+
+        Examples
+        --------
+        >>> from sklearn_xmr import LabelTree
+        >>> LabelTree.from_labels([0, 1, 0]).with_labels([0, 1]).label_order
+        array([0, 2, 3, 1, 4])
+        """
+        clusters = _check_ids(clusters, "clusters")
+        if clusters.min() < 0 or clusters.max() >= self.n_clusters:
+            raise ValueError(
+                f"clusters must lie in 0 to {self.n_clusters - 1}, but they reach from "
+                f"{clusters.min()} to {clusters.max()}"
+            )
+        new = self.n_labels + np.argsort(clusters, kind="stable")
+        ends = self.offsets[-1][1:]
+        order = np.insert(self.label_order, ends[np.sort(clusters)], new)
+        added = np.bincount(clusters, minlength=self.n_clusters)
+        sizes = np.diff(self.offsets[-1]) + added
+        return LabelTree([*self.offsets[:-1], _offsets_of_sizes(sizes)], order)
+
+    def without_labels(self, labels):
+        """The tree with fewer labels; nodes that lose all labels go with them.
+
+        Parameters
+        ----------
+        labels : array-like of int
+            Labels to remove; the others are renumbered, in their order.
+
+        Returns
+        -------
+        LabelTree
+
+        Examples
+        --------
+        >>> from sklearn_xmr import LabelTree
+        >>> LabelTree.from_labels([0, 1, 0, 2]).without_labels([1])
+        LabelTree(n_labels=3, levels: 2 > 3)
+        """
+        kept = self.nodes_without(labels)
+        above = [np.ones(1, dtype=bool), *kept[:-1]]
+        sizes = [
+            np.add.reduceat(below, offsets[:-1], dtype=np.int64)[parents]
+            for below, offsets, parents in zip(kept, self.offsets, above, strict=True)
+        ]
+        order = self.label_order[kept[-1]]
+        numbers = np.argsort(np.argsort(order))
+        return LabelTree([_offsets_of_sizes(s) for s in sizes], numbers)
+
+    def nodes_without(self, labels):
+        """Which nodes stay when labels are removed.
+
+        Parameters
+        ----------
+        labels : array-like of int
+            Labels to remove.
+
+        Returns
+        -------
+        list of ndarray of bool
+            For each level, whether a node has a label that is not among them.
+        """
+        labels = _check_ids(labels, "labels")
+        if labels.min() < 0 or labels.max() >= self.n_labels:
+            raise ValueError(
+                f"labels must lie in 0 to {self.n_labels - 1}, but they reach from "
+                f"{labels.min()} to {labels.max()}"
+            )
+        kept = [~np.isin(self.label_order, labels)]
+        if not kept[0].any():
+            raise ValueError(
+                f"labels holds all {self.n_labels} labels of the tree: one must stay"
+            )
+        for offsets in self.offsets[:0:-1]:
+            kept.insert(0, np.logical_or.reduceat(kept[0], offsets[:-1]))
+        return kept
+
     # --- shape -----------------------------------------------------------------
 
     @property

@@ -9,6 +9,7 @@ from sklearn_xmr.linear._bucket_layout import pack_chunks, unpack_chunks
 
 # Value types by the code of _chunk_scores.h.
 VALUE_TYPES = ("float32", "float16", "int8")
+CHUNK_WIDTH = 256  # children whose weights are stored together: one byte tells them
 ROWS_PER_BUCKET = 12  # at most, on average: with their entries a cache line or two
 SPARE = 32  # bytes that the search may read beyond the end
 
@@ -45,8 +46,6 @@ class ChunkedWeights:
         Low bits of a feature.
     n_features : int
         Width of the sparse block.
-    n_rows, nnz : int
-        Feature rows, and entries, of all chunks.
     value_type : {"float32", "float16", "int8"}
         How weights are stored.
 
@@ -67,12 +66,10 @@ class ChunkedWeights:
     dense_scale: np.ndarray
     shift: int
     n_features: int
-    n_rows: int
-    nnz: int
     value_type: str
 
     @classmethod
-    def from_entries(cls, entries, n_features, child_ptr, **arrays):
+    def from_entries(cls, entries, n_features, child_ptr, shift=None, **arrays):
         """Pack entries, in whatever order they come.
 
         Parameters
@@ -81,6 +78,8 @@ class ChunkedWeights:
         n_features : int
             Width of the data.
         child_ptr : ndarray of int64 of shape (n_chunks + 1,)
+        shift : int, default=None
+            Low bits of a feature; None chooses.
         **arrays
             The other arrays.
         """
@@ -91,7 +90,8 @@ class ChunkedWeights:
         first = np.flatnonzero(new_row)
         counts = np.diff(np.append(first, len(order))) - 1
         chunks = np.arange(len(child_ptr))
-        shift, n_buckets = bucket_widths(n_features, len(child_ptr) - 1, len(first))
+        if shift is None:
+            shift = bucket_shift(n_features, len(child_ptr) - 1, len(first))
         chunk_ptr, buckets, packed = pack_chunks(
             np.searchsorted(chunk[first], chunks),
             np.searchsorted(chunk, chunks),
@@ -102,7 +102,7 @@ class ChunkedWeights:
             child_ptr,
             entries.value.itemsize,
             shift,
-            n_buckets,
+            count_buckets(n_features, shift),
             SPARE,
         )
         return cls(
@@ -112,8 +112,6 @@ class ChunkedWeights:
             packed=packed,
             shift=shift,
             n_features=n_features,
-            n_rows=len(first),
-            nnz=len(order),
             value_type=str(entries.value.dtype),
             **arrays,
         )
@@ -129,10 +127,15 @@ class ChunkedWeights:
         arrays = (v for v in vars(self).values() if isinstance(v, np.ndarray))
         return sum(array.nbytes for array in arrays)
 
+    @property
+    def nnz(self):
+        """Number of weights of sparse features that are not zero (int)."""
+        return len(self.entries().value)
+
     def __repr__(self):
         return (
             f"ChunkedWeights({self.n_nodes} nodes, {len(self.child_ptr) - 1} chunks, "
-            f"{self.nnz} {self.value_type} weights, {self.nbytes / 2**20:.1f} MiB)"
+            f"{self.value_type}, {self.nbytes / 2**20:.1f} MiB)"
         )
 
     def entries(self):
@@ -260,12 +263,47 @@ def encode_dense(weights, value_type):
     return values.reshape(weights.shape).copy(), scale
 
 
-def bucket_widths(n_features, n_chunks, n_rows):
-    """Low bits per feature and number of buckets: few rows in each, then few bytes."""
+def bucket_shift(n_features, n_chunks, n_rows):
+    """Low bits per feature, so that buckets hold few rows, and low bits few bytes."""
     per_feature = max(n_rows, 1) / (max(n_chunks, 1) * max(n_features, 1))
     shift = int(np.floor(np.log2(ROWS_PER_BUCKET / per_feature)))
     if shift > 8 and n_rows >= 4 * n_chunks * n_features / 256:
         # A second low byte for all rows would cost more than the buckets save.
         shift = 8
-    shift = min(max(shift, 0), 16)
-    return shift, (max(n_features - 1, 0) >> shift) + 1
+    return min(max(shift, 0), 16)
+
+
+def count_buckets(n_features, shift):
+    """Number of buckets of a chunk."""
+    return (max(n_features - 1, 0) >> shift) + 1
+
+
+def plan_chunks(offsets):
+    """Even chunks of up to 256 siblings.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64 of shape (n_parents + 1,)
+        Children of each parent.
+
+    Returns
+    -------
+    parent_ptr : ndarray of int64 of shape (n_parents + 1,)
+        Chunks of each parent.
+    chunk_parent : ndarray of int64 of shape (n_chunks,)
+    child_ptr : ndarray of int64 of shape (n_chunks + 1,)
+        Children of each chunk.
+    """
+    n_children = np.diff(offsets)
+    n_chunks = -(-n_children // CHUNK_WIDTH)
+    parent_ptr = np.concatenate([[0], np.cumsum(n_chunks)])
+    chunk_parent = np.repeat(np.arange(len(n_children)), n_chunks)
+    within = np.arange(len(chunk_parent)) - parent_ptr[chunk_parent]
+    share, extra = np.divmod(n_children, np.maximum(n_chunks, 1))
+    first = within * share[chunk_parent] + np.minimum(within, extra[chunk_parent])
+    child_ptr = np.append(offsets[chunk_parent] + first, offsets[-1])
+    return (
+        parent_ptr.astype(np.int64),
+        chunk_parent.astype(np.int64),
+        child_ptr.astype(np.int64),
+    )

@@ -617,12 +617,11 @@ cdef class NodeSolver:
             raise MemoryError("no memory to train the label tree")
 
     def count_rows(self, int64_t first, int64_t last):
-        """Feature rows and entries of the chunks first .. last - 1."""
-        cdef int64_t chunk, n_rows = 0, n_entries = 0
+        """Feature rows of the chunks first .. last - 1."""
+        cdef int64_t chunk, n_rows = 0
         for chunk in range(first, last):
             n_rows += self.chunks[chunk].n_rows
-            n_entries += self.chunks[chunk].n_entries
-        return n_rows, n_entries
+        return n_rows
 
     def take_chunks(self, int64_t first, int64_t last, const int64_t[::1] chunk_child,
                     int shift, int64_t n_buckets, int64_t spare):

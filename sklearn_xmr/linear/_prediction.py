@@ -160,15 +160,17 @@ class TreePredictionMixin(RankingClassifierMixin):
             Probability of the ``beam_size`` best clusters (parents of labels), as
             the levels above the labels see it; all ones for a flat tree.
         """
-        X = self._check_predict_data(X)
+        return align_sparse_type(self._matching(self._check_predict_data(X)))
+
+    def _matching(self, X):
+        """Matching scores of checked instances."""
         n_above = self.tree_.n_levels - 1
         if n_above == 0:
-            return align_sparse_type(root_rows(X.shape[0]))
+            return root_rows(X.shape[0])
         nodes, scores = self._search(self._tree_search, X, n_above, self.beam_size)
         if self.post_processor == "noop":
             scores = -np.log1p(np.exp(-np.clip(scores, -80, 80)))
-        matching = csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
-        return align_sparse_type(matching)
+        return csr_from_topk(nodes, np.exp(scores), self.tree_.n_clusters)
 
     def _probabilities(self, log_scores):
         """Margins of "noop" through the logistic function."""

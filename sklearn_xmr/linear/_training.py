@@ -9,14 +9,15 @@ from sklearn_xmr.linear._chunked_weights import (
     SPARE,
     VALUE_TYPES,
     ChunkedWeights,
-    bucket_widths,
+    bucket_shift,
+    count_buckets,
     encode_dense,
+    plan_chunks,
 )
 from sklearn_xmr.linear._node_solver import NodeSolver
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 
 MAX_LANES = 32  # children solved in lockstep, as in _node_solver.pyx
-CHUNK_WIDTH = 256  # children whose weights are stored together: one byte tells them
 
 # A node with more than this share of all work is trained block by block, so that
 # the root's few children, with all rows, can occupy all threads.
@@ -263,17 +264,8 @@ class BlockPlan:
 
 
 def _plan_blocks(problem):
-    """Even chunks of up to 256 children, blocks of up to 32 that have positives."""
-    n_children = np.diff(problem.child_ptr)
-    n_chunks = -(-n_children // CHUNK_WIDTH)
-    chunk_ptr = np.concatenate([[0], np.cumsum(n_chunks)])
-    chunk_parent = np.repeat(np.arange(len(n_children)), n_chunks)
-    within = np.arange(len(chunk_parent)) - chunk_ptr[chunk_parent]
-    share, extra = np.divmod(n_children, np.maximum(n_chunks, 1))
-    first = within * share[chunk_parent] + np.minimum(within, extra[chunk_parent])
-    chunk_child = np.append(
-        problem.child_ptr[chunk_parent] + first, problem.child_ptr[-1]
-    ).astype(np.int64)
+    """Chunks of children, and blocks of up to 32 of them that have positives."""
+    chunk_ptr, chunk_parent, chunk_child = plan_chunks(problem.child_ptr)
     trainable = np.flatnonzero(np.diff(problem.positive_ptr))
     chunk_of = np.searchsorted(chunk_child, trainable, side="right") - 1
     place = np.arange(len(trainable)) - np.searchsorted(chunk_of, chunk_of)
@@ -281,9 +273,7 @@ def _plan_blocks(problem):
     block_ptr = np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
     children = np.full((block_ptr[-1], MAX_LANES), -1, dtype=np.int32)
     children[block_ptr[chunk_of] + place // MAX_LANES, place % MAX_LANES] = trainable
-    return BlockPlan(
-        chunk_ptr, chunk_parent.astype(np.int64), chunk_child, block_ptr, children
-    )
+    return BlockPlan(chunk_ptr, chunk_parent, chunk_child, block_ptr, children)
 
 
 def _plan_tasks(problem, plan):
@@ -309,10 +299,15 @@ def _collect(solver, plan, problems, settings, n_features):
         last_parent = parent + len(problem.child_ptr) - 1
         last_child = child + int(problem.child_ptr[-1])
         first, last = plan.chunk_ptr[parent], plan.chunk_ptr[last_parent]
-        n_rows, nnz = solver.count_rows(first, last)
-        shift, n_buckets = bucket_widths(n_features, last - first, n_rows)
+        n_rows = solver.count_rows(first, last)
+        shift = bucket_shift(n_features, last - first, n_rows)
         chunk_ptr, buckets, packed = solver.take_chunks(
-            first, last, plan.chunk_child, shift, n_buckets, SPARE
+            first,
+            last,
+            plan.chunk_child,
+            shift,
+            count_buckets(n_features, shift),
+            SPARE,
         )
         dense, dense_scale = encode_dense(
             solver.dense[child:last_child], settings.weight_dtype
@@ -330,8 +325,6 @@ def _collect(solver, plan, problems, settings, n_features):
                 dense_scale=dense_scale,
                 shift=shift,
                 n_features=n_features,
-                n_rows=n_rows,
-                nnz=nnz,
                 value_type=settings.weight_dtype,
             )
         )

@@ -14,14 +14,13 @@ from sklearn.base import (
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    check_X_y,
-    validate_data,
-)
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_X_y, validate_data
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._chunked_weights import VALUE_TYPES
 from sklearn_xmr.linear._compression import CompressionMixin
+from sklearn_xmr.linear._incremental import IncrementalMixin
 from sklearn_xmr.linear._prediction import (
     POST_PROCESSORS,
     TreePredictionMixin,
@@ -41,6 +40,7 @@ from sklearn_xmr.utils.validation import (
     check_negatives,
     check_relevance,
     check_weights,
+    rows_of_weight,
 )
 
 DEFAULT_BRANCHING_FACTOR = 100
@@ -50,6 +50,7 @@ DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at o
 class XRLinearClassifier(
     TreePredictionMixin,
     CompressionMixin,
+    IncrementalMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -124,6 +125,10 @@ class XRLinearClassifier(
         gradients (squared hinge, hinge) or the largest gradient (logistic).
     max_iter : int, default=100
         Most passes over a node's instances.
+    warm_start : bool, default=False
+        Whether ``fit`` keeps the label tree of the fit before, for other settings or
+        newer data, and trains its weights only. Labels that y has more join the
+        clusters that the model sends their instances to.
     random_state : int, RandomState instance or None, default=None
         Seeds the default clusterer and the order of the passes. The same seed gives
         the same model, whatever the number of threads.
@@ -214,6 +219,7 @@ class XRLinearClassifier(
         "bias": [Interval(Real, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -239,6 +245,7 @@ class XRLinearClassifier(
         bias=1.0,
         tol=0.5,
         max_iter=100,
+        warm_start=False,
         random_state=None,
         verbose=0,
     ):
@@ -260,6 +267,7 @@ class XRLinearClassifier(
         self.bias = bias
         self.tol = tol
         self.max_iter = max_iter
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -341,7 +349,18 @@ class XRLinearClassifier(
         self.n_dense_features_ = X.dense.shape[1]
         return X, y
 
+    def _encode_classes(self, y):
+        if self._keeps_tree() and not self._multilabel:
+            check_classification_targets(y)
+            return self._encode_known_classes(y)
+        return super()._encode_classes(y)
+
+    def _keeps_tree(self):
+        return self.warm_start and hasattr(self, "weights_")
+
     def _make_tree(self, X, Y, rng):
+        if self._keeps_tree():
+            return self._kept_tree(X, Y)
         if isinstance(self.clusterer, LabelTree):
             tree = self.clusterer
         else:
@@ -475,19 +494,6 @@ def _tree_features(X):
     if not isinstance(X, HybridFeatures):
         return X
     return X.sparse if X.sparse.shape[1] else X.dense
-
-
-def rows_of_weight(X, Y, sample_weight, relevance, negatives=None):
-    """The instances of positive weight."""
-    kept = np.flatnonzero(sample_weight)
-    if Y[kept].nnz == 0:
-        raise ValueError(
-            "sample_weight must be positive for some instance with a label, found "
-            f"{len(kept)} positive weights, none of such an instance"
-        )
-    relevance = None if relevance is None else relevance[kept]
-    negatives = None if negatives is None else negatives[kept]
-    return X[kept], Y[kept], sample_weight[kept], relevance, negatives
 
 
 def seed_if_unset(estimator, seed):

@@ -228,6 +228,19 @@ def check_weights(sample_weight, n_samples):
     return weights
 
 
+def rows_of_weight(X, Y, sample_weight, relevance, negatives=None):
+    """The instances of positive weight."""
+    kept = np.flatnonzero(sample_weight)
+    if Y[kept].nnz == 0:
+        raise ValueError(
+            "sample_weight must be positive for some instance with a label, found "
+            f"{len(kept)} positive weights, none of such an instance"
+        )
+    relevance = None if relevance is None else relevance[kept]
+    negatives = None if negatives is None else negatives[kept]
+    return X[kept], Y[kept], sample_weight[kept], relevance, negatives
+
+
 def flat_keys(matrix):
     """Row-major position of each stored value of a canonical CSR: ascending int64."""
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
