@@ -26,6 +26,7 @@ __all__ = [
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
+    "XRLabelTextClassifier",
     "XRLinearClassifier",
     "XRNeighborsClassifier",
     "XRStackingClassifier",

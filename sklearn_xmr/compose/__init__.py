@@ -2,6 +2,7 @@
 
 from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
+from sklearn_xmr.compose._label_texts import XRLabelTextClassifier
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
 from sklearn_xmr.compose._xmr import XMRClassifier
@@ -10,6 +11,7 @@ __all__ = [
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
+    "XRLabelTextClassifier",
     "XRNeighborsClassifier",
     "XRStackingClassifier",
 ]

@@ -2,10 +2,12 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.linear._xr_linear import seed_if_unset
+from sklearn_xmr.utils.instances import rows_of
 from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
 
@@ -43,8 +45,10 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
     def _rank_blocks(self, X, k, weight):
         X = self._check_instances(X)
         k = check_k(self._default_k() if k is None else k)
-        starts = range(0, X.shape[0], self._block_rows)
-        parts = [self._rank(X[at : at + self._block_rows], k, weight) for at in starts]
+        n_rows = _num_samples(X)
+        starts = range(0, n_rows, self._block_rows)
+        blocks = (slice(at, min(at + self._block_rows, n_rows)) for at in starts)
+        parts = [self._rank(rows_of(X, block), k, weight) for block in blocks]
         labels, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
         return labels, np.where(labels >= 0, scores, 0).astype(np.float32, copy=False)
 
@@ -75,4 +79,5 @@ def seeded(estimator, rng):
 
 def targets_for(model, Y):
     """Y as a model takes it: not all of scikit-learn's classifiers take sparse ones."""
-    return Y if hasattr(model, "predict_topk") else Y.toarray().astype(int)
+    last = model[-1] if isinstance(model, Pipeline) else model
+    return Y if hasattr(last, "predict_topk") else Y.toarray().astype(int)

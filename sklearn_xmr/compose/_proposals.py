@@ -6,6 +6,7 @@ from sklearn_xmr.compose._candidates import rows_of_pairs, values_at
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier, nearest_with_label
 from sklearn_xmr.compose._pair_features import score_features
 from sklearn_xmr.metrics import predict_topk
+from sklearn_xmr.metrics._scorer import last_step
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 
 N_SCORED = 100  # labels asked from a model that cannot score given pairs
@@ -14,6 +15,7 @@ N_NEAREST = 10  # neighbours of which the nearest with a label is told
 
 def propose(model, X, k):
     """The proposal of a fitted model for these instances."""
+    model, X = last_step(model, X)
     if isinstance(model, XRNeighborsClassifier):
         return NeighborProposal(model, X, k)
     if hasattr(model, "score_pairs"):

@@ -5,10 +5,10 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded, targets_for
 from sklearn_xmr.compose._candidates import (
@@ -23,6 +23,7 @@ from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils.instances import is_for_models_inside, rows_of
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import (
     check_relevance,
@@ -193,8 +194,10 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or texts
+            Instances. Texts, tables with columns other than numbers and
+            HybridFeatures go to the models as they are: each may be a Pipeline with
+            features of its own.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
         sample_weight, relevance
@@ -206,7 +209,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         self
         """
         X, Y = self._check_training(X, y)
-        weight = check_weights(sample_weight, X.shape[0])
+        weight = check_weights(sample_weight, Y.shape[0])
         relevance = check_relevance(relevance, Y)
         if weight is not None and not weight.all():
             X, Y, weight, relevance, _ = rows_of_weight(X, Y, weight, relevance)
@@ -214,7 +217,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         models, final = self._seeded_models(rng)
         parts = [
             self._held_out_pairs(models, X, Y, weight, relevance, *split)
-            for split in held_out_splits(X.shape[0], self.validation_size, self.cv, rng)
+            for split in held_out_splits(Y.shape[0], self.validation_size, self.cv, rng)
         ]
         features, right, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
         given = {} if weight is None else {"sample_weight": weights}
@@ -222,6 +225,27 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
         self.statistics_ = LabelStatistics(Y)
         return self
+
+    def _check_training(self, X, y):
+        if not is_for_models_inside(X):
+            return super()._check_training(X, y)
+        if self.estimators is None:
+            raise ValueError(
+                "X is no matrix of numbers, which the default estimators need: put a "
+                "vectorizer before this classifier, or give estimators that are "
+                "pipelines with one"
+            )
+        y = check_array(
+            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
+        )
+        check_consistent_length(X, y)
+        return X, self._encode_targets(y)
+
+    def _check_instances(self, X):
+        if is_for_models_inside(X):
+            check_is_fitted(self)
+            return X
+        return super()._check_instances(X)
 
     def _seeded_models(self, rng):
         """Unfitted models and final estimator, with seeds where none are set."""
@@ -240,7 +264,9 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         """Features of the held-out rows' pairs, which are right, and their weights."""
         first = _fit_models(models, X, Y, taught, weight, relevance)
         self.statistics_ = LabelStatistics(Y[taught])  # of all, at the end of fit
-        pairs, features, _ = self._features(first, X[held_out], self.n_candidates)
+        pairs, features, _ = self._features(
+            first, rows_of(X, held_out), self.n_candidates
+        )
         weights = np.ones(len(Y.indptr) - 1) if weight is None else weight
         right = values_at(Y[held_out], pairs) > 0
         return features, right, weights[held_out][rows_of_pairs(pairs)]
@@ -287,7 +313,7 @@ def _fit_models(models, X, Y, rows, weight, relevance):
     given = {name: value for name, value in given.items() if value is not None}
     return [
         clone(model).fit(
-            X[rows],
+            rows_of(X, rows),
             targets_for(model, Y[rows]),
             **{
                 name: value[rows]

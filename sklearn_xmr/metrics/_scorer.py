@@ -41,7 +41,7 @@ def predict_topk(estimator, X, k=5):
     [0, 2]
     """
     check_k(k)
-    estimator, X = _last_step(estimator, X)
+    estimator, X = last_step(estimator, X)
     if hasattr(estimator, "predict_topk"):
         return estimator.predict_topk(X, k=k)
     for method in ("predict_proba", "decision_function"):
@@ -53,14 +53,14 @@ def predict_topk(estimator, X, k=5):
     )
 
 
-def _last_step(estimator, X):
+def last_step(estimator, X):
     """Follow searches and pipelines to the classifier, transforming X on the way."""
     if hasattr(estimator, "best_estimator_"):
-        return _last_step(estimator.best_estimator_, X)
+        return last_step(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
         if len(estimator.steps) > 1:
             X = estimator[:-1].transform(X)
-        return _last_step(estimator[-1], X)
+        return last_step(estimator[-1], X)
     return estimator, X
 
 
