@@ -12,6 +12,7 @@ from sklearn_xmr._version import __version__
 from sklearn_xmr.indexing import (
     HierarchicalLabelClusterer,
     LabelTree,
+    RecursiveLabelClusterer,
     label_representation,
 )
 from sklearn_xmr.linear import XRLinearClassifier
@@ -23,6 +24,7 @@ __all__ = [
     "HybridFeatures",
     "HybridUnion",
     "LabelTree",
+    "RecursiveLabelClusterer",
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",

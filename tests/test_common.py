@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
+    RecursiveLabelClusterer,
     XMRClassifier,
     XRCalibratedClassifier,
     XREnsembleClassifier,
@@ -28,6 +29,8 @@ ESTIMATORS = [
     # Balanced splits of check_clustering's 50 points meet its three blobs at 13.
     HierarchicalLabelClusterer(max_leaf_size=13),
     HierarchicalLabelClusterer("pii", method="kmeans", max_leaf_size=13),
+    RecursiveLabelClusterer(KMeans(3, n_init=1), max_depth=1, max_leaf_size=20),
+    RecursiveLabelClusterer(KMeans(3, n_init=1), max_leaf_size=20),
     XRLinearClassifier(),
     XRLinearClassifier(
         HierarchicalLabelClusterer(branching_factor=2, max_leaf_size=2),
@@ -42,6 +45,8 @@ ESTIMATORS = [
     ),
     XRLinearClassifier(loss="hinge", post_processor="log_l2_hinge", C=10),
     XRNeighborsClassifier(n_neighbors=5),
+    XRNeighborsClassifier(neighbors="labels"),
+    XRNeighborsClassifier(n_neighbors=5, algorithm="hnsw"),
     XREnsembleClassifier(n_estimators=2),
     XRStackingClassifier(),
     XRCalibratedClassifier(),

@@ -5,10 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
 from sklearn_xmr.indexing._balanced_kmeans import Splitter
 
-from sklearn_xmr import HierarchicalLabelClusterer, label_representation
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    RecursiveLabelClusterer,
+    XRLinearClassifier,
+    label_representation,
+)
 from sklearn_xmr.indexing._representation import pifa
 
 
@@ -276,3 +285,64 @@ def test_same_seed_same_tree_other_seed_other_tree(small):
 def test_bad_parameters(parameters, message, small):
     with pytest.raises(ValueError, match=message):
         HierarchicalLabelClusterer(**parameters).fit(*small)
+
+
+# --- any clusterer, level by level -------------------------------------------------
+
+
+class ByDigit(ClusterMixin, BaseEstimator):
+    """Clusters of rows by the digits of their first value, the first that differs."""
+
+    def fit(self, X, y=None):
+        numbers = np.rint(X.toarray()[:, 0]).astype(int)
+        for power in (100, 10, 1):
+            self.labels_ = numbers // power
+            if len(np.unique(self.labels_)) > 1:
+                break
+        return self
+
+
+def test_levels_are_clusters_of_clusters():
+    numbers = np.array([111, 112, 121, 211, 212, 213, 311, 0, 214])
+    clusterer = RecursiveLabelClusterer(ByDigit(), max_leaf_size=1, max_depth=3)
+    tree = clusterer._grow(sparse.csr_matrix(numbers[:, None].astype(np.float32)))
+    # Label 7 has no vector: it is dealt to the first leaf, with label 0.
+    assert tree.n_levels == 4
+    names = [str(number) for number in numbers]
+    for level, digits in enumerate((1, 2, 3)):
+        for node in range(tree.level_sizes[level]):
+            under = [
+                names[i][:digits] for i in tree.labels_under(level, node) if i != 7
+            ]
+            assert len(set(under)) == 1
+    assert tree.cluster_of_label[7] == tree.cluster_of_label[0]
+    assert RecursiveLabelClusterer(ByDigit(), max_leaf_size=3, max_depth=3)._grow(
+        sparse.csr_matrix(numbers[:, None].astype(np.float32))
+    ).level_sizes == [3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    "clusterer",
+    [
+        None,
+        KMeans(5, n_init=1),
+        make_pipeline(TruncatedSVD(8), AgglomerativeClustering(6)),
+    ],
+)
+def test_any_clusterer_makes_a_tree(clusterer, small):
+    X, Y = small
+    tree = RecursiveLabelClusterer(clusterer, max_leaf_size=9, random_state=0)
+    clf = XRLinearClassifier(tree, random_state=0).fit(X, Y)
+    assert clf.tree_.n_labels == 60 and clf.tree_.n_levels > 1
+    assert clf.score(X, Y) > 0.7
+    again = XRLinearClassifier(tree, random_state=0).fit(X, Y)
+    assert again.tree_ == clf.tree_
+
+
+def test_leaves_respect_size_or_depth(small):
+    X, Y = small
+    deep = RecursiveLabelClusterer(KMeans(2, n_init=1), max_leaf_size=7, max_depth=30)
+    deep.fit(X, Y)
+    assert np.bincount(deep.labels_).max() <= 7
+    flat = RecursiveLabelClusterer(KMeans(2, n_init=1), max_leaf_size=7, max_depth=1)
+    assert flat.fit(X, Y).n_clusters_ == 2

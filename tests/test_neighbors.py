@@ -1,14 +1,19 @@
 """Exact sparse neighbours against brute force, and their votes against counting."""
 
+import pickle
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from sklearn_xmr import XRNeighborsClassifier
+from sklearn_xmr import XMRClassifier, XRNeighborsClassifier
 from sklearn_xmr.compose._neighbors import InvertedIndex
 
 
@@ -103,3 +108,56 @@ def test_instances_without_neighbours():
     assert clf.predict_proba(strange).nnz == 0
     classes = XRNeighborsClassifier().fit(X, ["a", "b", "b"])
     assert classes.predict(strange).tolist() == ["b"]  # the most frequent
+
+
+# --- labels instead of instances, and approximate search ---------------------------
+
+
+def test_nearest_labels_are_nearest_means(small):
+    X, Y = small
+    clf = XRNeighborsClassifier(neighbors="labels").fit(X[:500], Y[:500])
+    labels, cosines = clf.predict_topk(X[500:], k=5)
+    means = normalize(normalize(Y[:500]).T @ normalize(X[:500])).toarray()
+    want = normalize(X[500:]).toarray() @ means.T
+    np.testing.assert_allclose(cosines, -np.sort(-want, axis=1)[:, :5], rtol=1e-4)
+    np.testing.assert_allclose(
+        np.take_along_axis(want, labels, axis=1), cosines, rtol=1e-4
+    )
+
+
+@pytest.fixture(scope="module")
+def embedded(small):
+    """Dense unit vectors of 32 dimensions."""
+    X, Y = small
+    return normalize(TruncatedSVD(32, random_state=0).fit_transform(X)), Y
+
+
+@pytest.mark.parametrize("neighbors", ["instances", "labels"])
+def test_graph_search_finds_nearly_all(neighbors, embedded):
+    X, Y = embedded
+    exact = XRNeighborsClassifier(20, neighbors=neighbors).fit(X[:500], Y[:500])
+    graph = XRNeighborsClassifier(20, neighbors=neighbors, algorithm="hnsw")
+    graph.fit(X[:500], Y[:500])
+    (c0, n0), (c1, n1) = (clf.kneighbors(X[500:], 10) for clf in (exact, graph))
+    common = [len(np.intersect1d(a, b)) for a, b in zip(n0, n1, strict=True)]
+    assert np.mean(common) > 9.8
+    np.testing.assert_allclose(c1[:, 0], c0[:, 0], rtol=1e-3)
+    again = pickle.loads(pickle.dumps(graph))
+    for one, two in zip(again.kneighbors(X[:9]), graph.kneighbors(X[:9]), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_graph_matcher_of_groups(embedded):
+    X, Y = embedded
+    matcher = XRNeighborsClassifier(20, algorithm="hnsw")
+    clf = XMRClassifier(matcher=matcher, n_groups=3, random_state=0)
+    assert clf.fit(X[:500], Y[:500]).score(X[500:], Y[500:]) > 0.4
+
+
+def test_graph_search_is_for_dense_vectors(monkeypatch):
+    X, Y = sparse.eye(5, 5000, format="csr"), np.eye(5, dtype=int)
+    with pytest.raises(ValueError, match="TruncatedSVD"):
+        XRNeighborsClassifier(algorithm="hnsw").fit(X, Y)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"sklearn-xmr\[ann\]"):
+        XRNeighborsClassifier(algorithm="hnsw").fit(np.eye(5), Y)

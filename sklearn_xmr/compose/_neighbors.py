@@ -6,13 +6,15 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.preprocessing import normalize
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_xmr.compose._ann_index import HNSWIndex
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._inverted_index import SEGMENT_ROWS, nearest_rows
+from sklearn_xmr.indexing import label_representation
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
-from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
+from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
 
 class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
@@ -21,7 +23,8 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
     The ``n_neighbors`` training instances of highest cosine are found exactly, through
     an inverted index: each feature of an instance adds to the training instances that
     have it, and no others are touched. A label's score is its share of the
-    neighbours' votes, weighted by cosine.
+    neighbours' votes, weighted by cosine. Dense vectors can be searched approximately
+    in a graph, and labels can be searched themselves instead of instances.
 
     Neighbours know rare labels and exact repetitions that a linear model smooths
     away; the two together rank better than either, see
@@ -33,6 +36,16 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         Training instances that vote.
     power : float, default=2.0
         A neighbour of cosine s has ``s ** power`` votes.
+    neighbors : {"instances", "labels"}, default="instances"
+        What is searched: training instances, which vote for their labels; or labels, by
+        their PIFA vector (see :func:`label_representation`), scored by cosine.
+    algorithm : {"exact", "hnsw"}, default="exact"
+        "exact" is made for sparse vectors. "hnsw" is for dense ones, such as
+        embeddings: approximate search in a graph, by the package faiss (``pip install
+        'sklearn-xmr[ann]'``).
+    search_breadth : int, default=128
+        Candidates that "hnsw" keeps in a search, at least as many as are asked for:
+        more find more of the true neighbours and take longer.
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
@@ -40,8 +53,8 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
 
     Attributes
     ----------
-    index_ : InvertedIndex
-        The training instances by feature.
+    index_ : InvertedIndex or HNSWIndex
+        The training instances, or labels.
     targets_ : csr_matrix of shape (n_samples, n_labels)
         Their labels.
     classes_ : ndarray of shape (n_labels,)
@@ -62,8 +75,9 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
     Notes
     -----
     Exact search takes time in proportion to the training instances that share a
-    feature with the query. For millions of dense vectors, an approximate index is
-    the better tool. Only training instances of positive cosine vote.
+    feature with the query. Only training instances of positive cosine vote. The graph
+    of "hnsw" depends on the order in which threads insert vectors: for the same model
+    again, fit with one thread (``threadpoolctl.threadpool_limits(1)``).
 
     Examples
     --------
@@ -80,13 +94,29 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "power": [Interval(Real, 0, None, closed="left")],
+        "neighbors": [StrOptions({"instances", "labels"})],
+        "algorithm": [StrOptions({"exact", "hnsw"})],
+        "search_breadth": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
     }
 
-    def __init__(self, n_neighbors=50, *, power=2.0, top_k=20, decision_threshold=0.5):
+    def __init__(
+        self,
+        n_neighbors=50,
+        *,
+        power=2.0,
+        neighbors="instances",
+        algorithm="exact",
+        search_breadth=128,
+        top_k=20,
+        decision_threshold=0.5,
+    ):
         self.n_neighbors = n_neighbors
         self.power = power
+        self.neighbors = neighbors
+        self.algorithm = algorithm
+        self.search_breadth = search_breadth
         self.top_k = top_k
         self.decision_threshold = decision_threshold
 
@@ -106,11 +136,17 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         self
         """
         X, self.targets_ = self._check_training(X, y)
-        self.index_ = InvertedIndex(normalize(X))
+        vectors = normalize(X)
+        if self.neighbors == "labels":
+            vectors = label_representation(vectors, self.targets_, "pifa")
+        if self.algorithm == "exact":
+            self.index_ = InvertedIndex(as_csr_float32(vectors))
+        else:
+            self.index_ = HNSWIndex(vectors, self.search_breadth)
         return self
 
     def kneighbors(self, X, n_neighbors=None):
-        """The most similar training instances.
+        """The most similar training instances, or labels.
 
         Parameters
         ----------
@@ -124,16 +160,25 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         cosines : ndarray of float32 of shape (n_samples, n_neighbors)
             Best first; 0 for none.
         neighbors : ndarray of int32 of shape (n_samples, n_neighbors)
-            Rows of the training data, -1 where fewer have a positive cosine. Equal
-            cosines: the smaller row first.
+            Rows of the training data (labels, with ``neighbors="labels"``), -1 where
+            fewer have a positive cosine. Equal cosines: the smaller row first.
         """
         X = self._check_instances(X)
         k = check_k(self.n_neighbors if n_neighbors is None else n_neighbors)
         return self._nearest(X, k)
 
     def _rank(self, X, k, weight):
+        if self.neighbors == "labels":
+            return self._nearest_labels(X, k)
         cosines, neighbors = self._nearest(X, self.n_neighbors)
         return topk_of_csr(self._votes(cosines, neighbors), k)
+
+    def _nearest_labels(self, X, k):
+        cosines, labels = self._nearest(X, k)
+        if self._multilabel:
+            return labels, cosines
+        found = csr_from_topk(labels, cosines, self.n_labels_)
+        return topk_of_csr(self._with_every_class(found), k)
 
     def _nearest(self, X, n_neighbors):
         return self.index_.search(normalize(X), n_neighbors)

@@ -16,7 +16,7 @@ N_NEAREST = 10  # neighbours of which the nearest with a label is told
 def propose(model, X, k):
     """The proposal of a fitted model for these instances."""
     model, X = last_step(model, X)
-    if isinstance(model, XRNeighborsClassifier):
+    if isinstance(model, XRNeighborsClassifier) and model.neighbors == "instances":
         return NeighborProposal(model, X, k)
     if hasattr(model, "score_pairs"):
         return ExactProposal(model, X, k)

@@ -2,6 +2,12 @@
 
 from sklearn_xmr.indexing._clusterer import HierarchicalLabelClusterer
 from sklearn_xmr.indexing._label_tree import LabelTree
+from sklearn_xmr.indexing._recursive import RecursiveLabelClusterer
 from sklearn_xmr.indexing._representation import label_representation
 
-__all__ = ["HierarchicalLabelClusterer", "LabelTree", "label_representation"]
+__all__ = [
+    "HierarchicalLabelClusterer",
+    "LabelTree",
+    "RecursiveLabelClusterer",
+    "label_representation",
+]
