@@ -120,7 +120,8 @@ def main():
                     system, python, data, args.work, "{}", timeout=args.limit
                 )
             except (subprocess.TimeoutExpired, RuntimeError) as error:
-                print(f"{system} at {n_labels}: {str(error)[-300:]}", flush=True)
+                last = str(error).replace("\r", "\n").splitlines()[-1]
+                print(f"{system} at {n_labels}: {last}", flush=True)
                 too_slow.add(system)
                 continue
             by_size[n_labels] = run
