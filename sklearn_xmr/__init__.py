@@ -2,8 +2,8 @@
 
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
 an instance, and rank the labels inside them (``linear``). ``compose`` puts stages
-and models together. ``metrics`` and
-``datasets`` stand on their own.
+and models together, ``transformer`` reads texts. ``metrics`` and ``datasets`` stand on
+their own.
 """
 
 import importlib
@@ -32,6 +32,7 @@ __all__ = [
     "XRLinearClassifier",
     "XRNeighborsClassifier",
     "XRStackingClassifier",
+    "XTransformerClassifier",
     "__version__",
     "label_representation",
     "make_topk_scorer",
@@ -39,16 +40,21 @@ __all__ = [
 ]
 
 
-# Gradient boosting behind them takes 15 MB to import: on first use only.
-_COMPOSED = {name for name in __all__ if name.startswith("X")} - {"XRLinearClassifier"}
+# Gradient boosting behind compose takes 15 MB to import: on first use only.
+_LATE = {
+    name: "sklearn_xmr.compose"
+    for name in __all__
+    if name.startswith("X") and name != "XRLinearClassifier"
+}
+_LATE["XTransformerClassifier"] = "sklearn_xmr.transformer"
 
 
 def __getattr__(name):
-    """Import ``datasets`` and the classifiers of ``compose`` on first use."""
-    if name == "datasets":
-        return importlib.import_module("sklearn_xmr.datasets")
-    if name in _COMPOSED:
-        return getattr(importlib.import_module("sklearn_xmr.compose"), name)
+    """Import subpackages, and classifiers but for XR-Linear, on first use."""
+    if name in ("datasets", "compose", "transformer"):
+        return importlib.import_module(f"sklearn_xmr.{name}")
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module 'sklearn_xmr' has no attribute {name!r}")
 
 

@@ -9,6 +9,8 @@ from scipy import sparse
 
 from sklearn_xmr.datasets import make_xmr_classification
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models come from packages and tests
+
 # The same examples on every run: a failure in CI can be repeated at a desk.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

@@ -1,0 +1,115 @@
+"""Embeddings and fine-tuned weights kept by content: a search encodes a text once.
+
+Keys are hashes of everything that a result depends on. Without a folder the latest
+results stay in memory, up to a gigabyte in all; with one they are files that any
+process uses, and embeddings are memory-mapped.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from sklearn_xmr.transformer._encoder import import_torch
+
+MOST_BYTES = 2**30
+
+_kept = OrderedDict()
+_lock = Lock()
+
+
+def content_key(*parts):
+    """Hash of str, bytes, arrays, sparse matrices, and lists of these (str)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        _update(digest, part)
+    return digest.hexdigest()
+
+
+def _update(digest, part):
+    if isinstance(part, (list, tuple)):
+        digest.update(f"{len(part)}[".encode())
+        for item in part:
+            _update(digest, item)
+    elif hasattr(part, "indptr"):
+        _update(digest, [part.indptr, part.indices, part.data, str(part.shape)])
+    elif isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    else:
+        text = part if isinstance(part, str) else repr(part)
+        digest.update(f"{len(text)}:".encode())
+        digest.update(text.encode("utf-8", "surrogatepass"))
+
+
+def cached_array(folder, key, shape, fill):
+    """A float32 array that ``fill(out)`` makes, or the one made before.
+
+    Parameters
+    ----------
+    folder : path-like or None
+    key : str
+    shape : tuple of int
+    fill : callable
+        Writes all of its argument.
+
+    Returns
+    -------
+    ndarray
+        Read-only; memory-mapped from the folder if there is one.
+    """
+    if folder is None:
+
+        def make():
+            out = np.zeros(shape, dtype=np.float32)
+            fill(out)
+            out.setflags(write=False)
+            return out
+
+        return _remember(key, make, lambda array: array.nbytes)
+    path = Path(folder) / f"{key}.npy"
+    if not path.exists():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
+        out = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
+        fill(out)
+        out.flush()
+        os.replace(unfinished, path)
+    return np.load(path, mmap_mode="r")
+
+
+def cached_state(folder, key, make):
+    """A dict of tensors that ``make()`` returns, or the one returned before."""
+    torch, _ = import_torch()
+    if folder is None:
+        return _remember(key, make, lambda state: sum(t.nbytes for t in state.values()))
+    path = Path(folder) / f"{key}.pt"
+    if not path.exists():
+        state = make()
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
+        torch.save(state, unfinished)
+        os.replace(unfinished, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def clear_cache():
+    """Forget what is kept in memory."""
+    with _lock:
+        _kept.clear()
+
+
+def _remember(key, make, size):
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key][0]
+    made = make()
+    with _lock:
+        _kept[key] = made, size(made)
+        while sum(n for _, n in _kept.values()) > MOST_BYTES and len(_kept) > 1:
+            _kept.popitem(last=False)
+    return made

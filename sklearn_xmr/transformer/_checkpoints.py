@@ -1,0 +1,55 @@
+"""State of a training run on disk, so that a killed run goes on where it was."""
+
+import os
+from pathlib import Path
+
+from sklearn_xmr.transformer._encoder import import_torch
+
+FILE = "training.pt"
+
+
+class Checkpoints:
+    """The latest state of one run in a folder; does nothing without a folder.
+
+    Parameters
+    ----------
+    folder : path-like or None
+    fingerprint : str
+        Of data and parameters: a state of another run is refused.
+    is_writer : bool
+        Whether this process writes; all processes read.
+    """
+
+    def __init__(self, folder, fingerprint, is_writer=True):
+        self.path = None if folder is None else Path(folder) / FILE
+        self.fingerprint, self.is_writer = fingerprint, is_writer
+
+    def load(self):
+        """The state (dict), or None where there is none.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds another run's state.
+        """
+        torch, _ = import_torch()
+        if self.path is None or not self.path.exists():
+            return None
+        state = torch.load(self.path, map_location="cpu", weights_only=False)
+        if state["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
+                "run (other texts, labels or parameters): give a folder of its own, or "
+                f"delete {FILE} there"
+            )
+        return state
+
+    def save(self, **state):
+        """Replace the state in one go: a kill leaves the one before."""
+        torch, _ = import_torch()
+        if self.path is None or not self.is_writer:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".tmp")
+        torch.save({"fingerprint": self.fingerprint, **state}, unfinished)
+        os.replace(unfinished, self.path)

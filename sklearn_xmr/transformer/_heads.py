@@ -1,0 +1,225 @@
+"""Linear heads over an encoder: scores of nodes, losses, and a row-wise Adam.
+
+A node's score is ``z = w . e + b`` for a unit embedding ``e``; a pair of instance and
+node has a sign ``y`` of 1 or -1 and a cost ``u``. The loss of an instance is the mean
+of ``u * loss(y z)`` over its pairs, that of a batch the mean over instances.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_xmr.transformer._encoder import import_torch
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass
+class Pairs:
+    """Pairs of a batch: CSR rows, as tensors.
+
+    Parameters
+    ----------
+    row, node : LongTensor of shape (n_pairs,)
+    value : FloatTensor of shape (n_pairs,)
+        Cost of a positive; negative for a negative.
+    n_rows : int
+    """
+
+    row: object
+    node: object
+    value: object
+    n_rows: int
+
+    @classmethod
+    def of(cls, matrix, rows, device):
+        """The stored pairs of some rows of a CSR matrix."""
+        torch, _ = import_torch()
+        part = matrix[rows]
+        row = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
+        return cls(
+            torch.from_numpy(row).to(device),
+            torch.from_numpy(part.indices.astype(np.int64)).to(device),
+            torch.from_numpy(part.data.astype(np.float32)).to(device),
+            len(rows),
+        )
+
+
+def pointwise_loss(name, margin):
+    """Loss of margins ``y z`` (tensor)."""
+    torch, _ = import_torch()
+    if name == "logistic":
+        return torch.nn.functional.softplus(-margin)
+    hinge = (1 - margin).clamp_min(0)
+    return hinge if name == "hinge" else hinge**2
+
+
+class ShortlistHead:
+    """Scores the nodes on instances' shortlists only.
+
+    All nodes on any shortlist of a batch are scored for all its instances by one matrix
+    product, from which the pairs are picked: no array of batch x shortlist x features
+    is made, nothing is padded, and only rows of these nodes are updated.
+
+    Parameters
+    ----------
+    weight : ndarray of float32 of shape (n_nodes, n_dense)
+    bias : ndarray of float32 of shape (n_nodes,)
+    device : torch.device
+    loss : {"squared_hinge", "hinge", "logistic"}
+    """
+
+    def __init__(self, weight, bias, device, loss="squared_hinge"):
+        torch, _ = import_torch()
+        self.loss_name, self.device = loss, device
+        self.weight = torch.from_numpy(np.column_stack([weight, bias]))
+        self.weight = self.weight.float().to(device)  # the bias is the last column
+        self.first = torch.zeros_like(self.weight)
+        self.second = torch.zeros_like(self.weight)
+        self.n_updates = torch.zeros(len(self.weight), device=device)
+
+    def begin(self, pairs):
+        """Start a step: rows of the nodes on any shortlist of the batch."""
+        torch, _ = import_torch()
+        self._nodes = torch.unique(pairs.node)
+        self._place = torch.empty(
+            len(self.weight), dtype=torch.long, device=self.device
+        )
+        self._place[self._nodes] = torch.arange(len(self._nodes), device=self.device)
+        self._rows = self.weight[self._nodes].requires_grad_()
+
+    def loss(self, embedded, pairs):
+        """Sum over instances of their mean losses (tensor); part of a batch will do."""
+        torch, _ = import_torch()
+        scores = scores_of(embedded, self._rows)[pairs.row, self._place[pairs.node]]
+        losses = pairs.value.abs() * pointwise_loss(
+            self.loss_name, pairs.value.sign() * scores
+        )
+        counts = torch.bincount(pairs.row, minlength=pairs.n_rows).clamp_min(1)
+        return (losses / counts[pairs.row]).sum()
+
+    def gradients(self):
+        """Of the step's rows (list of tensors)."""
+        if self._rows.grad is None:
+            self._rows.grad = self._rows.detach() * 0
+        return [self._rows.grad]
+
+    def step(self, learning_rate):
+        """One update of Adam on the step's rows, each with a count of its own."""
+        nodes, (gradient,) = self._nodes, self.gradients()
+        self.n_updates[nodes] += 1
+        n = self.n_updates[nodes, None]
+        first = BETA1 * self.first[nodes] + (1 - BETA1) * gradient
+        second = BETA2 * self.second[nodes] + (1 - BETA2) * gradient**2
+        self.first[nodes], self.second[nodes] = first, second
+        size = (second / (1 - BETA2**n)).sqrt() + EPSILON
+        self.weight[nodes] -= learning_rate * first / (1 - BETA1**n) / size
+
+    def scores(self, embedded):
+        """Scores of all nodes (ndarray of float32 of shape (n_rows, n_nodes))."""
+        torch, _ = import_torch()
+        with torch.inference_mode():
+            embedded = torch.from_numpy(embedded).to(self.device)
+            return scores_of(embedded, self.weight).cpu().numpy()
+
+    def state(self):
+        """Tensors to go on from."""
+        return {name: getattr(self, name).cpu() for name in STATE}
+
+    def load_state(self, state):
+        """Go on from :meth:`state`."""
+        for name in STATE:
+            setattr(self, name, state[name].to(self.device))
+
+
+STATE = ("weight", "first", "second", "n_updates")
+
+
+class FullHead(ShortlistHead):
+    """Scores all nodes, one block of them after another.
+
+    Pairs hold the positives; all others are negatives of cost 1. Scores and
+    their gradients exist for one block at a time. An instance's loss is the sum over
+    all nodes, by their number: with as many negatives as there are, positives
+    would drown in a mean, but Adam knows no scale.
+
+    Parameters
+    ----------
+    weight, bias, device, loss
+        As for :class:`ShortlistHead`.
+    block : int
+        Nodes scored at a time.
+
+    References
+    ----------
+    V. Jain et al. "Renee: End-to-end training of extreme classification models", MLSys
+    2023.
+    """
+
+    def __init__(self, weight, bias, device, loss="squared_hinge", block=8192):
+        super().__init__(weight, bias, device, loss)
+        self.block = block
+
+    def begin(self, pairs):
+        """Start a step."""
+        torch, _ = import_torch()
+        self._nodes = torch.arange(len(self.weight), device=self.device)
+        self._gradient = torch.zeros_like(self.weight)
+
+    def loss(self, embedded, pairs):
+        """As :meth:`ShortlistHead.loss`, over all nodes."""
+        return _full_loss()(embedded, self, pairs)
+
+    def gradients(self):
+        """Of all rows (list of tensors)."""
+        return [self._gradient]
+
+    def block_loss(self, embedded, pairs, first):
+        """Loss of the nodes from `first` on, and its gradient by their scores."""
+        torch, _ = import_torch()
+        rows = self.weight[first : first + self.block]
+        sign = torch.full((len(embedded), len(rows)), -1.0, device=self.device)
+        cost = torch.ones_like(sign)
+        here = (pairs.node >= first) & (pairs.node < first + len(rows))
+        places = pairs.row[here], pairs.node[here] - first
+        sign[places], cost[places] = 1.0, pairs.value[here]
+        with torch.enable_grad():
+            scores = scores_of(embedded, rows).requires_grad_()
+            loss = (cost * pointwise_loss(self.loss_name, sign * scores)).sum()
+            (gradient,) = torch.autograd.grad(loss, scores)
+        n_nodes = len(self.weight)
+        return loss.detach() / n_nodes, gradient / n_nodes
+
+
+def _full_loss():
+    """The autograd function, made once torch is there."""
+    torch, _ = import_torch()
+
+    class FullLoss(torch.autograd.Function):
+        """Gradients are found block by block on the way forward."""
+
+        @staticmethod
+        def forward(ctx, embedded, head, pairs):
+            by_embedded = torch.zeros_like(embedded)
+            total = embedded.new_zeros(())
+            for first in range(0, len(head.weight), head.block):
+                rows = head.weight[first : first + head.block]
+                loss, gradient = head.block_loss(embedded.detach(), pairs, first)
+                total += loss
+                by_embedded += gradient @ rows[:, :-1]
+                by_rows = head._gradient[first : first + head.block]
+                by_rows[:, :-1] += gradient.T @ embedded
+                by_rows[:, -1] += gradient.sum(dim=0)
+            ctx.save_for_backward(by_embedded)
+            return total
+
+        @staticmethod
+        def backward(ctx, by_loss):
+            return by_loss * ctx.saved_tensors[0], None, None
+
+    return FullLoss.apply
+
+
+def scores_of(embedded, rows):
+    """``w . e + b`` (tensor of shape (n_rows, n_nodes))."""
+    return embedded @ rows[:, :-1].T + rows[:, -1]

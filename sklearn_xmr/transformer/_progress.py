@@ -1,0 +1,62 @@
+"""One line at a time about a training run: step, loss, metric, time left."""
+
+import time
+
+
+class Progress:
+    """Prints at most one line for every ``every`` steps; nothing at ``verbose=0``.
+
+    Parameters
+    ----------
+    verbose : int
+        1: one line for each level. 2: also one line for every ``every`` steps.
+    every : int
+    """
+
+    def __init__(self, verbose, every=50):
+        self.verbose, self.every = verbose, every
+
+    def start(self, name, n_steps, first):
+        """A level begins, or goes on, at a step."""
+        self.name, self.n_steps, self.first = name, n_steps, first
+        self.started, self.losses = time.perf_counter(), []
+        if self.verbose and first:
+            self._say(f"goes on at step {first} of {n_steps}")
+
+    def step(self, done, loss):
+        """A step is done; `loss` may be a tensor, which is read when a line is due."""
+        self.losses.append(loss)
+        if self.verbose > 1 and (done % self.every == 0 or done == self.n_steps):
+            spent = time.perf_counter() - self.started
+            left = spent / (done - self.first) * (self.n_steps - done)
+            self._say(
+                f"step {done} of {self.n_steps}, loss {self._mean_loss():.4f}, "
+                f"{left:.0f} s left"
+            )
+
+    def metric(self, done, k, value, best):
+        """A validation metric was measured."""
+        if self.verbose:
+            mark = " (best so far)" if best else ""
+            self._say(f"step {done}: validation P@{k} {value:.4f}{mark}")
+
+    def end(self):
+        """The level is done."""
+        if self.verbose == 1 and self.losses:
+            spent = time.perf_counter() - self.started
+            self._say(
+                f"{self.n_steps} steps, loss {self._mean_loss():.4f}, {spent:.0f} s"
+            )
+
+    def say(self, message):
+        """Any other event."""
+        if self.verbose:
+            print(f"[XTransformer] {message}", flush=True)
+
+    def _say(self, message):
+        print(f"[XTransformer] {self.name}: {message}", flush=True)
+
+    def _mean_loss(self):
+        recent = [float(loss) for loss in self.losses[-self.every :]]
+        self.losses = self.losses[-self.every :]
+        return sum(recent) / len(recent)

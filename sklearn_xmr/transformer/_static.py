@@ -1,0 +1,64 @@
+"""Static embeddings: the mean of word vectors, the cheapest encoder of all."""
+
+import re
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+WORD = re.compile(r"(?u)\b\w+\b")
+
+
+class StaticEmbedder:
+    """Mean of the vectors of a text's words.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The vocabulary.
+    vectors : array-like of shape (n_words, n_dense)
+        A vector for each word.
+    lowercase : bool, default=True
+        Whether texts are lower-cased before words are looked up.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.transformer import StaticEmbedder
+    >>> embed = StaticEmbedder(["red", "blue"], [[1.0, 0.0], [0.0, 1.0]])
+    >>> embed(["Red, red!", "unknown"])
+    array([[1., 0.],
+           [0., 0.]], dtype=float32)
+    """
+
+    def __init__(self, words, vectors, lowercase=True):
+        self.vectors = np.asarray(vectors, dtype=np.float32)
+        self.place = {word: i for i, word in enumerate(words)}
+        self.lowercase = lowercase
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.place):
+            raise ValueError(
+                f"vectors must have a row for each of the {len(self.place)} different "
+                f"words, got shape {self.vectors.shape}"
+            )
+
+    def __call__(self, texts):
+        """Embeddings of texts, ndarray of float32 of shape (n_texts, n_dense)."""
+        return np.array([self._mean(text) for text in texts], dtype=np.float32)
+
+    def _mean(self, text):
+        words = WORD.findall(text.lower() if self.lowercase else text)
+        places = [self.place[word] for word in words if word in self.place]
+        if not places:
+            return np.zeros(self.vectors.shape[1], dtype=np.float32)
+        return self.vectors[places].mean(axis=0)
+
+
+def embed_with(encoder, texts):
+    """Unit rows from a callable, or an error that says what it returned."""
+    embedded = np.asarray(encoder(texts), dtype=np.float32)
+    if embedded.ndim != 2 or len(embedded) != len(texts):
+        raise ValueError(
+            f"a callable model_name_or_path must return an array with a row for each "
+            f"of the {len(texts)} texts, got shape {embedded.shape}"
+        )
+    if not np.isfinite(embedded).all():
+        raise ValueError("a callable model_name_or_path returned NaN or infinity")
+    return normalize(embedded)

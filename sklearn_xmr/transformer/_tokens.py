@@ -1,0 +1,107 @@
+"""Texts tokenised once into compact arrays, and cut into batches of like length."""
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+TEXTS_AT_ONCE = 8192
+WINDOW = 64  # batches among which texts are sorted by length
+
+
+@dataclass
+class TokenizedTexts:
+    """Token numbers of all texts, one after another: four bytes a token.
+
+    Parameters
+    ----------
+    ids : ndarray of int32 of shape (n_tokens,)
+        May be memory-mapped.
+    offsets : ndarray of int64 of shape (n_texts + 1,)
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def tokenize(cls, tokenizer, texts, max_length, path=None):
+        """Truncated to ``max_length`` tokens, with the tokenizer's special tokens.
+
+        Tokens are written to a file and memory-mapped where a path is given.
+        """
+        parts, lengths = [], []
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+        for first in range(0, len(texts), TEXTS_AT_ONCE):
+            some = tokenizer(
+                texts[first : first + TEXTS_AT_ONCE],
+                truncation=True,
+                max_length=max_length,
+                padding=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )["input_ids"]
+            lengths += [len(ids) for ids in some]
+            flat = np.fromiter(chain.from_iterable(some), dtype=np.int32)
+            if path is None:
+                parts.append(flat)
+                continue
+            with open(path, "ab") as file:
+                flat.tofile(file)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        if path is None:
+            return cls(np.concatenate(parts), offsets)
+        if offsets[-1] == 0:
+            return cls(np.zeros(0, dtype=np.int32), offsets)
+        return cls(np.memmap(path, dtype=np.int32, mode="r"), offsets)
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self):
+        """Tokens of each text (ndarray of int64)."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows, pad):
+        """Token numbers and mask of some texts, padded to the longest of them.
+
+        Returns
+        -------
+        ids, mask : ndarray of int64 of shape (len(rows), longest)
+            A text without any token keeps one padding token unmasked: attention over
+            nothing has no value.
+        """
+        lengths = self.lengths[rows]
+        width = max(int(lengths.max(initial=0)), 1)
+        mask = np.arange(width) < np.maximum(lengths, 1)[:, None]
+        ids = np.full(mask.shape, pad, dtype=np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : lengths[place]] = self.ids[self.offsets[row] :][
+                : lengths[place]
+            ]
+        return ids, mask.astype(np.int64)
+
+
+def batches_by_length(lengths, batch_size):
+    """All rows, longest first, cut into batches: little is padded."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def shuffled_batches(lengths, batch_size, rng):
+    """Batches of random rows, of like length within windows of 64 batches.
+
+    Sorting all rows by length would show the model short texts together; within
+    windows the order stays nearly random and batches are nearly without padding.
+    """
+    order = rng.permutation(len(lengths))
+    batches = []
+    for first in range(0, len(order), WINDOW * batch_size):
+        window = order[first : first + WINDOW * batch_size]
+        window = window[np.argsort(lengths[window], kind="stable")]
+        batches += [
+            window[i : i + batch_size] for i in range(0, len(window), batch_size)
+        ]
+    return [batches[i] for i in rng.permutation(len(batches))]

