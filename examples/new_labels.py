@@ -3,9 +3,9 @@
 New labels: by their names, then by instances
 ==============================================
 
-A vocabulary grows. A label without any training instance can be ranked by its name; once
-it has its first instances, it joins the fitted model without a new fit. Here a tenth of
-the subjects of Tate's artworks is held back.
+A vocabulary grows. A label without any training instance can be ranked by its name;
+once it has its first instances, it joins the fitted model without a new fit. Here a
+tenth of the subjects of Tate's artworks is held back.
 """
 
 # %%

@@ -350,6 +350,7 @@ def test_fine_tuning_learns(head, sampling, tiny, problem):
     texts, Y = problem
     tree = LabelTree.from_labels(np.arange(21) % 4)
     settings = {"head": head, "negative_sampling": sampling, "clusterer": tree}
+    settings["n_levels"] = None if sampling == "man" else 1
     clf = make(tiny, max_steps=120, vectorizer=None, n_matched=2, **settings)
     frozen = clone(clf).set_params(fine_tune=False).fit(texts[:200], Y[:200])
     clf.fit(texts[:200], Y[:200])
@@ -383,6 +384,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
     texts, Y = problem
     tree = LabelTree.from_labels(np.arange(21) % 4)
     model = make(tiny, head=head, clusterer=tree, save_steps=2, early_stopping=True)
+    model.set_params(n_levels=None)
     model.set_params(eval_steps=3)
     whole = clone(model).fit(texts, Y)
     for killed_at in (3, 8):
@@ -587,6 +589,17 @@ def test_static_embeddings(problem):
         StaticEmbedder(WORDS, vectors[:5])
 
 
+def test_embeddings_are_of_the_encoder_as_trained(tiny, problem):
+    texts, Y = problem
+    frozen = make(tiny, fine_tune=False).fit(texts, Y).transform(texts)
+    clf = make(tiny, max_steps=30).fit(texts, Y)
+    got = clf.transform(texts)
+    encoder = clf.encoder_
+    want = encoder.encode(encoder.tokenize(texts), CPU)
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    assert np.abs(got - frozen).max() > 0.01
+
+
 def test_pickled_and_dumped(tiny, problem, tmp_path):
     texts, Y = problem
     clf = make(tiny).fit(texts, Y)
@@ -644,7 +657,7 @@ def test_strange_texts_and_labels(tiny, problem):
     assert np.isfinite(clf.transform(strange)).all()
     assert clf.predict_topk(["", "日本語"], k=3)[0].shape == (2, 3)
     assert clf.predict_proba(strange)[:, 20].nnz <= len(strange)
-    one = make(tiny).fit(texts[:30], np.ones((30, 1)))
+    one = make(tiny).fit(texts[:30], sparse.csr_matrix(np.ones((30, 1))))
     assert one.predict_topk(texts[:2], k=1)[0].ravel().tolist() == [0, 0]
 
 

@@ -119,7 +119,7 @@ class ShortlistHead:
         """Scores of all nodes (ndarray of float32 of shape (n_rows, n_nodes))."""
         torch, _ = import_torch()
         with torch.inference_mode():
-            embedded = torch.from_numpy(embedded).to(self.device)
+            embedded = torch.tensor(embedded, device=self.device)
             return scores_of(embedded, self.weight).cpu().numpy()
 
     def state(self):

@@ -18,6 +18,8 @@ from sklearn_xmr.transformer._levels import (
 from sklearn_xmr.transformer._processes import processes_of
 from sklearn_xmr.transformer._progress import Progress
 
+MANY_LABELS = 100_000  # above which head="auto" takes shortlists
+
 
 def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
     """Train an encoder in place.
@@ -40,37 +42,47 @@ def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
     """
     tuner = make_tuner(params, texts, seed, fingerprint)
     state = tuner.checkpoints.load()
-    rng = check_random_state(seed)
-    rows, validation = hold_out(params, len(texts), rng)
+    parts = hold_out(params, len(texts), check_random_state(seed))
+    embedded = first_embeddings(params, tuner, texts) if state is None else None
+    tree = matching_tree(params, X_sparse, embedded, state, Y, seed)
+    progress = {"tree": tree, "embedded": embedded, "matched": None, "level": 0}
     if state is not None:
-        embedded = state["embedded"]
-    elif tuner.processes.size == 1:
-        embedded = params._embed(texts)  # known, if the encoder was used as it is
-    else:
-        embedded = tuner.encode()
-    tree = matching_tree(params, X_sparse, embedded, Y, seed)
-    targets = level_targets(Y, tree)
-    first = 0 if state is None else state["level"]
-    matched = None if state is None else state["matched"]
-    for number in range(first, tree.n_levels):
-        positives = (
-            costs_of(targets[number]) if params.cost_sensitive else targets[number]
-        )
-        pairs = positives
-        if params.head == "shortlist":
-            pairs = shortlists(tree, number, positives, matched)
-        level = Level(number, pairs, rows, validation)
-        head = make_head(
-            params, tuner.device, embedded, tree, targets, number, rows, rng
-        )
-        kept = {"embedded": embedded, "matched": matched}
-        tuner.fit_level(level, head, state, **kept)
+        progress = {name: state[name] for name in progress}
+    targets = level_targets(Y, progress["tree"])
+    for number in range(progress.pop("level"), tree.n_levels):
+        rng = np.random.RandomState([seed, number])  # whatever came before
+        train_level(params, tuner, number, targets, parts, progress, state, rng)
         state = None
-        if number + 1 < tree.n_levels:
-            embedded = tuner.encode()
-            matched = next_matched(params, head, embedded, pairs, targets[number])
     tuner.encoder.attend("sdpa")
     return tuner.encoder.state()
+
+
+def train_level(params, tuner, number, targets, parts, progress, state, rng):
+    """Train one level, and find what the next one looks at.
+
+    ``progress`` is brought up to date: the tree, the embeddings, and the nodes of this
+    level that were matched to each text. ``state`` is that of a checkpoint, or None.
+    """
+    tree, embedded = progress["tree"], progress["embedded"]
+    pairs = costs_of(targets[number]) if params.cost_sensitive else targets[number]
+    full = is_full(params, tree.n_labels)
+    if not full:
+        pairs = shortlists(tree, number, pairs, progress["matched"])
+    some = [target[parts[0]] for target in targets]
+    weights = first_head(embedded[parts[0]], tree, number, some, rng)
+    head = (FullHead if full else ShortlistHead)(*weights, tuner.device, params.loss)
+    trained = params.n_levels is None or number >= tree.n_levels - params.n_levels
+    if trained:
+        tuner.fit_level(Level(number, pairs, *parts), head, state, **progress)
+    if number + 1 < tree.n_levels:
+        embedded = tuner.encode() if trained else embedded
+        matched = next_matched(params, head, embedded, pairs, targets[number])
+        progress.update(embedded=embedded, matched=matched)
+
+
+def first_embeddings(params, tuner, texts):
+    """Of the encoder as it is: they may be known from a model without fine-tuning."""
+    return params._embed(texts) if tuner.processes.size == 1 else tuner.encode()
 
 
 def make_tuner(params, texts, seed, fingerprint):
@@ -118,19 +130,20 @@ def hold_out(params, n_texts, rng):
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
-def matching_tree(params, X_sparse, embedded, Y, seed):
+def matching_tree(params, X_sparse, embedded, state, Y, seed):
     """The tree whose levels are trained; all labels in one level for a full head."""
-    if params.head == "full":
+    if state is not None:
+        return state["tree"]
+    if is_full(params, Y.shape[1]):
         return LabelTree.flat(Y.shape[1])
     return params._first_tree(X_sparse, embedded, Y, seed)
 
 
-def make_head(params, device, embedded, tree, targets, number, rows, rng):
-    """A head of linear models that were trained on the embeddings as they are."""
-    some = [target[rows] for target in targets]
-    weight, bias = first_head(embedded[rows], tree, number, some, rng)
-    kind = FullHead if params.head == "full" else ShortlistHead
-    return kind(weight, bias, device, params.loss)
+def is_full(params, n_labels):
+    """Whether all labels are trained against each other."""
+    if params.head == "auto":
+        return n_labels <= MANY_LABELS
+    return params.head == "full"
 
 
 def next_matched(params, head, embedded, pairs, target):

@@ -68,10 +68,14 @@ class XTransformerClassifier(
     fine_tune : bool, default=True
         Whether to train the encoder. False is many times faster, and better than
         sparse features alone.
-    head : {"shortlist", "full"}, default="shortlist"
-        "shortlist" trains every level of the tree, on nodes that the level above
-        proposes. "full" trains all labels against each other, without a tree: for up to
-        some hundred thousand labels.
+    head : {"auto", "shortlist", "full"}, default="auto"
+        "shortlist" trains on labels that a label tree proposes for each text. "full"
+        trains all labels against each other, block by block, without a tree. "auto" is
+        "full" for up to 100,000 labels.
+    n_levels : int or None, default=1
+        Levels of the tree, from the labels up, at which a shortlist head trains the
+        encoder; at those above, linear models on the embeddings propose nodes. None
+        trains at all levels, from the root down, as XR-Transformer does.
     negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn+man"
         Shortlists hold the children of nodes with a label of the instance (teacher
         forcing), of those that the level above ranks best (matcher-aware), or of both.
@@ -193,7 +197,8 @@ class XTransformerClassifier(
         "clusterer": [LabelTree, HasMethods("fit"), None],
         "ranker": [XRLinearClassifier, None],
         "fine_tune": ["boolean"],
-        "head": [StrOptions({"shortlist", "full"})],
+        "head": [StrOptions({"auto", "shortlist", "full"})],
+        "n_levels": [Interval(Integral, 1, None, closed="left"), None],
         "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
         "n_matched": [Interval(Integral, 1, None, closed="left")],
         "cost_sensitive": ["boolean"],
@@ -234,7 +239,8 @@ class XTransformerClassifier(
         clusterer=None,
         ranker=None,
         fine_tune=True,
-        head="shortlist",
+        head="auto",
+        n_levels=1,
         negative_sampling="tfn+man",
         n_matched=10,
         cost_sensitive=True,
@@ -272,6 +278,7 @@ class XTransformerClassifier(
         self.ranker = ranker
         self.fine_tune = fine_tune
         self.head = head
+        self.n_levels = n_levels
         self.negative_sampling = negative_sampling
         self.n_matched = n_matched
         self.cost_sensitive = cost_sensitive
@@ -393,6 +400,7 @@ class XTransformerClassifier(
             self.cache_dir, key, lambda: fine_tune(self, texts, X_sparse, Y, seed, key)
         )
         self.encoder_.model.load_state_dict(state)
+        self._key_of = None  # the weights have changed, and with them the fingerprint
 
     def _first_tree(self, X_sparse, embedded, Y, seed):
         """The tree over which the encoder is fine-tuned."""
@@ -606,6 +614,7 @@ class XTransformerClassifier(
 FINE_TUNING = (
     "clusterer",
     "head",
+    "n_levels",
     "negative_sampling",
     "n_matched",
     "cost_sensitive",
