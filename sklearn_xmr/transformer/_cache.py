@@ -14,6 +14,7 @@ from threading import Lock
 import numpy as np
 
 from sklearn_xmr.transformer._encoder import import_torch
+from sklearn_xmr.transformer._tokens import TokenizedTexts
 
 MOST_BYTES = 2**30
 
@@ -79,6 +80,34 @@ def cached_array(folder, key, shape, fill):
         out.flush()
         os.replace(unfinished, path)
     return np.load(path, mmap_mode="r")
+
+
+def cached_tokens(folder, key, make):
+    """Tokens that ``make(path)`` returns, or those made before.
+
+    Parameters
+    ----------
+    folder : path-like or None
+    key : str
+    make : callable
+        Takes a path to write token numbers to, or None.
+
+    Returns
+    -------
+    TokenizedTexts
+        Memory-mapped from the folder if there is one.
+    """
+    if folder is None:
+        return _remember(key, lambda: make(None), lambda t: t.ids.nbytes)
+    ids, offsets = (Path(folder) / f"{key}.{name}" for name in ("ids", "offsets.npy"))
+    if not offsets.exists():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        unfinished = ids.with_name(f"{key}.{os.getpid()}.tmp")
+        tokens = make(unfinished)
+        if unfinished.exists():
+            os.replace(unfinished, ids)
+        np.save(offsets, tokens.offsets)
+    return TokenizedTexts.load(ids, np.load(offsets))
 
 
 def cached_state(folder, key, make):

@@ -200,16 +200,19 @@ class TextEncoder:
     def fingerprint(self):
         """What tells this encoder's embeddings from another's (str)."""
         digest = hashlib.blake2b(digest_size=16)
-        settings = (
-            self.pooling,
-            self._room(),
-            sorted(self.tokenizer.get_vocab().items()),
-        )
-        digest.update(repr(settings).encode())
+        digest.update(f"{self.pooling} {self.tokens_key()}".encode())
         for name, value in self.model.state_dict().items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    def tokens_key(self):
+        """What tells this tokenizer's tokens from another's (str)."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        words = str(sorted(self.tokenizer.get_vocab().items()))
+        content = words if backend is None else backend.to_str()
+        digest = hashlib.blake2b(content.encode(), digest_size=16)
+        return f"{digest.hexdigest()} {self._room()}"
 
     def state(self):
         """Weights as CPU tensors, by name."""

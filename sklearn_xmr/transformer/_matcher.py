@@ -107,7 +107,7 @@ def make_tuner(params, texts, seed, fingerprint):
     )
     return FineTuner(
         params.encoder_,
-        params.encoder_.tokenize(texts),
+        params._tokens(texts),
         settings,
         processes,
         None if half == torch.float16 else half,  # float16 would need scaled losses

@@ -52,7 +52,12 @@ class TokenizedTexts:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         if path is None:
             return cls(np.concatenate(parts), offsets)
-        if offsets[-1] == 0:
+        return cls.load(path, offsets)
+
+    @classmethod
+    def load(cls, path, offsets):
+        """Memory-mapped tokens of a file."""
+        if offsets[-1] == 0:  # an empty file cannot be mapped
             return cls(np.zeros(0, dtype=np.int32), offsets)
         return cls(np.memmap(path, dtype=np.int32, mode="r"), offsets)
 

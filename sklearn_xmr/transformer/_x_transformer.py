@@ -1,5 +1,6 @@
 """X-Transformer: a text encoder, fine-tuned over a label tree, and XR-Linear on top."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import joblib
@@ -25,7 +26,12 @@ from sklearn_xmr.indexing import (
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.linear._xr_linear import seed_if_unset
-from sklearn_xmr.transformer._cache import cached_array, cached_state, content_key
+from sklearn_xmr.transformer._cache import (
+    cached_array,
+    cached_state,
+    cached_tokens,
+    content_key,
+)
 from sklearn_xmr.transformer._encoder import TextEncoder, half_precision, pick_device
 from sklearn_xmr.transformer._matcher import fine_tune
 from sklearn_xmr.transformer._static import embed_with
@@ -33,6 +39,7 @@ from sklearn_xmr.transformer._texts import split_pair
 from sklearn_xmr.utils.hybrid import HybridFeatures
 from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
+FEW_TEXTS = 64  # a service's requests are not worth keeping
 MANY_TEXTS = 1000  # from which on a word must occur in two of them
 
 
@@ -458,16 +465,21 @@ class XTransformerClassifier(
             return embed_with(self.encoder_, texts)
         encoder, device = self.encoder_, pick_device(self.device)
         half = half_precision(self.precision, device)
+        if out is not None or len(texts) < FEW_TEXTS:
+            return encoder.encode(encoder.tokenize(texts), device, half, out)
         key = content_key("embedded", self._encoder_key(), texts, str(half))
+        shape = len(texts), encoder.n_dense
 
         def fill(into):
-            tokens = encoder.tokenize(texts)
-            encoder.encode(tokens, device, half, out=into)
+            encoder.encode(self._tokens(texts), device, half, into)
 
-        if out is not None:
-            fill(out)
-            return out
-        return cached_array(self.cache_dir, key, (len(texts), encoder.n_dense), fill)
+        return cached_array(self.cache_dir, key, shape, fill)
+
+    def _tokens(self, texts):
+        """Tokens, from the cache where they are known."""
+        key = content_key("tokens", self.encoder_.tokens_key(), texts)
+        make = partial(self.encoder_.tokenize, texts)
+        return cached_tokens(self.cache_dir, key, make)
 
     def _encoder_key(self):
         if getattr(self, "_key_of", None) is not self.encoder_:

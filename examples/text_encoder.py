@@ -1,0 +1,52 @@
+"""
+==================================
+A text encoder beside tf-idf
+==================================
+
+Embeddings of a pre-trained encoder stand beside tf-idf, first as they are, then
+fine-tuned. Give the folder of an encoder, or its name at the hub:
+
+    python examples/text_encoder.py sentence-transformers/all-MiniLM-L6-v2
+
+A slice of 5,000 of Tate's artworks takes about two minutes on two cores.
+"""
+
+# %%
+# Data
+# ----
+
+import sys
+import time
+
+from sklearn_xmr import XTransformerClassifier, predict_topk
+from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.metrics import precision_at_k
+
+model = sys.argv[1] if len(sys.argv) > 1 else "sentence-transformers/all-MiniLM-L6-v2"
+train = load_tate_subjects(subset="train")
+texts, Y = train.data[:5000], train.target[:5000]
+test, truth = train.data[5000:7000], train.target[5000:7000]
+
+
+def report(name, clf):
+    """Fit, and print precision and time."""
+    start = time.perf_counter()
+    topk = predict_topk(clf.fit(texts, Y), test, k=5)
+    seconds = time.perf_counter() - start
+    p1, p5 = (100 * precision_at_k(truth, topk, k=k) for k in (1, 5))
+    print(f"{name:<20} P@1 {p1:.2f}  P@5 {p5:.2f}  {seconds:.1f} s", flush=True)
+
+
+# %%
+# The encoder as it is
+# --------------------
+
+clf = XTransformerClassifier(model, fine_tune=False, max_length=32, random_state=0)
+report("frozen", clf)
+
+# %%
+# Fine-tuned
+# ----------
+# Two passes over the texts. The embeddings of the frozen encoder are still known.
+
+report("fine-tuned", clf.set_params(fine_tune=True, n_epochs=2.0))
