@@ -296,12 +296,14 @@ def test_a_text_without_tokens_keeps_one():
 def test_batches_hold_each_row_once(lengths):
     lengths = np.array(lengths)
     for batches in (
-        batches_by_length(lengths, 4),
+        batches_by_length(lengths, 4, 30),
         shuffled_batches(lengths, 4, np.random.RandomState(0)),
     ):
         rows = np.concatenate(batches)
         np.testing.assert_array_equal(np.sort(rows), np.arange(len(lengths)))
         assert max(map(len, batches)) <= 4
+    tokens = [len(b) * lengths[b].max() for b in batches_by_length(lengths, 9, 20)]
+    assert max(tokens) <= 20
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])

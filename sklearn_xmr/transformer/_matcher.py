@@ -53,7 +53,6 @@ def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
         rng = np.random.RandomState([seed, number])  # whatever came before
         train_level(params, tuner, number, targets, parts, progress, state, rng)
         state = None
-    tuner.encoder.attend("sdpa")
     return tuner.encoder.state()
 
 

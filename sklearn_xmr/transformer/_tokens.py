@@ -89,10 +89,19 @@ class TokenizedTexts:
         return ids, mask.astype(np.int64)
 
 
-def batches_by_length(lengths, batch_size):
-    """All rows, longest first, cut into batches: little is padded."""
+def batches_by_length(lengths, most_rows, most_tokens):
+    """All rows, longest first, cut into batches: little is padded.
+
+    A batch holds at most so many rows, and padded tokens, but at least one row.
+    """
     order = np.argsort(-lengths, kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    batches, first = [], 0
+    while first < len(order):
+        longest = max(int(lengths[order[first]]), 1)
+        last = first + max(1, min(most_rows, most_tokens // longest))
+        batches.append(order[first:last])
+        first = last
+    return batches
 
 
 def shuffled_batches(lengths, batch_size, rng):
