@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 
 from sklearn_xmr import (
     HybridFeatures,
@@ -173,3 +174,24 @@ def test_hybrid_features_go_to_the_models(small, global_random_seed):
     models = [("a", XRLinearClassifier()), ("b", XRLinearClassifier(C=0.1))]
     clf = XRStackingClassifier(models, validation_size=0.3, random_state=0)
     assert clf.fit(X[:400], targets[:400]).score(X[400:], targets[400:]) > 0.4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_tags_renamed",
+        "check_valid_tag_types",
+        "check_estimator_repr",
+        "check_no_attributes_set_in_init",
+        "check_get_params_invariance",
+        "check_set_params",
+        "check_do_not_raise_errors_in_init_or_set_params",
+        "check_mixin_order",
+        "check_estimators_unfitted",
+        "check_param_validation",
+    ],
+)
+def test_sklearn_checks_that_apply_to_texts(name):
+    check = getattr(estimator_checks, name)
+    check("XRLabelTextClassifier", XRLabelTextClassifier(["a", "b"]))
