@@ -296,7 +296,10 @@ class IncrementalMixin:
 
     def _matching_clusters(self, X, Y):
         """Cluster that the model sends the instances of each label to."""
-        votes = sparse.csr_matrix(Y.T @ self._matching(X))
+        rows = np.flatnonzero(np.diff(Y.indptr))  # no other instance has a vote
+        if len(rows) == 0:
+            return np.full(Y.shape[1], np.diff(self.tree_.offsets[-1]).argmin())
+        votes = sparse.csr_matrix(Y[rows].T @ self._matching(X[rows]))
         clusters = np.full(Y.shape[1], np.diff(self.tree_.offsets[-1]).argmin())
         voted = np.flatnonzero(np.diff(votes.indptr))
         clusters[voted] = np.asarray(votes[voted].argmax(axis=1)).ravel()

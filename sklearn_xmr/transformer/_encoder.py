@@ -182,7 +182,7 @@ class TextEncoder:
         if out is None:
             out = np.zeros((len(tokens), self.n_dense), dtype=np.float32)
         rows = np.arange(len(tokens)) if rows is None else rows
-        model = self.model.to(device).eval()
+        self.model.to(device).eval()
         self.attend(device)
         with torch.inference_mode(), autocast(device, half):
             batches = batches_by_length(tokens.lengths[rows], MOST_ROWS, MOST_TOKENS)
@@ -194,7 +194,6 @@ class TextEncoder:
                 except torch.OutOfMemoryError:
                     if len(some) == 1:
                         raise
-                    model.zero_grad(set_to_none=True)
                     todo = [*np.array_split(some, 2), *todo]
         return out
 

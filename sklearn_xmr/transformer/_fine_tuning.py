@@ -116,12 +116,12 @@ class FineTuner:
 
     def rows_of_step(self, level, step):
         """Instances of a step."""
-        lengths = self.tokens.lengths[level.rows]
         per_epoch = -(-len(level.rows) // self.settings.batch_size)
         epoch, place = divmod(step, per_epoch)
         if getattr(self, "_batches_of", None) != (level.number, epoch):
             seed = [self.settings.seed % 2**32, level.number, epoch]
             rng = np.random.RandomState(seed)
+            lengths = self.tokens.lengths[level.rows]
             self._batches = shuffled_batches(lengths, self.settings.batch_size, rng)
             self._batches_of = level.number, epoch
         return level.rows[self._batches[place]]
@@ -229,7 +229,7 @@ class FineTuner:
         truth.data[:] = 1
         k = min(METRIC_K, truth.shape[1])
         value = precision_at_k(truth, scores, k=k)
-        better = best.offer(value, self.encoder.state(), head.state())
+        better = best.offer(value, self.encoder, head)
         self.progress.metric(done, k, value, better)
         return best.is_over
 
@@ -272,7 +272,7 @@ class _Best:
         better = value > self.value
         self.misses = 0 if better else self.misses + 1
         if better:
-            self.value, self.weights = value, (encoder, head)
+            self.value, self.weights = value, (encoder.state(), head.state())
         return better
 
     @property

@@ -163,7 +163,7 @@ class FullHead(ShortlistHead):
     def begin(self, pairs):
         """Start a step."""
         torch, _ = import_torch()
-        self._nodes = torch.arange(len(self.weight), device=self.device)
+        self._nodes = slice(None)
         self._gradient = torch.zeros_like(self.weight)
 
     def loss(self, embedded, pairs):
@@ -223,3 +223,9 @@ def _full_loss():
 def scores_of(embedded, rows):
     """``w . e + b`` (tensor of shape (n_rows, n_nodes))."""
     return embedded @ rows[:, :-1].T + rows[:, -1]
+
+
+def weights_of(state):
+    """Weights and biases of a head's state (two ndarrays)."""
+    both = state["weight"].numpy()
+    return both[:, :-1], both[:, -1]

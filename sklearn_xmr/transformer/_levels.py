@@ -7,7 +7,6 @@ from sklearn.preprocessing import normalize
 from sklearn_xmr.linear._prediction import root_rows
 from sklearn_xmr.linear._training import (
     SolverSettings,
-    level_targets,
     make_level_problem,
     solve_levels,
 )
@@ -117,12 +116,3 @@ def matched_nodes(head, embedded, allowed, k):
     best = np.concatenate(parts)
     ones = np.ones(best.shape, dtype=np.float32)
     return csr_from_topk(best, ones, len(head.weight))
-
-
-__all__ = [
-    "costs_of",
-    "first_head",
-    "level_targets",
-    "matched_nodes",
-    "shortlists",
-]

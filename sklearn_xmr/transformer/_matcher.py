@@ -4,14 +4,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._training import level_targets
 from sklearn_xmr.transformer._checkpoints import Checkpoints
 from sklearn_xmr.transformer._encoder import half_precision, import_torch, pick_device
 from sklearn_xmr.transformer._fine_tuning import FineTuner, Level, TrainingSettings
-from sklearn_xmr.transformer._heads import FullHead, ShortlistHead
+from sklearn_xmr.transformer._heads import FullHead, ShortlistHead, weights_of
 from sklearn_xmr.transformer._levels import (
     costs_of,
     first_head,
-    level_targets,
     matched_nodes,
     shortlists,
 )
@@ -45,11 +45,10 @@ def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
     parts = hold_out(params, len(texts), check_random_state(seed))
     embedded = first_embeddings(params, tuner, texts) if state is None else None
     tree = matching_tree(params, X_sparse, embedded, state, Y, seed)
-    progress = {"tree": tree, "embedded": embedded, "matched": None, "level": 0}
-    if state is not None:
-        progress = {name: state[name] for name in progress}
-    targets = level_targets(Y, progress["tree"])
-    for number in range(progress.pop("level"), tree.n_levels):
+    matched, first = (None, 0) if state is None else (state["matched"], state["level"])
+    progress = {"tree": tree, "embedded": embedded, "matched": matched}
+    targets = level_targets(Y, tree)
+    for number in range(first, tree.n_levels):
         rng = np.random.RandomState([seed, number])  # whatever came before
         train_level(params, tuner, number, targets, parts, progress, state, rng)
         state = None
@@ -67,12 +66,16 @@ def train_level(params, tuner, number, targets, parts, progress, state, rng):
     full = is_full(params, tree.n_labels)
     if not full:
         pairs = shortlists(tree, number, pairs, progress["matched"])
-    some = [target[parts[0]] for target in targets]
-    weights = first_head(embedded[parts[0]], tree, number, some, rng)
+    if state is None:
+        some = [target[parts[0]] for target in targets]
+        weights = first_head(embedded[parts[0]], tree, number, some, rng)
+    else:
+        weights = weights_of(state["head"])
     head = (FullHead if full else ShortlistHead)(*weights, tuner.device, params.loss)
     trained = params.n_levels is None or number >= tree.n_levels - params.n_levels
     if trained:
-        tuner.fit_level(Level(number, pairs, *parts), head, state, **progress)
+        kept = {"tree": tree, "matched": progress["matched"]}
+        tuner.fit_level(Level(number, pairs, *parts), head, state, **kept)
     if number + 1 < tree.n_levels:
         embedded = tuner.encode() if trained else embedded
         matched = next_matched(params, head, embedded, pairs, targets[number])

@@ -1,6 +1,7 @@
 """One line at a time about a training run: step, loss, metric, time left."""
 
 import time
+from collections import deque
 
 
 class Progress:
@@ -19,7 +20,7 @@ class Progress:
     def start(self, name, n_steps, first):
         """A level begins, or goes on, at a step."""
         self.name, self.n_steps, self.first = name, n_steps, first
-        self.started, self.losses = time.perf_counter(), []
+        self.started, self.losses = time.perf_counter(), deque(maxlen=self.every)
         if self.verbose and first:
             self._say(f"goes on at step {first} of {n_steps}")
 
@@ -57,6 +58,4 @@ class Progress:
         print(f"[XTransformer] {self.name}: {message}", flush=True)
 
     def _mean_loss(self):
-        recent = [float(loss) for loss in self.losses[-self.every :]]
-        self.losses = self.losses[-self.every :]
-        return sum(recent) / len(recent)
+        return sum(float(loss) for loss in self.losses) / len(self.losses)

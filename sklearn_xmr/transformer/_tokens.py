@@ -78,7 +78,7 @@ class TokenizedTexts:
             A text without any token keeps one padding token unmasked: attention over
             nothing has no value.
         """
-        lengths = self.lengths[rows]
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
         width = max(int(lengths.max(initial=0)), 1)
         mask = np.arange(width) < np.maximum(lengths, 1)[:, None]
         ids = np.full(mask.shape, pad, dtype=np.int64)
