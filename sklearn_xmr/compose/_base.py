@@ -1,12 +1,10 @@
 """What the classifiers of this folder share: checks, blocks of rows, top labels."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
-from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.utils.instances import rows_of
 from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
@@ -68,13 +66,6 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return as_csr_float32(X)
-
-
-def seeded(estimator, rng):
-    """A clone whose random states of None are drawn from ours."""
-    estimator = clone(estimator)
-    seed_if_unset(estimator, int(rng.randint(np.iinfo(np.int32).max)))
-    return estimator
 
 
 def targets_for(model, Y):

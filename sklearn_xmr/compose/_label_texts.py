@@ -6,9 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._neighbors import InvertedIndex
@@ -108,11 +107,7 @@ class XRLabelTextClassifier(BlockwiseRankingMixin, BaseEstimator):
         ValueError
             If there is not one text for each label.
         """
-        y = check_array(
-            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
-        )
-        check_consistent_length(X, y)
-        self._encode_targets(y)
+        self._check_targets(X, y)
         texts = list(self.label_texts)
         if len(texts) != self.n_labels_:
             raise ValueError(

@@ -5,12 +5,12 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded, targets_for
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, targets_for
 from sklearn_xmr.compose._candidates import (
     rows_of_pairs,
     union_of_rankings,
@@ -24,6 +24,7 @@ from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils.instances import is_for_models_inside, rows_of
+from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import (
     check_relevance,
@@ -235,11 +236,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
                 "vectorizer before this classifier, or give estimators that are "
                 "pipelines with one"
             )
-        y = check_array(
-            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
-        )
-        check_consistent_length(X, y)
-        return X, self._encode_targets(y)
+        return X, self._check_targets(X, y)
 
     def _check_instances(self, X):
         if is_for_models_inside(X):

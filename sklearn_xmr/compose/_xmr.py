@@ -13,13 +13,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin, seeded, targets_for
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, targets_for
 from sklearn_xmr.compose._candidates import rows_of_pairs
 from sklearn_xmr.compose._group_rankers import LinearGroupRanker, PerGroupRanker
 from sklearn_xmr.compose._label_groups import LabelCopies, label_groups
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import predict_topk
+from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
 from sklearn_xmr.utils.validation import align_sparse_type
 

@@ -3,7 +3,7 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn_xmr.indexing._label_clusterer import LabelClustererMixin
 from sklearn_xmr.indexing._label_tree import LabelTree
 from sklearn_xmr.indexing._representation import METHODS
+from sklearn_xmr.utils.seeding import seeded
 
 
 class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
@@ -132,14 +133,9 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
 
 def _split(clusterer, vectors, rows, numbers, rng):
     """Cluster some labels: writes the clusters' numbers, returns their labels."""
-    clusterer = clone(clusterer)
-    given = clusterer.get_params(deep=True)
-    for name, value in sorted(given.items()):
-        last = name.rpartition("__")[2]
-        if last == "random_state" and value is None:
-            seed = int(rng.randint(np.iinfo(np.int32).max))
-            clusterer.set_params(**{name: seed})
-        if last == "n_clusters" and isinstance(value, Integral):
+    clusterer = seeded(clusterer, rng)
+    for name, value in clusterer.get_params(deep=True).items():
+        if name.rpartition("__")[2] == "n_clusters" and isinstance(value, Integral):
             clusterer.set_params(**{name: min(value, len(rows))})
     found = clusterer.fit_predict(vectors[rows])
     found = np.unique(found, return_inverse=True)[1]

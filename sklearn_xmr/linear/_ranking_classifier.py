@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassifierMixin
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -50,6 +51,14 @@ class RankingClassifierMixin(ClassifierMixin):
         self.n_labels_ = Y.shape[1]
         self.propensities_ = propensities_of(Y).astype(np.float32)
         return Y
+
+    def _check_targets(self, X, y):
+        """Label indicator of y for instances that are no matrix, such as texts."""
+        y = check_array(
+            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
+        )
+        check_consistent_length(X, y)
+        return self._encode_targets(y)
 
     def _checked_label_weight(self):
         """``label_weight`` as an array of a positive number per label, or None."""

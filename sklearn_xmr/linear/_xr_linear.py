@@ -34,6 +34,7 @@ from sklearn_xmr.linear._training import (
 )
 from sklearn_xmr.linear._tree_search import TreeSearch
 from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
+from sklearn_xmr.utils.seeding import seed_if_unset
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
@@ -494,10 +495,3 @@ def _tree_features(X):
     if not isinstance(X, HybridFeatures):
         return X
     return X.sparse if X.sparse.shape[1] else X.dense
-
-
-def seed_if_unset(estimator, seed):
-    """Give a nested random_state of None our seed, so that ours decides all."""
-    for name, value in sorted(estimator.get_params(deep=True).items()):
-        if value is None and name.rpartition("__")[2] == "random_state":
-            estimator.set_params(**{name: seed})

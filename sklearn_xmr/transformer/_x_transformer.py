@@ -14,7 +14,7 @@ from sklearn.base import (
     clone,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,7 +25,6 @@ from sklearn_xmr.indexing import (
 )
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
-from sklearn_xmr.linear._xr_linear import seed_if_unset
 from sklearn_xmr.transformer._cache import (
     cached_array,
     cached_state,
@@ -37,6 +36,7 @@ from sklearn_xmr.transformer._matcher import fine_tune
 from sklearn_xmr.transformer._static import embed_with
 from sklearn_xmr.transformer._texts import split_pair
 from sklearn_xmr.utils.hybrid import HybridFeatures
+from sklearn_xmr.utils.seeding import seed_if_unset
 from sklearn_xmr.utils.validation import as_csr_float32, check_k
 
 FEW_TEXTS = 64  # a service's requests are not worth keeping
@@ -357,13 +357,6 @@ class XTransformerClassifier(
         self.ranker_ = self._fit_ranker(both, Y, rng)
         self.tree_ = self.ranker_.tree_
         return self
-
-    def _check_targets(self, texts, y):
-        y = check_array(
-            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
-        )
-        check_consistent_length(texts, y)
-        return self._encode_targets(y)
 
     def _load_encoder(self):
         if callable(self.model_name_or_path):
