@@ -34,9 +34,9 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from sklearn_xmr.transformer import StaticEmbedder, XTransformerClassifier
-from sklearn_xmr.transformer import _x_transformer as module
 from sklearn_xmr.transformer._cache import clear_cache
 from sklearn_xmr.transformer._encoder import TextEncoder
+from sklearn_xmr.transformer._features import default_vectorizer
 from sklearn_xmr.transformer._heads import FullHead, Pairs, ShortlistHead
 from sklearn_xmr.transformer._levels import (
     costs_of,
@@ -738,9 +738,7 @@ def test_minilm_on_a_slice_of_tate(minilm):
     train = load_tate_subjects(subset="train")
     texts, Y = train.data[:3000], train.target[:3000]
     test, truth = train.data[3000:4000], train.target[3000:4000]
-    tree = make_pipeline(
-        module.default_vectorizer(3000), XRLinearClassifier(random_state=0)
-    )
+    tree = make_pipeline(default_vectorizer(3000), XRLinearClassifier(random_state=0))
     sparse_only = predict_topk(tree.fit(texts, Y), test, k=5)
     clf = XTransformerClassifier(minilm, max_length=32, fine_tune=False, random_state=0)
     frozen = clf.fit(texts, Y).predict_topk(test, k=5)

@@ -10,9 +10,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
-from sklearn_xmr.compose._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics._calibration import hits_and_scores
+from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import topk_of_csr
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._candidates import union_of_rankings, with_values
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils.seeding import draw_seed
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import align_sparse_type
 
@@ -122,7 +123,7 @@ class XREnsembleClassifier(BlockwiseRankingMixin, BaseEstimator):
         base = XRLinearClassifier() if self.estimator is None else self.estimator
         self.estimators_ = []
         for _ in range(self.n_estimators):
-            seed = int(rng.randint(np.iinfo(np.int32).max))
+            seed = draw_seed(rng)
             model = clone(base).set_params(random_state=seed)
             self.estimators_.append(
                 model.fit(X, y, sample_weight=sample_weight, relevance=relevance)

@@ -9,6 +9,7 @@ from sklearn_xmr.indexing import (
     LabelTree,
     label_representation,
 )
+from sklearn_xmr.utils.ranges import pointers, ranges
 
 
 def label_groups(indexer, X, Y):
@@ -102,9 +103,8 @@ class LabelCopies:
 
     def of_groups(self, groups):
         """Copies in each of some groups, one after another, and where each begins."""
-        ends = np.concatenate([[0], np.cumsum(self.size[groups])])
-        shift = np.repeat(self.group_ptr[groups] - ends[:-1], self.size[groups])
-        return np.arange(ends[-1]) + shift, ends
+        sizes = self.size[groups]
+        return ranges(self.group_ptr[groups], sizes), pointers(sizes)
 
     def best_of_labels(self, rows, copies, scores, n_rows):
         """The best score of a label's copies in each row.

@@ -18,11 +18,11 @@ from sklearn_xmr.compose._candidates import (
     with_values,
 )
 from sklearn_xmr.compose._ensemble import XREnsembleClassifier
-from sklearn_xmr.compose._held_out import VALIDATION_SIZE, held_out_splits
 from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_splits
 from sklearn_xmr.utils.instances import is_for_models_inside, rows_of
 from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import topk_of_csr

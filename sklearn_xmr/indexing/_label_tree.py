@@ -6,6 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
+from sklearn_xmr.utils.ranges import pointers
+
 
 class LabelTree:
     """A tree whose leaves are labels, as plain arrays.
@@ -95,7 +97,7 @@ class LabelTree:
             )
         order = np.argsort(labels, kind="stable")
         sizes = np.unique(labels, return_counts=True)[1]
-        return cls([[0, len(sizes)], _offsets_of_sizes(sizes)], order)
+        return cls([[0, len(sizes)], pointers(sizes)], order)
 
     @classmethod
     def from_parents(cls, parents, label_nodes=None):
@@ -214,7 +216,7 @@ class LabelTree:
         order = np.insert(self.label_order, ends[np.sort(clusters)], new)
         added = np.bincount(clusters, minlength=self.n_clusters)
         sizes = np.diff(self.offsets[-1]) + added
-        return LabelTree([*self.offsets[:-1], _offsets_of_sizes(sizes)], order)
+        return LabelTree([*self.offsets[:-1], pointers(sizes)], order)
 
     def without_labels(self, labels):
         """The tree with fewer labels; nodes that lose all labels go with them.
@@ -242,7 +244,7 @@ class LabelTree:
         ]
         order = self.label_order[kept[-1]]
         numbers = np.argsort(np.argsort(order))
-        return LabelTree([_offsets_of_sizes(s) for s in sizes], numbers)
+        return LabelTree([pointers(s) for s in sizes], numbers)
 
     def nodes_without(self, labels):
         """Which nodes stay when labels are removed.
@@ -463,10 +465,6 @@ class LabelTree:
                 "label_order must hold each of the labels 0 to "
                 f"{n_parents - 1} once, as the last offsets announce"
             )
-
-
-def _offsets_of_sizes(sizes):
-    return np.concatenate([[0], np.cumsum(sizes)])
 
 
 def _check_ids(ids, name):

@@ -13,6 +13,7 @@ from sklearn_xmr.linear._training import make_level_problem, solve_levels
 from sklearn_xmr.linear._tree_search import TreeSearch
 from sklearn_xmr.metrics._ranking import propensities_of
 from sklearn_xmr.utils.hybrid import as_hybrid
+from sklearn_xmr.utils.ranges import pointers, ranges
 from sklearn_xmr.utils.validation import (
     check_label_indicator,
     check_relevance,
@@ -324,12 +325,13 @@ class IncrementalMixin:
     def _children(self, level, parents, first_label):
         """Children of the parents, and where those of each start."""
         bounds = self.tree_.offsets[level]
-        nodes = [np.arange(bounds[p], bounds[p + 1]) for p in parents]
-        if first_label:
-            order = self.tree_.label_order
-            nodes = [children[order[children] >= first_label] for children in nodes]
-        sizes = [len(children) for children in nodes]
-        return np.concatenate(nodes), np.concatenate([[0], np.cumsum(sizes)])
+        sizes = np.diff(bounds)[parents]
+        nodes = ranges(bounds[parents], sizes)
+        if not first_label:
+            return nodes, pointers(sizes)
+        wanted = self.tree_.label_order[nodes] >= first_label
+        parent = np.repeat(np.arange(len(parents)), sizes)[wanted]
+        return nodes[wanted], pointers(np.bincount(parent, minlength=len(parents)))
 
     def _append(self, parents, trained):
         """The label level with the trained nodes behind the others of each parent."""
@@ -359,9 +361,8 @@ def _keep_nodes(weights, kept, kept_parents):
     touched = np.flatnonzero((n_kept > 0) & (n_kept < np.diff(starts)))
     if len(touched):
         old = take_parents(weights, touched)
-        stays = np.concatenate([kept[starts[p] : starts[p + 1]] for p in touched])
+        stays = kept[ranges(starts[touched], np.diff(starts)[touched])]
         places = np.where(stays, np.cumsum(stays) - 1, -1)
-        offsets = np.concatenate([[0], np.cumsum(n_kept[touched])])
-        packed = pack_nodes([(old, places)], offsets, weights)
+        packed = pack_nodes([(old, places)], pointers(n_kept[touched]), weights)
         weights = replace_parents(weights, touched, packed)
     return take_parents(weights, np.flatnonzero(kept_parents))

@@ -11,6 +11,7 @@ from sklearn_xmr.linear._training import (
     solve_levels,
 )
 from sklearn_xmr.utils.hybrid import HybridFeatures
+from sklearn_xmr.utils.seeding import draw_seed
 from sklearn_xmr.utils.topk import csr_from_topk
 
 ROWS_AT_ONCE = 2048  # whose scores of all nodes are held together
@@ -75,7 +76,7 @@ def first_head(embedded, tree, level, targets, rng):
         max_iter=50,
         weight_threshold=0.0,
         weight_dtype="float32",
-        seed=int(rng.randint(np.iinfo(np.int32).max)),
+        seed=draw_seed(rng),
     )
     teacher = targets[level - 1] if level else root_rows(embedded.shape[0])
     problem = make_level_problem(

@@ -17,6 +17,8 @@ from sklearn_xmr.transformer._levels import (
 )
 from sklearn_xmr.transformer._processes import processes_of
 from sklearn_xmr.transformer._progress import Progress
+from sklearn_xmr.transformer._trees import first_tree
+from sklearn_xmr.utils.held_out import held_out_split
 
 MANY_LABELS = 100_000  # above which head="auto" takes shortlists
 
@@ -122,14 +124,8 @@ def hold_out(params, n_texts, rng):
     """Rows to train on, and rows that early stopping measures on."""
     if not params.early_stopping:
         return np.arange(n_texts), np.zeros(0, dtype=np.int64)
-    n_held_out = max(1, round(params.validation_fraction * n_texts))
-    if n_held_out >= n_texts:
-        raise ValueError(
-            f"validation_fraction={params.validation_fraction} of {n_texts} texts "
-            "leaves none to train on"
-        )
-    order = rng.permutation(n_texts)
-    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+    size = params.validation_fraction
+    return held_out_split(n_texts, size, rng, "validation_fraction")
 
 
 def matching_tree(params, X_sparse, embedded, state, Y, seed):
@@ -138,7 +134,8 @@ def matching_tree(params, X_sparse, embedded, state, Y, seed):
         return state["tree"]
     if is_full(params, Y.shape[1]):
         return LabelTree.flat(Y.shape[1])
-    return params._first_tree(X_sparse, embedded, Y, seed)
+    X = embedded if X_sparse is None else X_sparse
+    return first_tree(params.clusterer, X, Y, seed)
 
 
 def is_full(params, n_labels):

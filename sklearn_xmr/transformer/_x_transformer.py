@@ -1,11 +1,9 @@
 """X-Transformer: a text encoder, fine-tuned over a label tree, and XR-Linear on top."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import joblib
 import numpy as np
-from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -13,37 +11,27 @@ from sklearn.base import (
     _fit_context,
     clone,
 )
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_xmr.indexing import (
-    HierarchicalLabelClusterer,
-    LabelTree,
-    label_representation,
-)
+from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
-from sklearn_xmr.transformer._cache import (
-    cached_array,
-    cached_state,
-    cached_tokens,
-    content_key,
-)
-from sklearn_xmr.transformer._encoder import TextEncoder, half_precision, pick_device
+from sklearn_xmr.transformer._cache import cached_state, content_key
+from sklearn_xmr.transformer._encoder import TextEncoder
+from sklearn_xmr.transformer._features import TextFeaturesMixin
 from sklearn_xmr.transformer._matcher import fine_tune
 from sklearn_xmr.transformer._static import embed_with
 from sklearn_xmr.transformer._texts import split_pair
+from sklearn_xmr.transformer._trees import refined_tree
 from sklearn_xmr.utils.hybrid import HybridFeatures
-from sklearn_xmr.utils.seeding import seed_if_unset
-from sklearn_xmr.utils.validation import as_csr_float32, check_k
-
-FEW_TEXTS = 64  # a service's requests are not worth keeping
-MANY_TEXTS = 1000  # from which on a word must occur in two of them
+from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
+from sklearn_xmr.utils.validation import check_k
 
 
 class XTransformerClassifier(
+    TextFeaturesMixin,
     RankingClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -368,25 +356,10 @@ class XTransformerClassifier(
             encoder.model.gradient_checkpointing_enable()
         return encoder
 
-    def _fit_sparse(self, texts, features):
-        """Sparse features of the training texts, or None."""
-        self.vectorizer_, self._n_ready = None, None
-        if features is not None:
-            X = self._check_features(features, len(texts))
-            self._n_ready = X.shape[1]
-            return X
-        if self.vectorizer is None:
-            return None
-        if isinstance(self.vectorizer, str):
-            self.vectorizer_ = default_vectorizer(len(texts))
-        else:
-            self.vectorizer_ = clone(self.vectorizer)
-        return as_csr_float32(self.vectorizer_.fit_transform(texts))
-
     def _fine_tune(self, texts, X_sparse, Y, rng):
         """Train the encoder in place, or take the weights of the same run before."""
         settings = {name: getattr(self, name) for name in FINE_TUNING}
-        seed = int(rng.randint(np.iinfo(np.int32).max))
+        seed = draw_seed(rng)
         key = content_key(
             "fine-tuned",
             self.encoder_.fingerprint(),
@@ -402,109 +375,15 @@ class XTransformerClassifier(
         self.encoder_.model.load_state_dict(state)
         self._key_of = None  # the weights have changed, and with them the fingerprint
 
-    def _first_tree(self, X_sparse, embedded, Y, seed):
-        """The tree over which the encoder is fine-tuned."""
-        if isinstance(self.clusterer, LabelTree):
-            return self.clusterer
-        clusterer = self._clusterer(seed, branching_factor=16, max_leaf_size=100)
-        X = embedded if X_sparse is None else X_sparse
-        return clusterer.fit(X, Y).tree_
-
-    def _clusterer(self, seed, **default):
-        if self.clusterer is None:
-            return HierarchicalLabelClusterer(random_state=seed, **default)
-        clusterer = clone(self.clusterer)
-        seed_if_unset(clusterer, seed)
-        return clusterer
-
     def _fit_ranker(self, X, Y, rng):
         """XR-Linear on a tree of all features, unless the ranker has its own."""
         default = XRLinearClassifier(C=0.5)
         ranker = clone(default if self.ranker is None else self.ranker)
-        seed = int(rng.randint(np.iinfo(np.int32).max))
+        seed = draw_seed(rng)
         seed_if_unset(ranker, seed)
         if ranker.clusterer is None:
-            ranker.set_params(clusterer=self._refined_tree(X, Y, seed))
+            ranker.set_params(clusterer=refined_tree(self.clusterer, X, Y, seed))
         return ranker.fit(X, Y)
-
-    def _refined_tree(self, X, Y, seed):
-        """A tree of the labels' mean sparse and dense features, side by side."""
-        if isinstance(self.clusterer, LabelTree):
-            return self.clusterer
-        blocks = [X.dense] if X.sparse.shape[1] == 0 else [X.sparse, X.dense]
-        vectors = [label_representation(block, Y, "pifa") for block in blocks]
-        vectors = sparse.hstack([sparse.csr_matrix(v) for v in vectors], format="csr")
-        clusterer = self._clusterer(seed, branching_factor=100, max_leaf_size=96)
-        if isinstance(clusterer, HierarchicalLabelClusterer):
-            clusterer.set_params(representation=vectors)
-        return clusterer.fit(X.sparse if X.sparse.shape[1] else X.dense, Y).tree_
-
-    # --- features ------------------------------------------------------------------
-
-    def _check_features(self, features, n_texts):
-        features = check_array(
-            features, accept_sparse="csr", dtype=np.float32, input_name="features"
-        )
-        if features.shape[0] != n_texts:
-            raise ValueError(
-                f"X is a pair of {n_texts} texts and {features.shape[0]} rows of "
-                "features: there must be as many of both"
-            )
-        return as_csr_float32(features)
-
-    def _embed(self, texts, out=None):
-        """Unit embeddings, from the cache where they are known."""
-        if not isinstance(self.encoder_, TextEncoder):
-            return embed_with(self.encoder_, texts)
-        encoder, device = self.encoder_, pick_device(self.device)
-        half = half_precision(self.precision, device)
-        if out is not None or len(texts) < FEW_TEXTS:
-            return encoder.encode(encoder.tokenize(texts), device, half, out)
-        key = content_key("embedded", self._encoder_key(), texts, str(half))
-        shape = len(texts), encoder.n_dense
-
-        def fill(into):
-            encoder.encode(self._tokens(texts), device, half, into)
-
-        return cached_array(self.cache_dir, key, shape, fill)
-
-    def _tokens(self, texts):
-        """Tokens, from the cache where they are known."""
-        key = content_key("tokens", self.encoder_.tokens_key(), texts)
-        make = partial(self.encoder_.tokenize, texts)
-        return cached_tokens(self.cache_dir, key, make)
-
-    def _encoder_key(self):
-        if getattr(self, "_key_of", None) is not self.encoder_:
-            self._key, self._key_of = self.encoder_.fingerprint(), self.encoder_
-        return self._key
-
-    def _features(self, X):
-        """Sparse and dense features of new texts."""
-        check_is_fitted(self)
-        texts, features = split_pair(X)
-        return HybridFeatures(self._sparse(texts, features), self._embed(texts))
-
-    def _sparse(self, texts, features):
-        if self._n_ready is not None:
-            if features is None:
-                raise ValueError(
-                    "X must be a pair (texts, features), as in fit, but holds texts"
-                )
-            features = self._check_features(features, len(texts))
-            if features.shape[1] != self._n_ready:
-                raise ValueError(
-                    f"features must have the {self._n_ready} columns seen in fit, got "
-                    f"{features.shape[1]}"
-                )
-            return features
-        if features is not None:
-            raise ValueError(
-                "X must be texts only, as in fit, but is a pair of texts and features"
-            )
-        if self.vectorizer_ is None:
-            return None
-        return as_csr_float32(self.vectorizer_.transform(texts))
 
     # --- predict -------------------------------------------------------------------
 
@@ -609,11 +488,6 @@ class XTransformerClassifier(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def __getstate__(self):
-        state = super().__getstate__().copy()
-        state.pop("_key_of", None)
-        return state
-
 
 # Parameters that the fine-tuned weights depend on.
 FINE_TUNING = (
@@ -642,14 +516,3 @@ FINE_TUNING = (
     "precision",
     "device",
 )
-
-
-def default_vectorizer(n_texts):
-    """Tf-idf of words."""
-    return TfidfVectorizer(
-        min_df=2 if n_texts >= MANY_TEXTS else 1,
-        sublinear_tf=True,
-        strip_accents="unicode",
-        token_pattern=r"(?u)\b\w+\b",
-        dtype=np.float32,
-    )

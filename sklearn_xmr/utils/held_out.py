@@ -16,7 +16,7 @@ VALIDATION_SIZE = [
 ]
 
 
-def held_out_split(n_samples, size, rng):
+def held_out_split(n_samples, size, rng, name="validation_size"):
     """Rows to train on, and rows held out.
 
     Parameters
@@ -26,6 +26,8 @@ def held_out_split(n_samples, size, rng):
         Number or share held out. None: a tenth, but at least 1,000 and at most 10,000,
         and never more than a third.
     rng : RandomState
+    name : str
+        What errors call the size.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def held_out_split(n_samples, size, rng):
         n_held_out = round(size * n_samples)
     if not 1 <= n_held_out < n_samples:
         raise ValueError(
-            f"validation_size must leave instances on both sides, got {size!r} for "
+            f"{name} must leave instances on both sides, got {size!r} for "
             f"{n_samples} samples"
         )
     order = rng.permutation(n_samples)
