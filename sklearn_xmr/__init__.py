@@ -2,8 +2,9 @@
 
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
 an instance, and rank the labels inside them (``linear``). ``compose`` puts stages
-and models together, ``transformer`` reads texts. ``metrics`` and ``datasets`` stand on
-their own.
+and models together, ``transformer`` reads texts. ``metrics``, ``datasets`` and
+``preprocessing`` stand on their own; ``model_selection`` and ``inspection`` work with
+any of the models.
 """
 
 import importlib
@@ -49,9 +50,19 @@ _LATE = {
 _LATE["XTransformerClassifier"] = "sklearn_xmr.transformer"
 
 
+SUBPACKAGES = (
+    "compose",
+    "datasets",
+    "inspection",
+    "model_selection",
+    "preprocessing",
+    "transformer",
+)
+
+
 def __getattr__(name):
     """Import subpackages, and classifiers but for XR-Linear, on first use."""
-    if name in ("datasets", "compose", "transformer"):
+    if name in SUBPACKAGES:
         return importlib.import_module(f"sklearn_xmr.{name}")
     if name in _LATE:
         return getattr(importlib.import_module(_LATE[name]), name)

@@ -7,18 +7,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import f1_score, ndcg_score, precision_score, recall_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_xmr import XRLinearClassifier, make_topk_scorer, predict_topk
 from sklearn_xmr.metrics import (
+    abandonment_at_k,
+    coverage_at_k,
+    f1_at_k,
+    frequency_breakdown,
+    get_topk_scorer,
+    get_topk_scorer_names,
+    hit_rate_at_k,
+    macro_f1_at_k,
+    macro_precision_at_k,
+    macro_recall_at_k,
+    make_topk_scorers,
+    mrr_at_k,
     ndcg_at_k,
     precision_at_k,
     propensity_scores,
     psndcg_at_k,
     psprecision_at_k,
+    psrecall_at_k,
     recall_at_k,
 )
 
@@ -47,6 +63,11 @@ def slow_metrics(truth, scores, stored, k, p):
                 / sum(discount[: min(k, n_true)])
                 if n_true
                 else 0,
+                "f1": 2 * sum(hits) / (k + n_true),
+                "hit_rate": float(any(hits)),
+                "mrr": 1 / (hits.index(1) + 1) if any(hits) else 0,
+                "psr": sum(gains) / max(n_true, 1),
+                "psr_best": sum(best) / max(n_true, 1),
                 "psp": sum(gains) / k,
                 "psp_best": sum(best) / k,
                 "psn": np.dot(gains, discount[: len(gains)]) / sum(discount),
@@ -54,7 +75,7 @@ def slow_metrics(truth, scores, stored, k, p):
             }
         )
     mean = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
-    for name in ("psp", "psn"):
+    for name in ("psp", "psn", "psr"):
         best = mean[f"{name}_best"]
         mean[f"{name}_norm"] = mean[name] / best if best else 0
     return mean
@@ -79,9 +100,17 @@ def assert_metrics(truth, y_score, k, p, expected):
         (precision_at_k, "precision"),
         (recall_at_k, "recall"),
         (ndcg_at_k, "ndcg"),
+        (f1_at_k, "f1"),
+        (hit_rate_at_k, "hit_rate"),
+        (mrr_at_k, "mrr"),
     ):
         assert metric(truth, y_score, k) == pytest.approx(expected[name], **close)
-    for metric, name in ((psprecision_at_k, "psp"), (psndcg_at_k, "psn")):
+    propensity_scored = (
+        (psprecision_at_k, "psp"),
+        (psndcg_at_k, "psn"),
+        (psrecall_at_k, "psr"),
+    )
+    for metric, name in propensity_scored:
         raw = metric(truth, y_score, k, propensities=p, normalize=False)
         assert raw == pytest.approx(expected[name], **close)
         ratio = metric(truth, y_score, k, propensities=p)
@@ -117,6 +146,120 @@ def test_ndcg_equals_scikit_learn(global_random_seed):
         assert ndcg_at_k(truth, scores, k) == pytest.approx(
             ndcg_score(truth, scores, k=k)
         )
+
+
+def predicted_indicator(truth, scores, k):
+    """The k best labels of each row as ones."""
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    predicted = np.zeros_like(truth)
+    np.put_along_axis(predicted, top, 1, axis=1)
+    return predicted
+
+
+def test_f1_and_macro_averages_equal_scikit_learn(global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    truth, scores = (rng.rand(40, 15) < 0.1).astype(int), rng.rand(40, 15)
+    for k in (1, 3, 15):
+        predicted = predicted_indicator(truth, scores, k)
+        f1 = f1_score(truth, predicted, average="samples", zero_division=0)
+        assert f1_at_k(truth, scores, k) == pytest.approx(f1)
+        macro = {
+            macro_f1_at_k: f1_score,
+            macro_precision_at_k: precision_score,
+            macro_recall_at_k: recall_score,
+        }
+        for ours, theirs in macro.items():
+            value = theirs(truth, predicted, average="macro", zero_division=0)
+            mean = ours(truth, scores, k, average_over="all")
+            assert mean == pytest.approx(value)
+
+
+def test_equal_to_napkinxc(global_random_seed):
+    napkinxc = pytest.importorskip("napkinxc.metrics")
+    rng = np.random.RandomState(global_random_seed)
+    truth = sparse.csr_matrix((rng.rand(60, 25) < 0.1).astype(int))
+    scores = sparse.csr_matrix(rng.rand(60, 25) * (rng.rand(60, 25) < 0.4))
+    p = rng.uniform(0.1, 1, 25)
+    same = {
+        precision_at_k: "precision_at_k",
+        recall_at_k: "recall_at_k",
+        ndcg_at_k: "ndcg_at_k",
+        coverage_at_k: "coverage_at_k",
+        hit_rate_at_k: "abandonment_at_k",  # which is what it computes
+        macro_precision_at_k: "macro_precision_at_k",
+        macro_recall_at_k: "macro_recall_at_k",
+        macro_f1_at_k: "macro_f1_measure_at_k",
+    }
+    for ours, theirs in same.items():
+        values = getattr(napkinxc, theirs)(truth, scores, k=3)
+        for k in (1, 2, 3):
+            assert ours(truth, scores, k) == pytest.approx(values[k - 1]), theirs
+    for ours, theirs in (
+        (psprecision_at_k, "psprecision_at_k"),
+        (psrecall_at_k, "psrecall_at_k"),
+    ):
+        for normalize in (True, False):
+            values = getattr(napkinxc, theirs)(
+                truth, scores, 1 / p, k=3, normalize=normalize
+            )
+            for k in (1, 2, 3):
+                value = ours(truth, scores, k, propensities=p, normalize=normalize)
+                assert value == pytest.approx(values[k - 1]), (theirs, normalize)
+    np.testing.assert_allclose(
+        propensity_scores(truth), napkinxc.Jain_et_al_propensity(truth)
+    )
+
+
+def test_abandonment_is_what_hit_rate_leaves():
+    truth, scores = np.eye(4, dtype=int)[[0, 1, 2]], np.eye(4)[[0, 1, 3]]
+    assert abandonment_at_k(truth, scores, 1) == pytest.approx(1 / 3)
+    weight = [1, 1, 2]
+    assert abandonment_at_k(truth, scores, 1, sample_weight=weight) == 0.5
+
+
+def test_breakdown_adds_up(global_random_seed):
+    rng = np.random.RandomState(global_random_seed)
+    train = rng.rand(200, 20) < np.linspace(0, 0.6, 20)
+    truth = (rng.rand(50, 20) < np.linspace(0, 0.6, 20)).astype(int)
+    scores = rng.rand(50, 20)
+    parts = frequency_breakdown(truth, scores, train, 3, bounds=(20, 60))
+    counts = train.sum(axis=0)
+    groups = [counts < 20, (counts >= 20) & (counts < 60), counts >= 60]
+    assert parts["n_labels"].tolist() == [g.sum() for g in groups]
+    assert parts["precision"].sum() == pytest.approx(precision_at_k(truth, scores, 3))
+    predicted = predicted_indicator(truth, scores, 3)
+    for place, group in enumerate(groups):
+        true, found = truth[:, group], predicted[:, group] * truth[:, group]
+        assert parts["n_true"][place] == true.sum()
+        assert parts["recall"][place] == pytest.approx(found.sum() / true.sum())
+        has_one = true.any(axis=0)
+        coverage = found.any(axis=0)[has_one].mean()
+        assert parts["coverage"][place] == pytest.approx(coverage)
+        seen = has_one | predicted[:, group].any(axis=0)
+        f1 = f1_score(true, predicted[:, group], average=None, zero_division=0)[seen]
+        assert parts["macro_f1"][place] == pytest.approx(f1.mean())
+
+
+def test_metrics_of_nothing_true():
+    truth, scores = np.zeros((2, 3), dtype=int), np.eye(3)[:2]
+    assert coverage_at_k(truth, scores, 1) == 0
+    assert macro_f1_at_k(truth, scores, 1) == 0
+    assert frequency_breakdown(truth, scores, truth, 1)["recall"].tolist() == [0] * 3
+
+
+@pytest.mark.parametrize("bounds", [[], [5, 5], [5, 2], [0], ["a"], 3])
+def test_bad_bounds(bounds):
+    truth = np.eye(3, dtype=int)
+    with pytest.raises(ValueError, match="bounds must be a list"):
+        frequency_breakdown(truth, truth, truth, 1, bounds=bounds)
+
+
+def test_bad_arguments_of_label_wise_metrics():
+    truth = np.eye(3, dtype=int)
+    with pytest.raises(ValueError, match="average_over must be 'seen' or 'all'"):
+        macro_f1_at_k(truth, truth, 1, average_over="true")
+    with pytest.raises(ValueError, match="Y_train must have the 3 labels"):
+        frequency_breakdown(truth, truth, np.eye(2, dtype=int), 1)
 
 
 def test_blocks_of_dense_scores(monkeypatch, global_random_seed):
@@ -220,6 +363,50 @@ def test_scorer_hands_on_arguments(small):
     weight = np.arange(600)
     weighted = make_topk_scorer(recall_at_k, k=3)(clf, X, Y, sample_weight=weight)
     assert weighted == recall_at_k(Y, clf.predict_topk(X, 3), 3, sample_weight=weight)
+
+
+def test_scorers_by_name(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X[:400], Y[:400])
+    X, Y, p = X[400:], Y[400:], clf.propensities_
+    topk = clf.predict_topk(X, 5)
+    assert get_topk_scorer("recall_at_5")(clf, X, Y) == recall_at_k(Y, topk, 5)
+    loss = get_topk_scorer("neg_abandonment_at_5")(clf, X, Y)
+    assert loss == -abandonment_at_k(Y, topk, 5) < 0
+    rare = psprecision_at_k(Y, topk, 5, propensities=p)
+    pipeline = make_pipeline(MaxAbsScaler(), XRLinearClassifier(random_state=0))
+    search = GridSearchCV(pipeline, {"xrlinearclassifier__C": [1.0]}, cv=2)
+    search.fit(X, Y)
+    scorer = get_topk_scorer("psprecision_at_5")
+    assert scorer(clf, X, Y) == rare
+    assert 0 < scorer(search, X, Y) <= 1  # found in the pipeline of the search
+    with pytest.raises(TypeError, match="has no propensities_"):
+        scorer.of_topk(KNeighborsClassifier(), topk, Y)
+    for name in get_topk_scorer_names():
+        assert np.isfinite(get_topk_scorer(name.removesuffix("k") + "2")(clf, X, Y))
+
+
+@pytest.mark.parametrize("name", ["precision", "precision_at_0", "ece_at_1", "", None])
+def test_unknown_scorers(name):
+    with pytest.raises(ValueError, match="name must be one of"):
+        get_topk_scorer(name)
+
+
+def test_scorers_predict_once(small):
+    X, Y = small
+    scorers = make_topk_scorers(["precision_at_1", "ndcg_at_3", "neg_ece_at_2"])
+    clf = CountingClassifier(random_state=0)
+    search = GridSearchCV(clf, {"C": [1.0]}, scoring=scorers, refit="ndcg_at_3", cv=2)
+    search.fit(X, Y)
+    assert CountingClassifier.asked == 3
+    clf = search.best_estimator_
+    values = pickle.loads(pickle.dumps(scorers))(clf, X, Y)
+    for name, value in values.items():
+        assert value == pytest.approx(get_topk_scorer(name)(clf, X, Y))
+        assert f"mean_test_{name}" in search.cv_results_
+    for wrong in ([], {"p": precision_at_k}):
+        with pytest.raises(TypeError, match="scorers must be names"):
+            make_topk_scorers(wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-"""Data: the shipped set, the XMC repository's text format, a generator."""
+"""Data: the shipped set, own files, public benchmarks, a generator."""
 
 from sklearn_xmr.datasets._generator import make_xmr_classification
+from sklearn_xmr.datasets._labelled_texts import load_labelled_texts
 from sklearn_xmr.datasets._tate import load_tate_subjects
+from sklearn_xmr.datasets._xmc_base import fetch_xmc_base
 from sklearn_xmr.datasets._xmc_format import dump_xmc_file, load_xmc_file
 
 __all__ = [
     "dump_xmc_file",
+    "fetch_xmc_base",
+    "load_labelled_texts",
     "load_tate_subjects",
     "load_xmc_file",
     "make_xmr_classification",

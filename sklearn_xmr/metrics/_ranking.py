@@ -82,6 +82,107 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(recall, sample_weight)
 
 
+def f1_at_k(y_true, y_score, k=5, *, sample_weight=None):
+    """F1 at k: the harmonic mean of precision and recall at k of each instance.
+
+    ``2 hits / (k + number of true labels)``, the mean over the instances.
+
+    Parameters
+    ----------
+    y_true, y_score, k, sample_weight
+        As in :func:`precision_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; rows without a true label count as 0.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import f1_at_k
+    >>> f1_at_k([[1, 0, 1, 0]], [[0.9, 0.8, 0.7, 0.1]], k=2)
+    0.5
+    """
+    ranked = ranked_hits(y_true, y_score, k)
+    return _mean(2 * ranked.hits.sum(axis=1) / (k + ranked.n_true), sample_weight)
+
+
+def hit_rate_at_k(y_true, y_score, k=5, *, sample_weight=None):
+    """Hit rate at k: the share of instances with a true label among the k best.
+
+    Parameters
+    ----------
+    y_true, y_score, k, sample_weight
+        As in :func:`precision_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; rows without a true label count as 0.
+
+    See Also
+    --------
+    abandonment_at_k : One minus this.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import hit_rate_at_k
+    >>> hit_rate_at_k([[1, 0], [1, 0]], [[0.9, 0.8], [0.2, 0.3]], k=1)
+    0.5
+    """
+    ranked = ranked_hits(y_true, y_score, k)
+    return _mean(ranked.hits.any(axis=1), sample_weight)
+
+
+def abandonment_at_k(y_true, y_score, k=5, *, sample_weight=None):
+    """Abandonment at k: the share of instances without a true label among the k best.
+
+    One minus :func:`hit_rate_at_k`: the smaller, the better. (napkinXC's function of
+    this name returns the hit rate.)
+
+    Parameters
+    ----------
+    y_true, y_score, k, sample_weight
+        As in :func:`precision_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; rows without a true label count as 1.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import abandonment_at_k
+    >>> abandonment_at_k([[1, 0], [1, 0]], [[0.9, 0.8], [0.2, 0.3]], k=1)
+    0.5
+    """
+    return 1 - hit_rate_at_k(y_true, y_score, k, sample_weight=sample_weight)
+
+
+def mrr_at_k(y_true, y_score, k=5, *, sample_weight=None):
+    """Mean reciprocal rank at k: one over the rank of the first true label.
+
+    Parameters
+    ----------
+    y_true, y_score, k, sample_weight
+        As in :func:`precision_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; an instance without a true label among its k best counts as 0.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import mrr_at_k
+    >>> mrr_at_k([[1, 0], [1, 0]], [[0.9, 0.8], [0.2, 0.3]], k=2)
+    0.75
+    """
+    ranked = ranked_hits(y_true, y_score, k)
+    first = ranked.hits.argmax(axis=1)
+    return _mean(np.where(ranked.hits.any(axis=1), 1 / (first + 1), 0), sample_weight)
+
+
 def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
     """Normalised discounted cumulative gain at k.
 
@@ -234,6 +335,48 @@ def psndcg_at_k(
     )
 
 
+def psrecall_at_k(
+    y_true, y_score, k=5, *, propensities, normalize=True, sample_weight=None
+):
+    """Propensity-scored recall at k.
+
+    The gains ``1 / p`` of the hits, divided by the instance's number of true labels.
+
+    Parameters
+    ----------
+    y_true, y_score, k, propensities, normalize, sample_weight
+        As in :func:`psprecision_at_k`.
+
+    Returns
+    -------
+    float
+        In [0, 1] if normalised.
+
+    References
+    ----------
+    H. Jain, Y. Prabhu, M. Varma, KDD 2016.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import psrecall_at_k
+    >>> y_true = [[1, 0, 1, 0]]
+    >>> y_score = [[0.9, 0.8, 0.7, 0.1]]
+    >>> p = [0.8, 0.5, 0.2, 0.2]
+    >>> psrecall_at_k(y_true, y_score, k=1, propensities=p)
+    0.25
+    """
+    check_k(k)
+    return _propensity_scored(
+        y_true,
+        y_score,
+        np.ones(k),
+        propensities,
+        normalize,
+        sample_weight,
+        per_true_label=True,
+    )
+
+
 # --- the shared core ----------------------------------------------------------------
 
 
@@ -382,13 +525,20 @@ def _mean(values, sample_weight):
 
 
 def _propensity_scored(
-    y_true, y_score, rank_weights, propensities, normalize, sample_weight
+    y_true,
+    y_score,
+    rank_weights,
+    propensities,
+    normalize,
+    sample_weight,
+    per_true_label=False,
 ):
     """Mean of sum_r rank_weights[r] * hit_r / p_r, over that of the best ranking."""
     k = len(rank_weights)
     ranked = ranked_hits(y_true, y_score, k)
     gains = 1 / _check_propensities(propensities, ranked.truth.shape[1])
-    value = (ranked.hits * gains[ranked.labels]) @ rank_weights
+    divisor = np.maximum(ranked.n_true, 1) if per_true_label else 1
+    value = (ranked.hits * gains[ranked.labels]) @ rank_weights / divisor
     value = _mean(value, sample_weight)
     if not normalize:
         return value
@@ -397,7 +547,7 @@ def _propensity_scored(
         shape=ranked.truth.shape,
     )
     best_labels = rank_topk(ideal, k, ideal.shape)
-    best = np.where(best_labels >= 0, gains[best_labels], 0) @ rank_weights
+    best = np.where(best_labels >= 0, gains[best_labels], 0) @ rank_weights / divisor
     best = _mean(best, sample_weight)
     return value / best if best > 0 else 0.0
 

@@ -34,18 +34,22 @@ def held_out_split(n_samples, size, rng, name="validation_size"):
     rest, held_out : ndarray of int
         Ascending.
     """
-    n_held_out = size
     if size is None:
-        n_held_out = min(np.clip(n_samples // 10, FEWEST, MOST), n_samples // 3)
-    elif size < 1:
-        n_held_out = round(size * n_samples)
-    if not 1 <= n_held_out < n_samples:
+        size = int(min(np.clip(n_samples // 10, FEWEST, MOST), n_samples // 3))
+    n_held_out = held_out_size(n_samples, size, name)
+    order = rng.permutation(n_samples)
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
+
+def held_out_size(n_samples, size, name):
+    """Number of rows held out; ValueError unless some stay on both sides."""
+    n_held_out = round(size * n_samples) if 0 < size < 1 else size
+    if not (isinstance(n_held_out, Integral) and 1 <= n_held_out < n_samples):
         raise ValueError(
             f"{name} must leave instances on both sides, got {size!r} for "
             f"{n_samples} samples"
         )
-    order = rng.permutation(n_samples)
-    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+    return n_held_out
 
 
 def held_out_splits(n_samples, size, n_folds, rng):

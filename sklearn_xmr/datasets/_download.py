@@ -1,0 +1,103 @@
+"""Files from the web: resumed where they broke off, and checked."""
+
+import hashlib
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+BLOCK = 1 << 20
+TIMEOUT = 60  # seconds without an answer
+
+
+def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1.0):
+    """Fetch a file, once.
+
+    What broke off is kept beside it (``.part``) and continued, also by a later call,
+    where the server allows it. The file takes its name only when it is whole and its
+    checksum right.
+
+    Parameters
+    ----------
+    url : str
+    path : path-like
+        Where to; nothing is fetched if it exists.
+    digest : str, default=None
+        Checksum in hexadecimal; None: not checked.
+    algorithm : str, default="sha256"
+        Of :mod:`hashlib`.
+    n_retries : int, default=3
+        More tries after network errors.
+    delay : float, default=1.0
+        Seconds between tries.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OSError
+        If the network fails, or the checksum is wrong (the file is removed then).
+    """
+    path = Path(path)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    for tries_left in range(n_retries, -1, -1):
+        try:
+            _continue(url, part)
+            break
+        except (urllib.error.URLError, OSError) as error:
+            # What the server refuses, it will refuse again.
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if refused or tries_left == 0:
+                raise OSError(
+                    f"could not fetch {url} ({error}); without a connection, put the "
+                    f"file at {path} by hand"
+                ) from error
+            time.sleep(delay)
+    if digest is not None:
+        _verify(part, digest, algorithm, url)
+    part.rename(path)
+    return path
+
+
+def _continue(url, part):
+    """Append what is missing; start anew if the server sends the whole."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url)
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if have and error.code == 416:  # nothing is missing, or the file has changed
+            error.close()
+            if error.headers.get("Content-Range", "").endswith(f"/{have}"):
+                return
+            part.unlink()
+            return _continue(url, part)
+        raise
+    with answer, open(part, "ab" if answer.status == 206 else "wb") as file:
+        start = file.tell()
+        while block := answer.read(BLOCK):
+            file.write(block)
+        length = answer.headers.get("Content-Length")
+        if length is not None and file.tell() - start < int(length):
+            raise OSError(f"connection broke off after {file.tell()} bytes")
+
+
+def _verify(part, digest, algorithm, url):
+    running = hashlib.new(algorithm)
+    with open(part, "rb") as file:
+        while block := file.read(BLOCK):
+            running.update(block)
+    found = running.hexdigest()
+    if found != digest:
+        part.unlink()
+        raise OSError(
+            f"{url} has {algorithm} checksum {found} instead of {digest}: it was "
+            "damaged on the way, or has changed; try again"
+        )

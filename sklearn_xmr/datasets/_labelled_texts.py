@@ -1,0 +1,232 @@
+"""Own data: texts and label names from CSV, JSON lines or Parquet."""
+
+import csv
+import json
+from math import isnan
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from sklearn_xmr.preprocessing import LabelNameBinarizer
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+def load_labelled_texts(
+    path,
+    *,
+    text="text",
+    labels="labels",
+    separator=";",
+    format=None,
+    target_names=None,
+    min_count=1,
+    encoding="utf-8",
+    return_X_y=False,
+):
+    """Load texts with label names from a CSV, TSV, JSON lines or Parquet file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet`` (which
+        needs pandas with pyarrow). CSV and TSV have a header line.
+    text : str or list of str, default="text"
+        Column (or JSON key) of the text; the texts of several are joined by blanks.
+        Missing values count as empty.
+    labels : str, default="labels"
+        Column of the labels: names in one string with ``separator`` between them, or,
+        in JSON and Parquet, a list of names.
+    separator : str, default=";"
+        Between the names in a string; blanks around names are removed, empty names
+        passed over.
+    format : {"csv", "tsv", "jsonl", "parquet"}, default=None
+        None: by the ending of the file's name.
+    target_names : sequence of str, default=None
+        The labels in the order of their columns, as for a test file those of the
+        training file; other names are passed over. None: all in the file, sorted.
+    min_count : int, default=1
+        Labels of fewer instances are left out, where ``target_names`` is None.
+    encoding : str, default="utf-8"
+        Of text files; a byte order mark is passed over.
+    return_X_y : bool, default=False
+        Return ``(data, target)`` only.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With attributes
+
+        data : list of str
+            One text for each row.
+        target : csr_matrix of int32 of shape (n_samples, n_labels)
+            Label indicator.
+        target_names : list of str of length n_labels
+            Name of each column.
+
+    (data, target) : tuple if ``return_X_y`` is True
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a row is not as the others, or nothing is in the file;
+        it names the file and line.
+
+    See Also
+    --------
+    sklearn_xmr.preprocessing.LabelNameBinarizer : For data that is in memory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn_xmr.datasets import load_labelled_texts
+    >>> path = Path(tempfile.mkdtemp()) / "books.csv"
+    >>> rows = ["title,subjects", "Moby Dick,whales; sea", "Dracula,vampires"]
+    >>> _ = path.write_text("\\n".join(rows))
+    >>> books = load_labelled_texts(path, text="title", labels="subjects")
+    >>> books.data, books.target_names
+    (['Moby Dick', 'Dracula'], ['sea', 'vampires', 'whales'])
+    >>> books.target.toarray().tolist()
+    [[1, 0, 1], [0, 1, 0]]
+    """
+    path = Path(path)
+    columns = [text] if isinstance(text, str) else list(text)
+    rows = _READERS[_format_of(path, format)](path, [*columns, labels], encoding)
+    texts, names = [], []
+    for place, row in rows:
+        texts.append(" ".join(filter(None, (_as_text(row[c], place) for c in columns))))
+        names.append(_as_names(row[labels], separator, place))
+    if not texts:
+        raise ValueError(f"{path} holds no rows")
+    binarizer = LabelNameBinarizer(
+        target_names, min_count=min_count, handle_unknown="ignore"
+    )
+    target = binarizer.fit_transform(names)
+    if return_X_y:
+        return texts, target
+    return Bunch(data=texts, target=target, target_names=binarizer.classes_.tolist())
+
+
+def _format_of(path, format):
+    found = FORMATS.get(path.suffix.lower()) if format is None else format
+    if found not in _READERS:
+        raise ValueError(
+            f"format must be one of {sorted(_READERS)}, or the file's name end in one "
+            f"of {sorted(FORMATS)}, got format={format!r} and {path.name!r}"
+        )
+    return found
+
+
+# Each reader yields (place, {column: value}); place says where, for errors.
+
+
+def _read_csv(path, columns, encoding, delimiter=","):
+    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    limit = csv.field_size_limit()
+    csv.field_size_limit(2**31 - 1)  # long texts
+    try:
+        with open(path, newline="", encoding=encoding) as file:
+            rows = csv.reader(file, delimiter=delimiter, strict=True)
+            header = next(rows, [])
+            _check_columns(path, columns, header)
+            for row in rows:
+                place = f"{path}, line {rows.line_num}"
+                if len(row) != len(header):
+                    if not row:
+                        continue
+                    raise ValueError(
+                        f"{place}: {len(row)} fields, but the header has {len(header)};"
+                        " fields that hold delimiters or line ends need quotes"
+                    )
+                yield place, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read_tsv(path, columns, encoding):
+    return _read_csv(path, columns, encoding, delimiter="\t")
+
+
+def _read_jsonl(path, columns, encoding):
+    with open(path, encoding=encoding) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            place = f"{path}, line {number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{place}: no valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise ValueError(  # noqa: TRY004, the file's content is at fault
+                    f"{place}: a JSON object is wanted, found {line[:40]!r}"
+                )
+            _check_columns(place, columns, row)
+            yield place, row
+
+
+def _read_parquet(path, columns, encoding):
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "Parquet files need pandas and pyarrow: pip install pandas pyarrow"
+        ) from error
+    frame = pandas.read_parquet(path)
+    _check_columns(path, columns, frame.columns)
+    parts = [frame[column].tolist() for column in columns]
+    for number, values in enumerate(zip(*parts, strict=True)):
+        yield f"{path}, row {number}", dict(zip(columns, values, strict=True))
+
+
+_READERS = {
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+}
+
+
+def _check_columns(place, wanted, found):
+    missing = [column for column in wanted if column not in found]
+    if missing:
+        raise ValueError(
+            f"{place}: no column {missing[0]!r}, found {sorted(map(str, found))}; name "
+            "the columns by text= and labels="
+        )
+
+
+def _is_missing(value):
+    return value is None or (isinstance(value, float) and isnan(value))
+
+
+def _as_text(value, place):
+    if _is_missing(value):
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004, the file's content is at fault
+            f"{place}: a text is wanted, found {value!r}"
+        )
+    return value
+
+
+def _as_names(value, separator, place):
+    """The label names of a row: of a string, a list, or nothing."""
+    if _is_missing(value):
+        return []
+    if isinstance(value, str):
+        value = value.split(separator) if separator else [value]
+    if not hasattr(value, "__iter__"):
+        value = [value]
+    if any(isinstance(name, (list, dict)) for name in value):
+        raise ValueError(f"{place}: label names are wanted, found {value!r}")
+    return [name for name in (str(n).strip() for n in value if n is not None) if name]

@@ -1,0 +1,37 @@
+"""Pictures of models and predictions, and explanations of them."""
+
+from sklearn_xmr.inspection._explanation import (
+    Explanation,
+    explain,
+    nearest_labels,
+    top_features,
+)
+from sklearn_xmr.inspection._html import HTMLView, view_label_tree, view_search_path
+from sklearn_xmr.inspection._metric_displays import (
+    CalibrationAtKDisplay,
+    LabelFrequencyDisplay,
+    MetricAtKDisplay,
+    ModelSizeDisplay,
+)
+from sklearn_xmr.inspection._search_path import SearchPath, search_path
+from sklearn_xmr.inspection._training_display import TrainingHistoryDisplay
+from sklearn_xmr.inspection._tree_displays import LabelTreeDisplay, SearchPathDisplay
+
+__all__ = [
+    "CalibrationAtKDisplay",
+    "Explanation",
+    "HTMLView",
+    "LabelFrequencyDisplay",
+    "LabelTreeDisplay",
+    "MetricAtKDisplay",
+    "ModelSizeDisplay",
+    "SearchPath",
+    "SearchPathDisplay",
+    "TrainingHistoryDisplay",
+    "explain",
+    "nearest_labels",
+    "search_path",
+    "top_features",
+    "view_label_tree",
+    "view_search_path",
+]

@@ -1,0 +1,211 @@
+"""Self-contained pages: a label tree to click through, one prediction's path."""
+
+import json
+import tempfile
+import webbrowser
+from importlib import resources
+from pathlib import Path
+
+from sklearn_xmr.inspection._explanation import explain
+from sklearn_xmr.inspection._outline import outline_of
+from sklearn_xmr.inspection._search_path import search_path
+
+TEMPLATES = resources.files("sklearn_xmr.inspection") / "templates"
+
+
+class HTMLView:
+    """A page that shows itself in a notebook, in a file or in a browser.
+
+    What :func:`view_label_tree` and :func:`view_search_path` return.
+
+    Parameters
+    ----------
+    html : str
+        The page; it needs nothing else.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import LabelTree
+    >>> from sklearn_xmr.inspection import view_label_tree
+    >>> view = view_label_tree(LabelTree.flat(3), open_browser=False)
+    >>> view.html[:15]
+    '<!DOCTYPE html>'
+    """
+
+    def __init__(self, html):
+        self.html = html
+
+    def save(self, path):
+        """Write the page.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Returns
+        -------
+        Path
+        """
+        path = Path(path)
+        path.write_text(self.html, encoding="utf-8")
+        return path
+
+    def open(self, path=None):
+        """Write the page and open it in the browser.
+
+        Parameters
+        ----------
+        path : path-like, default=None
+            None: a new temporary file.
+
+        Returns
+        -------
+        Path
+        """
+        if path is None:
+            folder = tempfile.mkdtemp(prefix="sklearn_xmr_")
+            path = Path(folder) / "view.html"
+        path = self.save(path)
+        webbrowser.open(path.resolve().as_uri())
+        return path
+
+    def _repr_html_(self):
+        """A frame of its own: styles do not mix with the notebook's."""
+        page = self.html.replace("&", "&amp;").replace('"', "&quot;")
+        return (
+            f'<iframe srcdoc="{page}" width="100%" height="520" '
+            'style="border: 1px solid #ccc"></iframe>'
+        )
+
+    def __repr__(self):
+        return f"HTMLView({len(self.html):,} characters)"
+
+
+def view_label_tree(
+    estimator, *, label_names=None, label_counts=None, path=None, open_browser=True
+):
+    """Show a label tree in the browser: open groups, search labels by name.
+
+    Parameters
+    ----------
+    estimator : LabelTree, fitted estimator with ``tree_``, pipeline or search
+        What has the tree.
+    label_names : sequence of str, default=None
+        Names of the labels; numbers by default.
+    label_counts : array-like of shape (n_labels,), default=None
+        Positives of each label: shown, and groups ordered by them.
+    path : path-like, default=None
+        Where to write the page; a temporary file by default.
+    open_browser : bool, default=True
+        False writes the page to ``path``, if given, and opens nothing: for notebooks,
+        which show what this function returns.
+
+    Returns
+    -------
+    HTMLView
+
+    Examples
+    --------
+    >>> from sklearn_xmr import LabelTree
+    >>> from sklearn_xmr.inspection import view_label_tree
+    >>> tree = LabelTree.from_labels([0, 1, 0])
+    >>> view = view_label_tree(
+    ...     tree, label_names=["ant", "bee", "asp"], open_browser=False)
+    >>> "asp" in view.html
+    True
+    """
+    outline = outline_of(estimator, label_names, label_counts, n_examples=6)
+    data = {"root": _plain(outline), "counted": label_counts is not None}
+    return _shown("label_tree.html", data, path, open_browser)
+
+
+def view_search_path(
+    estimator,
+    X,
+    *,
+    k=5,
+    label_names=None,
+    feature_names=None,
+    true_labels=(),
+    n_nodes=30,
+    path=None,
+    open_browser=True,
+):
+    """Show one instance's way through the label tree in the browser.
+
+    Each level with the groups that were kept and dropped, their scores, and for the k
+    best labels (and the true ones) which features spoke for them.
+
+    Parameters
+    ----------
+    estimator : XRLinearClassifier, or a pipeline or search that ends in one
+        Fitted.
+    X : array-like, sparse matrix or list of str with one instance
+        What the estimator takes; a text is shown.
+    k : int, default=5
+        Labels that count as kept.
+    label_names, feature_names : sequence of str, default=None
+        As of :func:`explain`.
+    true_labels : collection of int, default=()
+        Columns of Y that are right: marked.
+    n_nodes : int, default=30
+        Nodes to show of each level, the best.
+    path : path-like, default=None
+        Where to write the page; a temporary file by default.
+    open_browser : bool, default=True
+        False writes the page to ``path``, if given, and opens nothing.
+
+    Returns
+    -------
+    HTMLView
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_xmr import LabelTree, XRLinearClassifier
+    >>> from sklearn_xmr.inspection import view_search_path
+    >>> clf = XRLinearClassifier(LabelTree.from_labels([0, 0, 1, 1]))
+    >>> clf = clf.fit(np.eye(4), np.eye(4, dtype=int))
+    >>> view = view_search_path(clf, np.eye(4)[:1], open_browser=False)
+    >>> "group 0" in view.html
+    True
+    """
+    found = search_path(estimator, X, k=k, label_names=label_names)
+    data = found.to_dict()
+    best = [row["node"] for row in data["levels"][-1] if row["kept"]]
+    names = {"feature_names": feature_names, "label_names": label_names}
+    shown = dict.fromkeys([*best, *map(int, true_labels)])
+    data["explanations"] = {
+        label: explain(estimator, X, label, **names).to_dict() for label in shown
+    }
+    data["levels"] = [level[:n_nodes] for level in data["levels"]]
+    data["true"] = [int(label) for label in true_labels]
+    data["text"] = X[0] if isinstance(X, (list, tuple)) and _is_text(X) else None
+    return _shown("search_path.html", data, path, open_browser)
+
+
+def _is_text(X):
+    return isinstance(X[0], str)
+
+
+def _plain(node):
+    """An outline as nested dicts with short keys: pages hold thousands."""
+    out = {"n": node.name, "l": node.n_labels, "w": node.weight}
+    if node.children:
+        out["c"] = [_plain(child) for child in node.children]
+        out["e"] = node.examples
+    return out
+
+
+def _shown(template, data, path, open_browser):
+    page = (TEMPLATES / template).read_text(encoding="utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    # "</" would end the script that holds the data, "<!--" turn it into a comment.
+    inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    page = page.replace("/* STYLE */", style).replace("/* DATA */null", inside)
+    view = HTMLView(page)
+    if open_browser:
+        view.open(path)
+    elif path is not None:
+        view.save(path)
+    return view

@@ -1,0 +1,567 @@
+"""Pictures of how good a model is: by k, by label frequency, calibration, size."""
+
+from copy import copy
+
+import numpy as np
+
+from sklearn_xmr.inspection._plotting import figure_and_axes
+from sklearn_xmr.inspection._tree_model import classifier_of
+from sklearn_xmr.metrics import (
+    ece_at_k,
+    frequency_breakdown,
+    precision_at_k,
+    predict_topk,
+    propensity_scores,
+)
+from sklearn_xmr.metrics._calibration import hits_and_scores
+from sklearn_xmr.metrics._ranking import ranked_hits
+from sklearn_xmr.metrics._scorer import METRICS, last_step
+from sklearn_xmr.utils.validation import check_k, check_label_indicator
+
+
+class MetricAtKDisplay:
+    """Metrics at k, against k.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    ks : ndarray of int of shape (n_ks,)
+    values : dict of str to ndarray of shape (n_ks,)
+        Values of each metric.
+    estimator_name : str, default=None
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Artists
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_xmr.inspection import MetricAtKDisplay
+    >>> y_true = [[1, 0, 1, 0], [0, 1, 0, 0]]
+    >>> y_score = [[0.9, 0.8, 0.7, 0.1], [0.2, 0.9, 0.4, 0.3]]
+    >>> display = MetricAtKDisplay.from_predictions(y_true, y_score, max_k=3)
+    >>> display.values["precision"]
+    array([1. , 0.5, 0.5])
+    """
+
+    def __init__(self, ks, values, *, estimator_name=None):
+        self.ks, self.values, self.estimator_name = ks, values, estimator_name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, max_k=10, name=None, **options):
+        """Predict, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator, Pipeline or search object
+            Any fitted classifier of many labels.
+        X : array-like, sparse matrix or list of str
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            True labels.
+        max_k : int, default=10
+            Largest k.
+        name : str, default=None
+            For the legend.
+        **options
+            As of :meth:`from_predictions`.
+
+        Returns
+        -------
+        MetricAtKDisplay
+        """
+        topk = predict_topk(estimator, X, check_k(max_k))
+        return cls.from_predictions(y, topk, max_k=max_k, name=name, **options)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_score,
+        *,
+        max_k=10,
+        metrics=("precision", "recall"),
+        propensities=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Plot what was predicted.
+
+        Parameters
+        ----------
+        y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
+        y_score : sparse matrix, array-like or (labels, scores)
+            As of :func:`sklearn_xmr.metrics.precision_at_k`.
+        max_k : int, default=10
+            Largest k.
+        metrics : sequence of str, default=("precision", "recall")
+            Names of :func:`sklearn_xmr.metrics.get_topk_scorer_names` without
+            "_at_k".
+        propensities : array-like of shape (n_labels,), default=None
+            For propensity-scored metrics.
+        name : str, default=None
+            For the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        MetricAtKDisplay
+        """
+        unknown = [metric for metric in metrics if metric not in METRICS]
+        if unknown:
+            raise ValueError(
+                f"metrics must be among {sorted(METRICS)}, found {unknown[0]!r}"
+            )
+        ks = np.arange(1, check_k(max_k) + 1)
+        values = {}
+        for metric in metrics:
+            given = {"propensities": propensities} if metric.startswith("ps") else {}
+            of_k = [METRICS[metric](y_true, y_score, int(k), **given) for k in ks]
+            values[metric] = np.array(of_k)
+        return cls(ks, values, estimator_name=name).plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, name=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        name : str, default=None
+            For the legend.
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        MetricAtKDisplay
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        name = self.estimator_name if name is None else name
+        self.lines_ = []
+        for metric, values in self.values.items():
+            label = metric.replace("_", " ")
+            label = label if name is None else f"{name}: {label}"
+            style = {"marker": "o", "markersize": 4, "label": label, **kwargs}
+            self.lines_ += self.ax_.plot(self.ks, values, **style)
+        self.ax_.set(xlabel="k", ylabel="Value at k", ylim=(0, None))
+        self.ax_.set_xticks(self.ks)
+        self.ax_.legend()
+        return self
+
+
+class LabelFrequencyDisplay:
+    """How well rare and frequent labels are found.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    lower : ndarray of int of shape (n_groups,)
+        Least number of training instances of each group of labels.
+    values : ndarray of float of shape (n_groups,)
+    n_labels : ndarray of int of shape (n_groups,)
+        Labels of each group.
+    metric : str
+        What the values are.
+    k : int
+
+    Attributes
+    ----------
+    bars_ : matplotlib BarContainer
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_xmr.inspection import LabelFrequencyDisplay
+    >>> display = LabelFrequencyDisplay.from_predictions(
+    ...     [[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.2]], [[1, 0], [1, 0], [1, 1]],
+    ...     k=1, bounds=[2])
+    >>> display.values
+    array([0., 1.])
+    """
+
+    def __init__(self, lower, values, n_labels, *, metric, k):
+        self.lower, self.values, self.n_labels = lower, values, n_labels
+        self.metric, self.k = metric, k
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, Y_train, *, k=5, **options):
+        """Predict, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator, Pipeline or search object
+            Any fitted classifier of many labels.
+        X : array-like, sparse matrix or list of str
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            True labels.
+        Y_train : {array-like, sparse matrix} of shape (n_train, n_labels)
+            Labels of the training data, which are counted.
+        k : int, default=5
+            Number of labels.
+        **options
+            As of :meth:`from_predictions`.
+
+        Returns
+        -------
+        LabelFrequencyDisplay
+        """
+        topk = predict_topk(estimator, X, k)
+        return cls.from_predictions(y, topk, Y_train, k=k, **options)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_score,
+        Y_train,
+        *,
+        k=5,
+        metric="recall",
+        bounds=(1, 3, 10, 30, 100, 300, 1000),
+        ax=None,
+        **kwargs,
+    ):
+        """Plot what was predicted.
+
+        Parameters
+        ----------
+        y_true, y_score, Y_train
+            As of :func:`sklearn_xmr.metrics.frequency_breakdown`.
+        k : int, default=5
+            Number of labels.
+        metric : {"recall", "precision", "macro_f1", "coverage", "psprecision"}, \
+                default="recall"
+            "precision" and "psprecision": what each group adds to the whole; the bars
+            sum to the metric at k.
+        bounds : sequence of int, default=(1, 3, 10, 30, 100, 300, 1000)
+            Numbers of training instances between the groups.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``bar``.
+
+        Returns
+        -------
+        LabelFrequencyDisplay
+        """
+        known = ("recall", "precision", "macro_f1", "coverage", "psprecision")
+        if metric not in known:
+            raise ValueError(f"metric must be one of {known}, got {metric!r}")
+        parts = frequency_breakdown(y_true, y_score, Y_train, k, bounds=bounds)
+        if metric == "psprecision":
+            parts[metric] = _psp_by_group(y_true, y_score, Y_train, k, bounds)
+        values, n_labels = parts[metric], parts["n_labels"]
+        display = cls(parts["lower"], values, n_labels, metric=metric, k=k)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``bar``.
+
+        Returns
+        -------
+        LabelFrequencyDisplay
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        places = np.arange(len(self.values))
+        self.bars_ = self.ax_.bar(places, self.values, **kwargs)
+        self.ax_.bar_label(
+            self.bars_, [f"{n:,}\nlabels" for n in self.n_labels], fontsize=8
+        )
+        ends = [str(upper - 1) for upper in self.lower[1:]] + [""]
+        spans = [
+            f"{low}+" if not end else str(low) if end == str(low) else f"{low}–{end}"
+            for low, end in zip(self.lower, ends, strict=True)
+        ]
+        self.ax_.set_xticks(places, spans)
+        name = self.metric.replace("_", " ")
+        self.ax_.set(
+            xlabel="Training instances of a label", ylabel=f"{name} at {self.k}"
+        )
+        self.ax_.margins(y=0.15)
+        return self
+
+
+class CalibrationAtKDisplay:
+    """Whether the k best labels are right as often as their probabilities say.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    prob_pred : ndarray of float of shape (n_bins,)
+        Mean probability of each bin.
+    prob_true : ndarray of float of shape (n_bins,)
+        Share of right labels.
+    counts : ndarray of int of shape (n_bins,)
+        Labels in each bin.
+    ece : float
+        Expected calibration error at k.
+    k : int
+    estimator_name : str, default=None
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_xmr.inspection import CalibrationAtKDisplay
+    >>> labels, scores = [[0], [0], [0], [0]], [[0.9], [0.9], [0.9], [0.9]]
+    >>> y_true = [[1, 0], [1, 0], [0, 1], [1, 0]]
+    >>> display = CalibrationAtKDisplay.from_predictions(y_true, (labels, scores), k=1)
+    >>> display.prob_true
+    array([0.75])
+    """
+
+    def __init__(self, prob_pred, prob_true, counts, *, ece, k, estimator_name=None):
+        self.prob_pred, self.prob_true, self.counts = prob_pred, prob_true, counts
+        self.ece, self.k, self.estimator_name = ece, k, estimator_name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, k=5, **options):
+        """Predict, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator, Pipeline or search object
+            Fitted, with probabilities between 0 and 1 as scores.
+        X : array-like, sparse matrix or list of str
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            True labels.
+        k : int, default=5
+            Number of labels.
+        **options
+            As of :meth:`from_predictions`.
+
+        Returns
+        -------
+        CalibrationAtKDisplay
+        """
+        topk = predict_topk(estimator, X, k)
+        return cls.from_predictions(y, topk, k=k, **options)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_score, *, k=5, n_bins=10, name=None, ax=None, **kwargs
+    ):
+        """Plot what was predicted.
+
+        Parameters
+        ----------
+        y_true, y_score, k, n_bins
+            As of :func:`sklearn_xmr.metrics.ece_at_k`.
+        name : str, default=None
+            For the legend.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        CalibrationAtKDisplay
+        """
+        ece = ece_at_k(y_true, y_score, k, n_bins=n_bins)
+        hits, scores = hits_and_scores(y_true, y_score, k)
+        bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
+        counts = np.bincount(bins, minlength=n_bins)
+        filled = counts > 0
+        mean = np.bincount(bins, scores, n_bins)[filled] / counts[filled]
+        right = np.bincount(bins, hits, n_bins)[filled] / counts[filled]
+        display = cls(mean, right, counts[filled], ece=ece, k=k, estimator_name=name)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, name=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        name : str, default=None
+            For the legend.
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        CalibrationAtKDisplay
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        if not any(line.get_label() == "as they should be" for line in self.ax_.lines):
+            self.ax_.plot([0, 1], [0, 1], "k:", label="as they should be")
+        name = self.estimator_name if name is None else name
+        label = f"ECE@{self.k} = {self.ece:.3f}"
+        label = label if name is None else f"{name} ({label})"
+        style = {"marker": "s", "markersize": 4, "label": label, **kwargs}
+        (self.line_,) = self.ax_.plot(self.prob_pred, self.prob_true, **style)
+        self.ax_.set(
+            xlabel=f"Probability of the {self.k} best labels",
+            ylabel="Share of right labels",
+            xlim=(0, 1),
+            ylim=(0, 1),
+            aspect="equal",
+        )
+        self.ax_.legend(loc="upper left")
+        return self
+
+
+class ModelSizeDisplay:
+    """Size of a model against its precision, when small weights are dropped.
+
+    Make it with :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    sizes : ndarray of float of shape (n_points,)
+        Megabytes (10**6 bytes).
+    precisions : ndarray of float of shape (n_points,)
+        Precision at k.
+    thresholds : ndarray of float of shape (n_points,)
+        Weights below were dropped.
+    k : int
+    estimator_name : str, default=None
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.inspection import ModelSizeDisplay
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    >>> display = ModelSizeDisplay.from_estimator(
+    ...     clf, X, Y, k=1, thresholds=[0, 0.3, 0.6])
+    >>> bool((display.sizes[1:] < display.sizes[:-1]).all())
+    True
+    """
+
+    def __init__(self, sizes, precisions, thresholds, *, k, estimator_name=None):
+        self.sizes, self.precisions, self.thresholds = sizes, precisions, thresholds
+        self.k, self.estimator_name = k, estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        k=5,
+        thresholds=(0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6),
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Prune copies of the model more and more, predict, and plot.
+
+        Parameters
+        ----------
+        estimator : XRLinearClassifier, or a pipeline or search that ends in one
+            Fitted; it is not changed.
+        X : array-like, sparse matrix or list of str
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            True labels.
+        k : int, default=5
+            Number of labels.
+        thresholds : sequence of float, default=(0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+            As ``threshold`` of :meth:`XRLinearClassifier.prune`.
+        name : str, default=None
+            For the legend.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        ModelSizeDisplay
+        """
+        clf = classifier_of(estimator)
+        _, X = last_step(estimator, X)
+        sizes, precisions = [], []
+        for threshold in thresholds:
+            pruned = copy(clf).prune(threshold=threshold)
+            sizes.append(pruned.nbytes_ / 1e6)
+            precisions.append(precision_at_k(y, pruned.predict_topk(X, k=k), k))
+        points = (np.array(sizes), np.array(precisions), np.array(thresholds))
+        return cls(*points, k=k, estimator_name=name).plot(ax, **kwargs)
+
+    def plot(self, ax=None, *, name=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        name : str, default=None
+            For the legend.
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        ModelSizeDisplay
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        name = self.estimator_name if name is None else name
+        style = {"marker": "o", "markersize": 4, "label": name, **kwargs}
+        (self.line_,) = self.ax_.plot(self.sizes, self.precisions, **style)
+        for place in zip(self.thresholds, self.sizes, self.precisions, strict=True):
+            self.ax_.annotate(
+                f"{place[0]:g}",
+                place[1:],
+                xytext=(4, -10),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        self.ax_.set(xlabel="Model, MB", ylabel=f"Precision at {self.k}")
+        if name is not None:
+            self.ax_.legend()
+        return self
+
+
+def _psp_by_group(y_true, y_score, Y_train, k, bounds):
+    """What the labels of each frequency add to propensity-scored precision at k."""
+    Y_train = check_label_indicator(Y_train, "Y_train")
+    gains = 1 / propensity_scores(Y_train)
+    counts = np.bincount(Y_train.indices, minlength=Y_train.shape[1])
+    groups = np.searchsorted(bounds, counts, side="right")
+    ranked = ranked_hits(y_true, y_score, k)
+    hit = ranked.labels[ranked.hits]
+    gained = np.bincount(groups[hit], gains[hit], len(bounds) + 1)
+    best = _best_gain(ranked.truth, gains, k)
+    return gained / best if best > 0 else gained
+
+
+def _best_gain(truth, gains, k):
+    """Gains of the k true labels of each row that gain most."""
+    order = np.lexsort((-gains[truth.indices], _row_numbers(truth)))
+    rank = np.arange(truth.nnz) - np.repeat(truth.indptr[:-1], np.diff(truth.indptr))
+    return gains[truth.indices[order]][rank < k].sum()
+
+
+def _row_numbers(matrix):
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

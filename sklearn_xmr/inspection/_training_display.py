@@ -1,0 +1,97 @@
+"""Loss and validation metric of a training run."""
+
+import numpy as np
+
+from sklearn_xmr.inspection._plotting import figure_and_axes
+
+
+class TrainingHistoryDisplay:
+    """Loss, and validation metric where there is one, against the optimiser's steps.
+
+    Make it with :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    history : list of dict
+        As ``history_`` of :class:`sklearn_xmr.XTransformerClassifier`: of each record
+        "level", "step" and "loss" or "metric" (with its "name").
+
+    Attributes
+    ----------
+    lines_ : list of matplotlib Artists
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_xmr.inspection import TrainingHistoryDisplay
+    >>> history = [{"level": 0, "step": step, "loss": 1 / step} for step in (10, 20)]
+    >>> display = TrainingHistoryDisplay(history).plot()
+    >>> display.lines_[0].get_ydata()
+    array([0.1 , 0.05])
+    """
+
+    def __init__(self, history):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+        """Plot the history of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator with ``history_``
+            Fitted, with ``fine_tune=True``.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+        """
+        history = getattr(estimator, "history_", None)
+        if not history:
+            raise ValueError(
+                f"estimator must have trained step by step, but {estimator!r} has no "
+                "history_: fit an XTransformerClassifier with fine_tune=True"
+            )
+        return cls(history).plot(ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+        **kwargs
+            For matplotlib's ``plot``.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        self.lines_ = self._lines(self.ax_, "loss", **kwargs)
+        self.ax_.set(xlabel="Step", ylabel="Loss")
+        if any("metric" in record for record in self.history):
+            other = self.ax_.twinx()
+            self.lines_ += self._lines(other, "metric", color="C1", marker="o")
+            names = {r["name"] for r in self.history if "metric" in r}
+            other.set_ylabel(f"Validation {', '.join(sorted(names))}")
+        self.ax_.legend(self.lines_, [line.get_label() for line in self.lines_])
+        return self
+
+    def _lines(self, axes, kind, **kwargs):
+        """A line for each level; steps of later levels follow those before."""
+        records = [record for record in self.history if kind in record]
+        lines, before = [], 0
+        for level in sorted({record["level"] for record in self.history}):
+            own = [record for record in records if record["level"] == level]
+            if own:
+                steps = before + np.array([record["step"] for record in own])
+                values = np.array([record[kind] for record in own])
+                style = {"label": f"{kind}, level {level}", **kwargs}
+                lines += axes.plot(steps, values, **style)
+            before += max(r["step"] for r in self.history if r["level"] == level)
+        return lines

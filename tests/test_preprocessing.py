@@ -1,0 +1,88 @@
+"""Label names to indicators and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from sklearn_xmr.preprocessing import LabelNameBinarizer
+
+NAMES = st.lists(st.lists(st.text(max_size=3), max_size=5), min_size=1, max_size=12)
+
+
+@given(NAMES)
+@settings(max_examples=200, deadline=None)
+def test_equal_to_scikit_learn(y):
+    if not any(y):
+        with pytest.raises(ValueError, match="nothing to learn"):
+            LabelNameBinarizer().fit(y)
+        return
+    binarizer, theirs = LabelNameBinarizer(), MultiLabelBinarizer(sparse_output=True)
+    Y, expected = binarizer.fit_transform(y), theirs.fit_transform(y)
+    assert (Y != expected).nnz == 0 and Y.has_sorted_indices
+    np.testing.assert_array_equal(binarizer.classes_, theirs.classes_)
+    back = binarizer.inverse_transform(Y)
+    assert [set(names) for names in back] == [set(names) for names in y]
+    assert (binarizer.transform(back) != Y).nnz == 0
+
+
+def test_order_of_given_names_and_unknown_ones():
+    binarizer = LabelNameBinarizer(["sea", "air"]).fit([])
+    assert binarizer.transform([["air"], ("sea", "air"), set()]).toarray().tolist() == [
+        [0, 1],
+        [1, 1],
+        [0, 0],
+    ]
+    with pytest.raises(ValueError, match="'fire' in row 1, which has no column"):
+        binarizer.transform([["sea"], ["fire"]])
+    with pytest.raises(ValueError, match="'fire' in row 0"):
+        binarizer.fit_transform([["fire"]])
+    passing = clone(binarizer).set_params(handle_unknown="ignore").fit([])
+    assert passing.transform([["fire", "sea"]]).toarray().tolist() == [[1, 0]]
+
+
+def test_rare_names_are_left_out():
+    y = [["sea", "ship"], ["sea"], ["sea", "ship", "sea"]]
+    binarizer = LabelNameBinarizer(min_count=2)
+    assert binarizer.fit_transform([*y, ["gull"]]).shape == (4, 2)
+    assert binarizer.classes_.tolist() == ["sea", "ship"]
+    with pytest.raises(ValueError, match="'gull'"):
+        binarizer.transform([["gull"]])
+
+
+def test_names_of_rankings():
+    binarizer = LabelNameBinarizer().fit([["a", "b", "c"]])
+    assert binarizer.names_of([[2, 0, -1], [-1, -1, -1]]) == [["c", "a"], []]
+    with pytest.raises(ValueError, match="must lie in -1 to 2, found 0 to 3"):
+        binarizer.names_of([[0, 3]])
+    with pytest.raises(ValueError, match="2-D array of label numbers"):
+        binarizer.names_of([0.5])
+
+
+def test_mixed_names_and_pairs():
+    y = [[1, "one"], [("a", 2)], ["one"]]
+    binarizer = LabelNameBinarizer().fit(y)
+    assert binarizer.inverse_transform(binarizer.transform(y))[1] == [("a", 2)]
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        ("sea", TypeError, "a sequence of collections"),
+        (3, TypeError, "a sequence of collections"),
+        (["sea;ship"], TypeError, "split strings first"),
+        ([["sea"], 7], TypeError, "row 1 is 7"),
+    ],
+)
+def test_bad_input(y, error, message):
+    with pytest.raises(error, match=message):
+        LabelNameBinarizer().fit(y)
+
+
+def test_bad_vocabulary_and_indicator():
+    with pytest.raises(ValueError, match="'sea' occurs twice"):
+        LabelNameBinarizer(["sea", "sea"]).fit([])
+    with pytest.raises(ValueError, match="Y must have 2 columns"):
+        LabelNameBinarizer().fit([["a", "b"]]).inverse_transform([[1, 0, 1]])
