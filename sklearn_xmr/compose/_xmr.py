@@ -22,7 +22,7 @@ from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import predict_topk
 from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
-from sklearn_xmr.utils.validation import align_sparse_type
+from sklearn_xmr.utils.validation import for_set_output
 
 
 class XMRClassifier(
@@ -209,9 +209,10 @@ class XMRClassifier(
         Returns
         -------
         csr_matrix of float32 of shape (n_samples, n_groups)
-            The matcher's scores of the ``n_groups`` best groups.
+            The matcher's scores of the ``n_groups`` best groups; a dense table where
+            ``set_output`` asks for one.
         """
-        return align_sparse_type(self._matching(self._check_instances(X)))
+        return for_set_output(self, self._matching(self._check_instances(X)))
 
     def _matching(self, X):
         """CSR (n_samples, n_groups) of the best groups' scores, sorted indices."""

@@ -17,6 +17,7 @@ from sklearn_xmr.indexing._representation import (
     label_representation,
     pifa,
 )
+from sklearn_xmr.utils.documentation import DocLinkMixin
 from sklearn_xmr.utils.validation import (
     as_csr_float32,
     check_indices,
@@ -26,7 +27,7 @@ from sklearn_xmr.utils.validation import (
 
 
 class LabelClustererMixin(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
+    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 ):
     """``fit`` and ``transform`` of a label clusterer.
 

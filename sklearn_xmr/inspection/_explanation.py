@@ -7,10 +7,12 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.inspection._tree_model import (
+    Names,
     ancestors,
     as_row,
     child_weights,
     classifier_of,
+    group_name,
     names_of,
     one_row,
     path_scores,
@@ -231,9 +233,8 @@ def _step(clf, row, level, parent, node, above, names):
     place = int(node - tree.offsets[level][parent])
     last = level == tree.n_levels - 1
     own = int(tree.label_order[node]) if last else node
-    group = f"group {node}" if tree.n_levels == 2 else f"group {level}.{node}"
     return Step(
-        name=names.label(own) if last else group,
+        name=names.label(own) if last else group_name(tree, level, node),
         node=own,
         n_labels=len(tree.labels_under(level, node)),
         margin=float(margins[place]),
@@ -315,8 +316,8 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
     Parameters
     ----------
     estimator : XRLinearClassifier, pipeline, search or matrix of label vectors
-        Of a fitted model, labels are compared by their weights and those of the groups
-        above them, summed; a matrix has a row for each label, as
+        Of a fitted model, labels are compared by the weights that tell them from their
+        siblings in the tree; a matrix has a row for each label, as
         :func:`sklearn_xmr.label_representation` makes it.
     label : int or str
         Column of Y, or one of ``label_names``.
@@ -357,20 +358,21 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
 
 
 def label_vectors(clf):
-    """Weights of each label and of the groups above it, summed.
+    """Each label's own weights.
+
+    With those of the groups above, which are larger, labels are near that share a
+    group: on tate "sea" is next to a canal, a castle and a river instead of "wave",
+    "coast" and "beach".
 
     Returns
     -------
     csr_matrix of float32 of shape (n_labels, n_features)
     """
-    total = None
-    for level, weights in enumerate(clf.weights_):
-        own = weights.to_csr()
-        if clf.n_dense_features_:
-            own = sparse.hstack([own, weights.dense_weights()], format="csr")
-        by_label = own[clf.tree_.node_of_label(level)]
-        total = by_label if total is None else total + by_label
-    return total
+    weights = clf.weights_[-1]
+    own = weights.to_csr()
+    if clf.n_dense_features_:
+        own = sparse.hstack([own, weights.dense_weights()], format="csr")
+    return own[clf.tree_.node_of_label(clf.tree_.n_levels - 1)]
 
 
 def column_of(model, label, names):
@@ -391,8 +393,6 @@ def column_of(model, label, names):
 
 
 def _names_of_vectors(vectors, label_names):
-    from sklearn_xmr.inspection._tree_model import Names
-
     if label_names is not None and len(label_names) != vectors.shape[0]:
         raise ValueError(
             f"label_names must hold a name for each of the {vectors.shape[0]} labels, "

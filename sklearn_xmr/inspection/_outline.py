@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.inspection._tree_model import classifier_of, names_of
+from sklearn_xmr.inspection._tree_model import (
+    Names,
+    classifier_of,
+    group_name,
+    names_of,
+)
 
 
 @dataclass
@@ -73,20 +78,15 @@ def outline_of(
 
 def tree_and_names(tree_or_estimator, label_names):
     """The label tree of an estimator, and names of labels."""
-    tree = tree_or_estimator
+    tree = getattr(tree_or_estimator, "tree_", tree_or_estimator)
     if not isinstance(tree, LabelTree):
-        found = getattr(tree_or_estimator, "tree_", None)
-        clf = None if found is not None else classifier_of(tree_or_estimator)
-        tree = clf.tree_ if found is None else found
-        if clf is not None:
-            return tree, names_of(clf, None, label_names)
+        clf = classifier_of(tree_or_estimator)
+        return clf.tree_, names_of(clf, None, label_names)
     if label_names is not None and len(label_names) != tree.n_labels:
         raise ValueError(
             f"label_names must hold a name for each of the {tree.n_labels} labels, got "
             f"{len(label_names)}"
         )
-    from sklearn_xmr.inspection._tree_model import Names
-
     return tree, Names(labels=label_names)
 
 
@@ -102,7 +102,7 @@ class _Builder:
             label = int(tree.label_order[node])
             return OutlineNode(self.names.label(label), 1, float(self.counts[label]))
         labels = tree.label_order if level < 0 else tree.labels_under(level, node)
-        name = "all labels" if level < 0 else f"group {level}.{node}"
+        name = "all labels" if level < 0 else group_name(tree, level, node)
         out = OutlineNode(name, len(labels), float(self.counts[labels].sum()))
         heaviest = labels[np.argsort(-self.counts[labels], kind="stable")]
         out.examples = [self.names.label(i) for i in heaviest[: self.n_examples]]

@@ -8,6 +8,7 @@ from sklearn_xmr.inspection._tree_model import (
     Names,
     as_row,
     child_weights,
+    group_name,
     names_of,
     one_row,
     path_scores,
@@ -53,6 +54,7 @@ class SearchPath:
         From the children of the root down to the labels.
     beam_size : int
         Nodes kept on each level.
+    tree : LabelTree
     names : Names
         Names of the labels.
 
@@ -78,8 +80,9 @@ class SearchPath:
     True
     """
 
-    def __init__(self, levels, beam_size, names):
-        self.levels, self.beam_size, self._names = levels, beam_size, names
+    def __init__(self, levels, beam_size, tree, names):
+        self.levels, self.beam_size = levels, beam_size
+        self._tree, self._names = tree, names
 
     def name(self, level, node):
         """Name of a label, or of a group by its level and number.
@@ -94,7 +97,7 @@ class SearchPath:
         """
         if level == len(self.levels) - 1:
             return self._names.label(node)
-        return f"group {node}" if len(self.levels) == 2 else f"group {level}.{node}"
+        return group_name(self._tree, level, node)
 
     def to_dict(self):
         """All of it as lists and numbers, for JSON.
@@ -201,7 +204,7 @@ def search_path(estimator, X, *, k=5, label_names=None):
         if last:
             level.nodes = tree.label_order[level.nodes]
         levels.append(level)
-    return SearchPath(levels, beam_size, names)
+    return SearchPath(levels, beam_size, tree, names)
 
 
 def _scored_level(clf, row, level, parents, above):

@@ -37,7 +37,7 @@ class LabelTreeDisplay:
     >>> names = ["ant", "bee", "asp", "bat", "bug"]
     >>> display = LabelTreeDisplay.from_estimator(tree, label_names=names)
     >>> [text.get_text() for text in display.texts_][:2]
-    ['all labels (5)', 'group 0.1 (3)']
+    ['all labels (5)', 'group 1 (3)']
     """
 
     def __init__(self, outline):

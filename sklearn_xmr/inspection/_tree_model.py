@@ -137,6 +137,11 @@ def child_weights(clf, level, parent):
     return sparse.csr_matrix(weights), part.intercept
 
 
+def group_name(tree, level, node):
+    """What a group of labels is called (str)."""
+    return f"group {node}" if tree.n_levels == 2 else f"group {level}.{node}"
+
+
 def ancestors(tree, label):
     """Nodes from the root down to a label.
 

@@ -146,22 +146,6 @@ class TreePredictionMixin(RankingClassifierMixin):
             self._search_weights(),
         )
 
-    def transform(self, X):
-        """Matching scores: which clusters of labels fit each instance.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        csr_matrix of float32 of shape (n_samples, n_clusters)
-            Probability of the ``beam_size`` best clusters (parents of labels), as
-            the levels above the labels see it; all ones for a flat tree.
-        """
-        return align_sparse_type(self._matching(self._check_predict_data(X)))
-
     def _matching(self, X):
         """Matching scores of checked instances."""
         n_above = self.tree_.n_levels - 1

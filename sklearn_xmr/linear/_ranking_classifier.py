@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.metrics._ranking import propensities_of
+from sklearn_xmr.utils.documentation import DocLinkMixin
 from sklearn_xmr.utils.topk import csr_from_topk
 from sklearn_xmr.utils.validation import align_sparse_type, check_label_indicator
 
@@ -25,7 +26,7 @@ FORM = (
 )
 
 
-class RankingClassifierMixin(ClassifierMixin):
+class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
     """Targets, ``predict_proba``, ``predict`` and ``score`` of a ranking classifier.
 
     A subclass calls ``_encode_targets`` in ``fit``, has ``top_k`` and

@@ -33,6 +33,7 @@ from sklearn_xmr.linear._training import (
     solve_levels,
 )
 from sklearn_xmr.linear._tree_search import TreeSearch
+from sklearn_xmr.utils.callbacks import CallbackMixin
 from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
 from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils.topk import csr_from_topk
@@ -41,6 +42,7 @@ from sklearn_xmr.utils.validation import (
     check_negatives,
     check_relevance,
     check_weights,
+    for_set_output,
     rows_of_weight,
 )
 
@@ -52,6 +54,7 @@ class XRLinearClassifier(
     TreePredictionMixin,
     CompressionMixin,
     IncrementalMixin,
+    CallbackMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -134,7 +137,8 @@ class XRLinearClassifier(
         Seeds the default clusterer and the order of the passes. The same seed gives
         the same model, whatever the number of threads.
     verbose : int, default=0
-        1 prints a line for the tree and for training.
+        1 prints a line for the tree and for each of its levels. Progress bars come
+        from ``set_callbacks`` (scikit-learn 1.9).
 
     Attributes
     ----------
@@ -312,6 +316,7 @@ class XRLinearClassifier(
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
             disagree.
         """
+        tasks, given = self._begin_tasks(2), (X, y)
         X, Y = self._check_fit_data(X, y)
         relevance = check_relevance(relevance, Y)
         negatives = check_negatives(negatives, Y)
@@ -321,13 +326,15 @@ class XRLinearClassifier(
                 X, Y, sample_weight, relevance, negatives
             )
         rng = check_random_state(self.random_state)
-        self.tree_ = self._make_tree(X, Y, rng)
+        with tasks.task("label tree"):
+            self.tree_ = self._make_tree(X, Y, rng)
         self._log(f"label tree: {self.tree_!r}")
-        self.weights_, self.n_iter_ = self._train(
-            X, Y, sample_weight, relevance, negatives, rng
-        )
+        with tasks.task("levels", self._n_training_tasks()) as levels:
+            self.weights_, self.n_iter_ = self._train(
+                X, Y, sample_weight, relevance, negatives, rng, levels
+            )
         self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
-        self._log(f"trained {len(self.weights_)} levels: {self.weights_}")
+        tasks.end(*given)
         return self
 
     def _check_fit_data(self, X, y):
@@ -391,24 +398,39 @@ class XRLinearClassifier(
             )
         return tree
 
-    def _train(self, X, Y, sample_weight, relevance, negatives, rng):
+    def _n_training_tasks(self):
+        """With teacher-forced negatives all levels are trained at the same time."""
+        return 0 if self.negative_sampling == "tfn" else self.tree_.n_levels
+
+    def _train(self, X, Y, sample_weight, relevance, negatives, rng, tasks):
         """Weights of all levels; with matcher-aware negatives, level by level."""
         targets, weighted = self._level_targets(Y, relevance)
         known = None if negatives is None else level_targets(negatives, self.tree_)
         settings = self._solver_settings(rng)
         if self.negative_sampling == "tfn":
             problems = self._level_problems(X, targets, weighted, known)
-            return solve_levels(as_hybrid(X), problems, settings, sample_weight)
+            weights, n_iter = solve_levels(
+                as_hybrid(X), problems, settings, sample_weight
+            )
+            for level, new in enumerate(weights):
+                self._log(f"level {level + 1} of {len(weights)}: {new!r}")
+            return weights, n_iter
         weights, n_iter = [], 0
         for level, target in enumerate(targets):
-            teacher = targets[level - 1] if level else root_rows(X.shape[0])
-            matched = self._matched(X, weights, teacher) if level else None
-            if level and known:
-                matched = matched + known[level - 1]
-            offsets = self.tree_.offsets[level]
-            problem = make_level_problem(target, teacher, matched, offsets, weighted)
-            new, passes = solve_levels(as_hybrid(X), [problem], settings, sample_weight)
+            with tasks.task(f"level {level + 1}"):
+                teacher = targets[level - 1] if level else root_rows(X.shape[0])
+                matched = self._matched(X, weights, teacher) if level else None
+                if level and known:
+                    matched = matched + known[level - 1]
+                offsets = self.tree_.offsets[level]
+                problem = make_level_problem(
+                    target, teacher, matched, offsets, weighted
+                )
+                new, passes = solve_levels(
+                    as_hybrid(X), [problem], settings, sample_weight
+                )
             weights, n_iter = weights + new, max(n_iter, passes)
+            self._log(f"level {level + 1} of {len(targets)}: {new[0]!r}")
         return weights, n_iter
 
     def _level_problems(self, X, targets, weighted, known=None):
@@ -469,6 +491,23 @@ class XRLinearClassifier(
             print(f"[XRLinear] {message}")
 
     # --- protocol ------------------------------------------------------------------
+
+    def transform(self, X):
+        """Matching scores: which clusters of labels fit each instance.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_clusters)
+            Probability of the ``beam_size`` best clusters (parents of labels), as
+            the levels above the labels see it; all ones for a flat tree. A dense table
+            where ``set_output`` asks for one.
+        """
+        return for_set_output(self, self._matching(self._check_predict_data(X)))
 
     def __getstate__(self):
         state = super().__getstate__().copy()

@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_xmr.utils.documentation import DocLinkMixin
 from sklearn_xmr.utils.validation import check_label_indicator
 
 
-class LabelNameBinarizer(TransformerMixin, BaseEstimator):
+class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
     """Lists of label names to a sparse indicator, and rankings back to names.
 
     Like :class:`sklearn.preprocessing.MultiLabelBinarizer` with sparse output, for

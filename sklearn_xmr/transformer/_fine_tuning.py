@@ -93,17 +93,19 @@ class FineTuner:
         n_steps = self.count_steps(level)
         first = self._restore(state, optimizer, head)
         best = _Best(state, self.settings.n_iter_no_change)
-        self.progress.start(f"level {level.number}", n_steps, first)
-        for step in range(first, n_steps):
-            self._set_learning_rate(optimizer, step, n_steps)
-            loss = self._step(level, head, optimizer, step, n_steps)
-            self.progress.step(step + 1, loss)
-            stop = self._evaluate(level, head, step + 1, n_steps, best)
-            last = stop or step + 1 == n_steps
-            if last or (step + 1) % self.settings.save_steps == 0:
-                self._save(level, head, optimizer, step + 1, stop, best, to_keep)
-            if stop:
-                break
+        self.progress.start(level.number, n_steps, first)
+        with self.progress.tasks.task(f"level {level.number}", n_steps) as steps:
+            for step in range(first, n_steps):
+                with steps.task("step"):
+                    self._set_learning_rate(optimizer, step, n_steps)
+                    loss = self._step(level, head, optimizer, step, n_steps)
+                self.progress.step(step + 1, loss)
+                stop = self._evaluate(level, head, step + 1, n_steps, best)
+                last = stop or step + 1 == n_steps
+                if last or (step + 1) % self.settings.save_steps == 0:
+                    self._save(level, head, optimizer, step + 1, stop, best, to_keep)
+                if stop:
+                    break
         best.restore(self.encoder.model, head)
         self.progress.end()
 
@@ -241,6 +243,7 @@ class FineTuner:
             head=head.state(),
             optimizer=optimizer.state_dict(),
             best=best.state(),
+            history=self.progress.history,
             **to_keep,
         )
 
@@ -251,6 +254,7 @@ class FineTuner:
         self.encoder.model.load_state_dict(state["encoder"])
         head.load_state(state["head"])
         optimizer.load_state_dict(state["optimizer"])
+        self.progress.history = state["history"]
         return state["step"]
 
 

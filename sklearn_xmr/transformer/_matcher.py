@@ -23,8 +23,8 @@ from sklearn_xmr.utils.held_out import held_out_split
 MANY_LABELS = 100_000  # above which head="auto" takes shortlists
 
 
-def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
-    """Train an encoder in place.
+def fine_tune(params, texts, X_sparse, Y, seed, fingerprint, tasks):
+    """Train an encoder in place; its losses go to ``params.history_``.
 
     Parameters
     ----------
@@ -36,13 +36,15 @@ def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
     seed : int
     fingerprint : str
         Of all this.
+    tasks : FitTasks
+        Told about levels and steps.
 
     Returns
     -------
     dict of tensors
         The encoder's weights.
     """
-    tuner = make_tuner(params, texts, seed, fingerprint)
+    tuner = make_tuner(params, texts, seed, fingerprint, tasks)
     state = tuner.checkpoints.load()
     parts = hold_out(params, len(texts), check_random_state(seed))
     embedded = first_embeddings(params, tuner, texts) if state is None else None
@@ -54,6 +56,7 @@ def fine_tune(params, texts, X_sparse, Y, seed, fingerprint):
         rng = np.random.RandomState([seed, number])  # whatever came before
         train_level(params, tuner, number, targets, parts, progress, state, rng)
         state = None
+    params.history_ = tuner.progress.history
     return tuner.encoder.state()
 
 
@@ -89,7 +92,7 @@ def first_embeddings(params, tuner, texts):
     return params._embed(texts) if tuner.processes.size == 1 else tuner.encode()
 
 
-def make_tuner(params, texts, seed, fingerprint):
+def make_tuner(params, texts, seed, fingerprint, tasks):
     """The training loop with its device, settings and checkpoints."""
     torch, _ = import_torch()
     processes = processes_of(pick_device(params.device))
@@ -116,7 +119,7 @@ def make_tuner(params, texts, seed, fingerprint):
         processes,
         None if half == torch.float16 else half,  # float16 would need scaled losses
         Checkpoints(params.checkpoint_dir, fingerprint, processes.rank == 0),
-        Progress(params.verbose if processes.rank == 0 else 0),
+        Progress(params.verbose if processes.rank == 0 else 0, tasks=tasks),
     )
 
 

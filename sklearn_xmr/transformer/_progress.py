@@ -3,6 +3,8 @@
 import time
 from collections import deque
 
+from sklearn_xmr.utils.callbacks import NO_TASKS
+
 
 class Progress:
     """Prints at most one line for every ``every`` steps; nothing at ``verbose=0``.
@@ -12,14 +14,25 @@ class Progress:
     verbose : int
         1: one line for each level. 2: also one line for every ``every`` steps.
     every : int
+        Steps whose mean loss is printed and recorded together.
+    tasks : FitTasks
+        What callbacks are told: levels, and in each the steps.
+
+    Attributes
+    ----------
+    history : list of dict
+        "level", "step", and "loss" (mean of the steps since the record before) or
+        "metric" with its "name".
     """
 
-    def __init__(self, verbose, every=50):
-        self.verbose, self.every = verbose, every
+    def __init__(self, verbose, every=50, tasks=NO_TASKS):
+        self.verbose, self.every, self.tasks = verbose, every, tasks
+        self.history = []
 
-    def start(self, name, n_steps, first):
+    def start(self, level, n_steps, first):
         """A level begins, or goes on, at a step."""
-        self.name, self.n_steps, self.first = name, n_steps, first
+        self.level, self.name = level, f"level {level}"
+        self.n_steps, self.first = n_steps, first
         self.started, self.losses = time.perf_counter(), deque(maxlen=self.every)
         if self.verbose and first:
             self._say(f"goes on at step {first} of {n_steps}")
@@ -27,7 +40,10 @@ class Progress:
     def step(self, done, loss):
         """A step is done; `loss` may be a tensor, which is read when a line is due."""
         self.losses.append(loss)
-        if self.verbose > 1 and (done % self.every == 0 or done == self.n_steps):
+        if done % self.every and done != self.n_steps:
+            return
+        self.record(done, loss=self._mean_loss())
+        if self.verbose > 1:
             spent = time.perf_counter() - self.started
             left = spent / (done - self.first) * (self.n_steps - done)
             self._say(
@@ -35,8 +51,13 @@ class Progress:
                 f"{left:.0f} s left"
             )
 
+    def record(self, done, **values):
+        """Append to the history."""
+        self.history.append({"level": self.level, "step": done, **values})
+
     def metric(self, done, k, value, best):
         """A validation metric was measured."""
+        self.record(done, metric=float(value), name=f"P@{k}")
         if self.verbose:
             mark = " (best so far)" if best else ""
             self._say(f"step {done}: validation P@{k} {value:.4f}{mark}")

@@ -25,6 +25,7 @@ from sklearn_xmr.transformer._matcher import fine_tune
 from sklearn_xmr.transformer._static import embed_with
 from sklearn_xmr.transformer._texts import split_pair
 from sklearn_xmr.transformer._trees import refined_tree
+from sklearn_xmr.utils.callbacks import CallbackMixin
 from sklearn_xmr.utils.hybrid import HybridFeatures
 from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils.validation import check_k
@@ -33,6 +34,7 @@ from sklearn_xmr.utils.validation import check_k
 class XTransformerClassifier(
     TextFeaturesMixin,
     RankingClassifierMixin,
+    CallbackMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -149,6 +151,10 @@ class XTransformerClassifier(
         Fitted on sparse and dense features.
     tree_ : LabelTree
         The ranker's tree.
+    history_ : list of dict
+        Fine-tuning, as :class:`sklearn_xmr.inspection.TrainingHistoryDisplay` draws it:
+        mean losses and validation metrics by level and step. Empty without, and where
+        ``cache_dir`` had the weights.
     classes_ : ndarray of shape (n_labels,)
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
@@ -334,16 +340,23 @@ class XTransformerClassifier(
         ImportError
             If torch or transformers is missing.
         """
+        tasks = self._begin_tasks(4)
         texts, features = split_pair(X)
         Y = self._check_targets(texts, y)
         rng = check_random_state(self.random_state)
-        self.encoder_ = self._load_encoder()
-        X_sparse = self._fit_sparse(texts, features)
+        with tasks.task("encoder and sparse features"):
+            self.encoder_ = self._load_encoder()
+            X_sparse = self._fit_sparse(texts, features)
+        self.history_ = []
         if self.fine_tune and isinstance(self.encoder_, TextEncoder):
-            self._fine_tune(texts, X_sparse, Y, rng)
-        both = HybridFeatures(X_sparse, self._embed(texts))
-        self.ranker_ = self._fit_ranker(both, Y, rng)
+            with tasks.task("fine-tuning", None) as levels:
+                self._fine_tune(texts, X_sparse, Y, rng, levels)
+        with tasks.task("embeddings"):
+            both = HybridFeatures(X_sparse, self._embed(texts))
+        with tasks.task("ranker"):
+            self.ranker_ = self._fit_ranker(both, Y, rng)
         self.tree_ = self.ranker_.tree_
+        tasks.end(X, y)
         return self
 
     def _load_encoder(self):
@@ -356,7 +369,7 @@ class XTransformerClassifier(
             encoder.model.gradient_checkpointing_enable()
         return encoder
 
-    def _fine_tune(self, texts, X_sparse, Y, rng):
+    def _fine_tune(self, texts, X_sparse, Y, rng, tasks):
         """Train the encoder in place, or take the weights of the same run before."""
         settings = {name: getattr(self, name) for name in FINE_TUNING}
         seed = draw_seed(rng)
@@ -370,7 +383,9 @@ class XTransformerClassifier(
             str(seed),
         )
         state = cached_state(
-            self.cache_dir, key, lambda: fine_tune(self, texts, X_sparse, Y, seed, key)
+            self.cache_dir,
+            key,
+            lambda: fine_tune(self, texts, X_sparse, Y, seed, key, tasks),
         )
         self.encoder_.model.load_state_dict(state)
         self._key_of = None  # the weights have changed, and with them the fingerprint

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils._set_output import _get_output_config
 
 INT32_MAX = np.iinfo(np.int32).max
 
@@ -327,6 +328,13 @@ def check_candidates(candidates, n_samples, n_labels):
     indices = np.tile(labels.astype(np.int32), n_samples)
     ones = np.ones(len(indices), dtype=bool)
     return sparse.csr_matrix((ones, indices, indptr), shape=(n_samples, n_labels))
+
+
+def for_set_output(estimator, matrix):
+    """What ``transform`` returns: a table where ``set_output`` asks for one, or CSR."""
+    if _get_output_config("transform", estimator)["dense"] != "default":
+        return matrix.toarray()
+    return align_sparse_type(matrix)
 
 
 def align_sparse_type(matrix):
