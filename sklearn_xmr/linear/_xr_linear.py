@@ -103,7 +103,7 @@ class XRLinearClassifier(
     post_processor : str, default="l3_hinge"
         Score s of a margin v, multiplied along the path: "sigmoid",
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
-        ``exp(-max(0, 1 - v) ** p)``. With the prefix "log_" scores are the
+        ``exp(-max(0, 1 - v) ** p)``. With the prefix ``"log_"`` scores are the
         logarithms. "noop" ranks labels by their own margin alone.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights

@@ -1,0 +1,57 @@
+"""Execute the notebooks of the course; any error in a cell is an error here.
+
+python doc/run_course.py               all, leaving the files alone
+python doc/run_course.py --write 05    those whose names begin so, outputs written back
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+COURSE = Path(__file__).parent / "course"
+LIMIT = 120  # seconds for a notebook on two cores
+
+
+def execute(path, folder):
+    """The executed notebook, and the seconds that it took."""
+    notebook = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    NotebookClient(
+        notebook,
+        timeout=LIMIT,
+        kernel_name="python3",
+        resources={"metadata": {"path": folder}},
+    ).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times would change with every run
+    return notebook, time.perf_counter() - start
+
+
+def main():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="keep the new outputs")
+    parser.add_argument("names", nargs="*", help="beginnings of names; default: all")
+    args = parser.parse_args()
+    slow = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(COURSE.glob("*.ipynb")):
+            if args.names and not path.name.startswith(tuple(args.names)):
+                continue
+            notebook, seconds = execute(path, folder)
+            print(f"{path.name:45} {seconds:6.1f} s", flush=True)
+            if args.write:
+                nbformat.write(notebook, path)
+            if seconds > LIMIT:
+                slow.append(path.name)
+    if slow:
+        sys.exit(f"slower than {LIMIT} s: {', '.join(slow)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""
+==========================================
+Sparse and dense features side by side
+==========================================
+
+tf-idf is sparse, embeddings are dense. :class:`~sklearn_xmr.HybridUnion` keeps them in
+two blocks that are trained and searched each in its own way. Any dense features will
+do; here they come from a truncated SVD, and from a column of numbers.
+"""
+
+# %%
+# A table with texts and numbers
+# ------------------------------
+
+import time
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from sklearn_xmr import HybridUnion, XRLinearClassifier, predict_topk
+from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.metrics import precision_at_k
+
+train, test = load_tate_subjects(subset="train"), load_tate_subjects(subset="test")
+
+
+def report(name, model):
+    """Fit, and print precision and time."""
+    start = time.perf_counter()
+    model.fit(train.data, train.target)
+    seconds = time.perf_counter() - start
+    topk = predict_topk(model, test.data, k=5)
+    p1, p5 = (precision_at_k(test.target, topk, k=k) for k in (1, 5))
+    print(f"{name:24} P@1 {p1:.3f}  P@5 {p5:.3f}  {seconds:.1f} s")
+
+
+words = TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32)
+topics = make_pipeline(
+    TfidfVectorizer(sublinear_tf=True, min_df=2, dtype=np.float32),
+    TruncatedSVD(64, random_state=0),
+    Normalizer(),
+)
+
+# %%
+# Words, topics, both
+# -------------------
+
+report("words", make_pipeline(words, XRLinearClassifier(random_state=0)))
+report("topics", make_pipeline(topics, XRLinearClassifier(random_state=0)))
+both = HybridUnion([("words", words), ("topics", topics)])
+report("both", make_pipeline(both, XRLinearClassifier(random_state=0)))
+print(both.transform(test.data[:3]))
