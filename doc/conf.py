@@ -22,7 +22,7 @@ version = release = sklearn_xmr.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # a site in a closed network shows formulas too
     "numpydoc",
     "sphinx_design",
     "myst_nb",

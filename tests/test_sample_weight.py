@@ -7,13 +7,20 @@ import pytest
 from linear_oracle import EXACT, coefficients, liblinear
 from scipy import sparse
 from sklearn import config_context
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils._testing import assert_allclose_dense_sparse
 
-from sklearn_xmr import LabelTree, XRLinearClassifier
+from sklearn_xmr import (
+    LabelTree,
+    XMRClassifier,
+    XRCalibratedClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+)
 from sklearn_xmr.metrics import propensity_scores
 
 TREE = LabelTree.from_labels([0, 0, 1, 1, 1, 2, 2])
@@ -171,3 +178,51 @@ def test_metadata_is_routed_through_pipeline_and_search(small):
     got = search.best_estimator_[-1]
     np.testing.assert_array_equal(got.weights_[-1].packed, by_hand.weights_[-1].packed)
     assert got.weights_[-1].nnz != clf.fit(X, Y).weights_[-1].nnz
+
+
+# --- models that hand weights on -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        XMRClassifier(TREE, XRLinearClassifier(**EXACT), XRLinearClassifier(**EXACT)),
+        XMRClassifier(
+            np.array([0, 0, 1, 1, 1, 2, 2]),
+            XRLinearClassifier(**EXACT),
+            LogisticRegression(tol=1e-8),
+        ),
+    ],
+)
+def test_stages_take_weights(model, random_problem, global_random_seed):
+    X, Y = random_problem
+    model.set_params(negative_sampling="tfn", random_state=0, top_k=7)
+    weight = np.random.RandomState(global_random_seed).randint(0, 4, size=200)
+    repeated = np.repeat(np.arange(200), weight)
+    given = model.fit(X, Y, sample_weight=weight).predict_proba(X).toarray()
+    same = model.fit(X[repeated], Y[repeated]).predict_proba(X).toarray()
+    np.testing.assert_allclose(given, same, atol=2e-3)
+    plain = model.fit(X, Y).predict_proba(X).toarray()
+    assert np.abs(plain - given).max() > 0.05
+
+
+@pytest.mark.parametrize("method", ["isotonic", "sigmoid"])
+def test_calibration_takes_weights(method, small):
+    X, Y = small
+    base = XRLinearClassifier(random_state=0)
+    clf = XRCalibratedClassifier(base, method=method, random_state=0)
+    kept = np.arange(600) % 3 > 0
+    clf.fit(X, Y, sample_weight=kept)
+    expected = XRCalibratedClassifier(base, method=method, random_state=0)
+    expected.fit(X[kept], Y[kept])
+    assert_allclose_dense_sparse(clf.predict_proba(X), expected.predict_proba(X))
+    assert clf.threshold_ == expected.threshold_
+    # Of a model without weights the curve alone follows: instances with many labels,
+    # whose labels are right more often, count little, then much.
+    clf.set_params(estimator=XRNeighborsClassifier(20), validation_size=300)
+    many = np.diff(Y.indptr) > 3
+    means = []
+    for factor in (0.02, 50.0):
+        clf.fit(X, Y, sample_weight=np.where(many, factor, 1.0))
+        means.append(clf._calibrate(np.full(1, 0.3, dtype=np.float32))[0])
+    assert means[0] < means[1]

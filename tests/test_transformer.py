@@ -746,3 +746,91 @@ def test_minilm_on_a_slice_of_tate(minilm):
     clf.set_params(fine_tune=True, head="full", max_steps=60)
     tuned = clf.fit(texts, Y).predict_topk(test, k=5)
     assert precision_at_k(truth, tuned, k=5) > precision_at_k(truth, sparse_only, k=5)
+
+
+# --- half precision and history ------------------------------------------------------
+
+
+def test_gradient_scale_changes_no_gradient():
+    from sklearn_xmr.transformer._gradient_scale import FIRST, GradientScale
+
+    scale = GradientScale(torch.float16)
+    weight = torch.tensor([2.0, 3.0], requires_grad=True)
+    scale.enter(weight * 1.0).square().sum().backward()
+    np.testing.assert_allclose(weight.grad, FIRST * np.array([4.0, 6.0]))
+    assert scale.leave([weight.grad], torch.tensor(1.0))
+    np.testing.assert_allclose(weight.grad, [4.0, 6.0])
+    weight.grad[0] = torch.inf
+    assert not scale.leave([weight.grad], torch.tensor(1.0))
+    assert scale.value == FIRST / 2
+    assert not scale.leave([torch.ones(2)], torch.tensor(torch.nan))
+    again = GradientScale(torch.float16)
+    again.load_state(scale.state())
+    assert again.value == FIRST / 4
+    plain = GradientScale(torch.bfloat16)
+    assert plain.enter(weight) is weight and plain.leave([weight.grad], None)
+
+
+def test_training_in_float16_is_close_to_float32(tiny, problem):
+    texts, Y = problem
+    losses = {}
+    for precision in ("fp32", "fp16"):
+        clf = XTransformerClassifier(
+            tiny, max_steps=40, batch_size=16, precision=precision, random_state=0
+        ).fit(texts, Y)
+        losses[precision] = [record["loss"] for record in clf.history_]
+        moved = clf.encoder_.model.state_dict()
+        assert all(torch.isfinite(value).all() for value in moved.values())
+    np.testing.assert_allclose(losses["fp16"], losses["fp32"], rtol=0.02)
+
+
+def test_history_has_levels_steps_losses_and_metrics(tiny, problem):
+    texts, Y = problem
+    clf = XTransformerClassifier(
+        tiny,
+        head="full",
+        max_steps=60,
+        batch_size=16,
+        early_stopping=True,
+        eval_steps=30,
+        random_state=0,
+    ).fit(texts, Y)
+    losses = [(r["level"], r["step"]) for r in clf.history_ if "loss" in r]
+    assert losses == [(0, 50), (0, 60)]
+    metrics = [(r["step"], r["name"]) for r in clf.history_ if "metric" in r]
+    assert metrics == [(30, "P@5"), (60, "P@5")]
+    frozen = XTransformerClassifier(tiny, fine_tune=False).fit(texts, Y)
+    assert frozen.history_ == []
+
+
+def test_callbacks_see_levels_and_steps(tiny, problem):
+    callback = pytest.importorskip("sklearn.callback")
+
+    class Recorder(callback.AutoPropagatedCallback):
+        max_propagation_depth = None
+        ended = []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context):
+            self.ended.append(context.task_name)
+
+    texts, Y = problem
+    clf = XTransformerClassifier(tiny, head="full", max_steps=5, random_state=0)
+    clf.set_callbacks(Recorder()).fit(texts, Y)
+    assert Recorder.ended == [
+        "encoder and sparse features",
+        *["step"] * 5,
+        "level 0",
+        "fine-tuning",
+        "embeddings",
+        "ranker",
+        "fit",
+    ]

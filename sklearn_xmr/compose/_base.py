@@ -1,8 +1,16 @@
 """What the classifiers of this folder share: checks, blocks of rows, top labels."""
 
 import numpy as np
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _num_samples,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
 
 from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
 from sklearn_xmr.utils.instances import rows_of
@@ -72,3 +80,22 @@ def targets_for(model, Y):
     """Y as a model takes it: not all of scikit-learn's classifiers take sparse ones."""
     last = model[-1] if isinstance(model, Pipeline) else model
     return Y if hasattr(last, "predict_topk") else Y.toarray().astype(int)
+
+
+def fit_weighted(model, X, y, weight):
+    """The model, fitted with weights of instances where it takes them.
+
+    OneVsRestClassifier hands them on to its classifiers by metadata routing only.
+    """
+    if weight is None:
+        return model.fit(X, y)
+    if has_fit_parameter(model, "sample_weight"):
+        return model.fit(X, y, sample_weight=weight)
+    inner = getattr(model, "estimator", None)
+    if isinstance(model, OneVsRestClassifier) and has_fit_parameter(
+        inner, "sample_weight"
+    ):
+        with config_context(enable_metadata_routing=True):
+            asking = clone(inner).set_fit_request(sample_weight=True)
+            return model.set_params(estimator=asking).fit(X, y, sample_weight=weight)
+    return model.fit(X, y)

@@ -9,12 +9,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, fit_weighted
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics._calibration import hits_and_scores
 from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import topk_of_csr
+from sklearn_xmr.utils.validation import check_weights, rows_of_weight
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
 TIE_BREAK = 1e-4  # share of the model's own score
@@ -115,7 +116,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit the model and its calibration.
 
         Parameters
@@ -124,23 +125,33 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
             Instances.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of instances, for a model whose ``fit`` takes them and
+            for its calibration. An instance of weight 0 takes no part at all.
 
         Returns
         -------
         self
         """
         X, Y = self._check_training(X, y)
+        weight = check_weights(sample_weight, Y.shape[0])
+        if weight is not None and not weight.all():
+            X, Y, weight, _, _ = rows_of_weight(X, Y, weight, None)
         rng = check_random_state(self.random_state)
         base = XRLinearClassifier() if self.estimator is None else self.estimator
         base = seeded(base, rng)
         rest, held_out = held_out_split(X.shape[0], self.validation_size, rng)
-        first = clone(base).fit(X[rest], Y[rest])
+        taught = None if weight is None else weight[rest]
+        first = fit_weighted(clone(base), X[rest], Y[rest], taught)
         topk = self._base_topk(first, X[held_out], self._default_k())
         hits, scores = hits_and_scores(Y[held_out], topk, topk[0].shape[1])
-        self.calibrator_ = _fit_curve(self.method, scores, hits)
+        weights = None
+        if weight is not None:
+            weights = np.repeat(weight[held_out], (topk[0] >= 0).sum(axis=1))
+        self.calibrator_ = _fit_curve(self.method, scores, hits, weights)
         n_right = Y[held_out].nnz
         self.threshold_ = _best_f1_threshold(self._calibrate(scores), hits, n_right)
-        self.estimator_ = base.fit(X, Y)
+        self.estimator_ = fit_weighted(base, X, Y, weight)
         return self
 
     def _rank(self, X, k, weight):
@@ -176,13 +187,13 @@ def _log(scores):
     return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
 
 
-def _fit_curve(method, scores, hits):
+def _fit_curve(method, scores, hits, weights):
     """The calibrator, or None where nothing can be learnt."""
     if len(hits) == 0 or hits.all() or not hits.any():
         return None
     if method == "isotonic":
-        return IsotonicRegression(out_of_bounds="clip").fit(scores, hits)
-    return LogisticRegression(C=1e6).fit(_log(scores)[:, None], hits)
+        return IsotonicRegression(out_of_bounds="clip").fit(scores, hits, weights)
+    return LogisticRegression(C=1e6).fit(_log(scores)[:, None], hits, weights)
 
 
 def _best_f1_threshold(probabilities, hits, n_right):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from sklearn_xmr.compose._base import fit_weighted
 from sklearn_xmr.compose._candidates import rows_of_pairs
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._prediction import COMBINERS, _arrays
@@ -29,7 +30,7 @@ class LinearGroupRanker:
     def __init__(self, settings, copies):
         self.settings, self.copies = settings, copies
 
-    def fit(self, X, Y, teacher, matched, rng):
+    def fit(self, X, Y, teacher, matched, sample_weight, rng):
         """Train on the rows of each group.
 
         Parameters
@@ -40,6 +41,7 @@ class LinearGroupRanker:
             Rows with a label of the group.
         matched : csr_matrix of shape (n_samples, n_groups) or None
             Rows that the matcher sends to the group: further negatives.
+        sample_weight : ndarray of shape (n_samples,) or None
         rng : RandomState
         """
         group = np.repeat(np.arange(self.copies.n_groups), self.copies.size)
@@ -49,7 +51,9 @@ class LinearGroupRanker:
             matched = matched + teacher
         problem = make_level_problem(target, teacher, matched, tree.offsets[-1], False)
         settings = self.settings._solver_settings(rng)
-        self.weights_, _ = solve_levels(as_hybrid(X), [problem], settings)
+        self.weights_, _ = solve_levels(
+            as_hybrid(X), [problem], settings, sample_weight
+        )
         return self
 
     def score(self, X, matching, copies, starts):
@@ -93,8 +97,8 @@ class PerGroupRanker:
     def __init__(self, estimator, copies):
         self.estimator, self.copies = estimator, copies
 
-    def fit(self, X, Y, teacher, matched, rng):
-        """As :meth:`LinearGroupRanker.fit`."""
+    def fit(self, X, Y, teacher, matched, sample_weight, rng):
+        """As :meth:`LinearGroupRanker.fit`; weights where the classifier takes them."""
         rows_of_group = (teacher if matched is None else teacher + matched).tocsc()
         by_label = Y.tocsc()
         self.models_ = []
@@ -103,7 +107,8 @@ class PerGroupRanker:
             rows = np.sort(rows_of_group.indices[place])
             labels = self.copies.labels_of(group)
             targets = by_label[:, labels].tocsr()[rows].toarray() > 0
-            self.models_.append(_GroupModel(self.estimator, X[rows], targets))
+            weight = None if sample_weight is None else sample_weight[rows]
+            self.models_.append(_GroupModel(self.estimator, X[rows], targets, weight))
         return self
 
     def score(self, X, matching, copies, starts):
@@ -125,7 +130,7 @@ class PerGroupRanker:
 class _GroupModel:
     """A classifier of the labels that vary; the others keep their frequency, 0 or 1."""
 
-    def __init__(self, estimator, X, targets):
+    def __init__(self, estimator, X, targets, weight):
         share = targets.mean(axis=0) if len(targets) else np.zeros(targets.shape[1])
         self._share = share
         self._varying = np.flatnonzero((share > 0) & (share < 1))
@@ -133,7 +138,7 @@ class _GroupModel:
         if len(self._varying):
             y = targets[:, self._varying].astype(int)
             y = y.ravel() if y.shape[1] == 1 else y
-            self._model = clone(estimator).fit(X, y)
+            self._model = fit_weighted(clone(estimator), X, y, weight)
 
     def predict_proba(self, X):
         """Probability of each label (ndarray of shape (n_samples, n_labels))."""

@@ -13,7 +13,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin, targets_for
+from sklearn_xmr.compose._base import BlockwiseRankingMixin, fit_weighted, targets_for
 from sklearn_xmr.compose._candidates import rows_of_pairs
 from sklearn_xmr.compose._group_rankers import LinearGroupRanker, PerGroupRanker
 from sklearn_xmr.compose._label_groups import LabelCopies, label_groups
@@ -22,7 +22,11 @@ from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import predict_topk
 from sklearn_xmr.utils.seeding import seeded
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
-from sklearn_xmr.utils.validation import for_set_output
+from sklearn_xmr.utils.validation import (
+    check_weights,
+    for_set_output,
+    rows_of_weight,
+)
 
 
 class XMRClassifier(
@@ -157,7 +161,7 @@ class XMRClassifier(
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Group the labels, fit the matcher, fit the rankers.
 
         Parameters
@@ -166,12 +170,18 @@ class XMRClassifier(
             Instances.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of instances, for a matcher and a ranker whose ``fit``
+            takes them. An instance of weight 0 takes no part at all.
 
         Returns
         -------
         self
         """
         X, Y = self._check_training(X, y)
+        weight = check_weights(sample_weight, Y.shape[0])
+        if weight is not None and not weight.all():
+            X, Y, weight, _, _ = rows_of_weight(X, Y, weight, None)
         rng = check_random_state(self.random_state)
         indexer, matcher, ranker = self._stages(rng)
         self.membership_, self.indexer_ = label_groups(indexer, X, Y)
@@ -179,11 +189,13 @@ class XMRClassifier(
         teacher = Y @ self.membership_
         teacher.sort_indices()
         teacher.data[:] = 1
-        self.matcher_ = _fit_matcher(matcher, X, teacher)
+        self.matcher_ = _fit_matcher(matcher, X, teacher, weight)
         matched = self._matching(X) if self.negative_sampling == "tfn+man" else None
         linear = isinstance(ranker, XRLinearClassifier)
         kind = LinearGroupRanker if linear else PerGroupRanker
-        self.ranker_ = kind(ranker, self._copies).fit(X, Y, teacher, matched, rng)
+        self.ranker_ = kind(ranker, self._copies).fit(
+            X, Y, teacher, matched, weight, rng
+        )
         return self
 
     def _stages(self, rng):
@@ -253,8 +265,8 @@ def _for_many_labels(classifier):
     return OneVsRestClassifier(classifier)
 
 
-def _fit_matcher(matcher, X, teacher):
+def _fit_matcher(matcher, X, teacher, weight):
     """The fitted matcher, or None where there is one group only."""
     if teacher.shape[1] == 1:
         return None
-    return matcher.fit(X, targets_for(matcher, teacher))
+    return fit_weighted(matcher, X, targets_for(matcher, teacher), weight)

@@ -11,6 +11,7 @@ import numpy as np
 
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.transformer._encoder import autocast, import_torch
+from sklearn_xmr.transformer._gradient_scale import GradientScale
 from sklearn_xmr.transformer._heads import Pairs
 from sklearn_xmr.transformer._tokens import shuffled_batches
 
@@ -77,7 +78,7 @@ class FineTuner:
         self.encoder, self.tokens, self.settings = encoder, tokens, settings
         self.processes, self.half = processes, half
         self.checkpoints, self.progress = checkpoints, progress
-        self.device = processes.device
+        self.device, self.scale = processes.device, GradientScale(half)
         self.micro_batch = settings.micro_batch
         self.encoder.model.to(self.device)
         self.encoder.attend(self.device)
@@ -162,8 +163,11 @@ class FineTuner:
         optimizer.zero_grad(set_to_none=True)
         loss = self._gradients(level, head, rows, step)
         parameters = [p for p in self.encoder.model.parameters() if p.grad is not None]
-        self.processes.sum([p.grad for p in parameters] + head.gradients())
+        gradients = [p.grad for p in parameters]
+        self.processes.sum(gradients + head.gradients())
         self.processes.sum([loss])
+        if not self.scale.leave(gradients, loss):
+            return loss
         limit = self.settings.max_grad_norm
         torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
         optimizer.step()
@@ -202,6 +206,7 @@ class FineTuner:
             batch = (torch.from_numpy(part).to(self.device) for part in padded)
             with autocast(self.device, self.half):
                 embedded = self.encoder.embed(*batch)
+            embedded = self.scale.enter(embedded)
             unit = torch.nn.functional.normalize(embedded, dim=1)
             pairs = Pairs.of(level.pairs, some, self.device)
             loss = head.loss(unit, pairs) / len(rows)
@@ -243,6 +248,7 @@ class FineTuner:
             head=head.state(),
             optimizer=optimizer.state_dict(),
             best=best.state(),
+            scale=self.scale.state(),
             history=self.progress.history,
             **to_keep,
         )
@@ -255,6 +261,7 @@ class FineTuner:
         head.load_state(state["head"])
         optimizer.load_state_dict(state["optimizer"])
         self.progress.history = state["history"]
+        self.scale.load_state(state["scale"])
         return state["step"]
 
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._training import level_targets
 from sklearn_xmr.transformer._checkpoints import Checkpoints
-from sklearn_xmr.transformer._encoder import half_precision, import_torch, pick_device
+from sklearn_xmr.transformer._encoder import half_precision, pick_device
 from sklearn_xmr.transformer._fine_tuning import FineTuner, Level, TrainingSettings
 from sklearn_xmr.transformer._heads import FullHead, ShortlistHead, weights_of
 from sklearn_xmr.transformer._levels import (
@@ -94,7 +94,6 @@ def first_embeddings(params, tuner, texts):
 
 def make_tuner(params, texts, seed, fingerprint, tasks):
     """The training loop with its device, settings and checkpoints."""
-    torch, _ = import_torch()
     processes = processes_of(pick_device(params.device))
     half = half_precision(params.precision, processes.device)
     settings = TrainingSettings(
@@ -117,7 +116,7 @@ def make_tuner(params, texts, seed, fingerprint, tasks):
         params._tokens(texts),
         settings,
         processes,
-        None if half == torch.float16 else half,  # float16 would need scaled losses
+        half,
         Checkpoints(params.checkpoint_dir, fingerprint, processes.rank == 0),
         Progress(params.verbose if processes.rank == 0 else 0, tasks=tasks),
     )

@@ -120,7 +120,7 @@ class XTransformerClassifier(
         Measurements without a better value after which a level ends.
     precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
         Type of matrix products; "auto" is bfloat16 where the device is fast at it.
-        Training in "fp16" runs in float32; only encoding is halved.
+        "fp16" scales gradients up, and leaves out steps that overflow.
     device : str, default="auto"
         "auto" is the GPU, if there is one, or a torch device such as "cuda:1".
     checkpoint_dir : path-like or None, default=None
@@ -169,7 +169,8 @@ class XTransformerClassifier(
     Notes
     -----
     Started by ``accelerate launch`` or torchrun, the processes share the work of each
-    step, and all hold the same model afterwards. The texts' embeddings do not depend on
+    step, and all hold the same model afterwards; with ``fine_tune=False`` each encodes
+    all texts: start one process then. The texts' embeddings do not depend on
     the batches they are in, but for rounding.
 
     References
