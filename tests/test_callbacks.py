@@ -6,7 +6,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    XREnsembleClassifier,
+    XRLinearClassifier,
+    XRStackingClassifier,
+)
 from sklearn_xmr.metrics import make_topk_scorers
 
 callback = pytest.importorskip("sklearn.callback")
@@ -73,6 +78,24 @@ def test_callbacks_reach_through_search_and_pipeline(small):
     search.set_callbacks(recorder).fit(*small)
     trees = recorder.ended.count(("XRLinearClassifier", "label tree"))
     assert trees == 2 * 2 + 1
+
+
+def test_trees_of_an_ensemble_are_nested(small):
+    recorder = Recorder()
+    clf = XREnsembleClassifier(n_estimators=2, random_state=0)
+    clf.set_callbacks(recorder).fit(*small)
+    tree = [("XRLinearClassifier", name) for name in ("label tree", "levels", "fit")]
+    assert recorder.ended == [*tree, *tree, ("XREnsembleClassifier", "fit")]
+    assert recorder.is_set_up == 0
+
+
+def test_parts_of_a_stack_are_tasks(small):
+    recorder = Recorder()
+    clf = XRStackingClassifier(cv=2, random_state=0)
+    clf.set_callbacks(recorder).fit(*small)
+    parts = ["models without held-out instances"] * 2
+    names = [*parts, "classifier of pairs", "models", "fit"]
+    assert [name for _, name in recorder.ended] == names
 
 
 def test_progress_bars_show_our_tasks(small, capsys):

@@ -205,6 +205,12 @@ def test_equal_to_napkinxc(global_random_seed):
             for k in (1, 2, 3):
                 value = ours(truth, scores, k, propensities=p, normalize=normalize)
                 assert value == pytest.approx(values[k - 1]), (theirs, normalize)
+    full = sparse.csr_matrix((rng.rand(60, 25) < 0.5).astype(int))
+    assert np.diff(full.indptr).min() >= 3  # or its denominators have fewer terms
+    values = napkinxc.psndcg_at_k(full, scores, 1 / p, k=3)
+    for k in (1, 2, 3):
+        value = psndcg_at_k(full, scores, k, propensities=p)
+        assert value == pytest.approx(values[k - 1])
     np.testing.assert_allclose(
         propensity_scores(truth), napkinxc.Jain_et_al_propensity(truth)
     )

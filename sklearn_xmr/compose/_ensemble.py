@@ -11,12 +11,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._candidates import union_of_rankings, with_values
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils.callbacks import CallbackMixin
 from sklearn_xmr.utils.seeding import draw_seed
 from sklearn_xmr.utils.topk import topk_of_csr
 from sklearn_xmr.utils.validation import align_sparse_type
 
 
-class XREnsembleClassifier(BlockwiseRankingMixin, BaseEstimator):
+class XREnsembleClassifier(BlockwiseRankingMixin, CallbackMixin, BaseEstimator):
     """Average of XR-Linear models on different label trees.
 
     One tree puts some labels among siblings that hide them; another tree groups them
@@ -119,16 +120,18 @@ class XREnsembleClassifier(BlockwiseRankingMixin, BaseEstimator):
         -------
         self
         """
+        tasks = self._begin_tasks(self.n_estimators)
         rng = check_random_state(self.random_state)
         base = XRLinearClassifier() if self.estimator is None else self.estimator
         self.estimators_ = []
-        for _ in range(self.n_estimators):
+        for number in range(self.n_estimators):
             seed = draw_seed(rng)
             model = clone(base).set_params(random_state=seed)
-            self.estimators_.append(
+            with tasks.of_model(f"tree {number + 1}", model):
                 model.fit(X, y, sample_weight=sample_weight, relevance=relevance)
-            )
+            self.estimators_.append(model)
         self._take_form(self.estimators_[0])
+        tasks.end(X, y)
         return self
 
     def score_pairs(self, X, pairs):

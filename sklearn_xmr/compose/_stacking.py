@@ -22,6 +22,7 @@ from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
 from sklearn_xmr.compose._pair_features import LabelStatistics
 from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils.callbacks import CallbackMixin
 from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_splits
 from sklearn_xmr.utils.instances import is_for_models_inside, rows_of
 from sklearn_xmr.utils.seeding import seeded
@@ -35,7 +36,7 @@ from sklearn_xmr.utils.validation import (
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
-class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
+class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseComposition):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 
     The most precise recipe without a transformer. Each model proposes labels. For
@@ -209,6 +210,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
         -------
         self
         """
+        tasks, given = self._begin_tasks((self.cv or 1) + 2), (X, y)
         X, Y = self._check_training(X, y)
         weight = check_weights(sample_weight, Y.shape[0])
         relevance = check_relevance(relevance, Y)
@@ -216,15 +218,20 @@ class XRStackingClassifier(BlockwiseRankingMixin, _BaseComposition):
             X, Y, weight, relevance, _ = rows_of_weight(X, Y, weight, relevance)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
-        parts = [
-            self._held_out_pairs(models, X, Y, weight, relevance, *split)
-            for split in held_out_splits(Y.shape[0], self.validation_size, self.cv, rng)
-        ]
+        parts = []
+        for split in held_out_splits(Y.shape[0], self.validation_size, self.cv, rng):
+            with tasks.task("models without held-out instances"):
+                parts.append(
+                    self._held_out_pairs(models, X, Y, weight, relevance, *split)
+                )
         features, right, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
-        given = {} if weight is None else {"sample_weight": weights}
-        self.final_estimator_ = _fit_final(final, features, right, given)
-        self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
+        with tasks.task("classifier of pairs"):
+            weights = {} if weight is None else {"sample_weight": weights}
+            self.final_estimator_ = _fit_final(final, features, right, weights)
+        with tasks.task("models"):
+            self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
         self.statistics_ = LabelStatistics(Y)
+        tasks.end(*given)
         return self
 
     def _check_training(self, X, y):

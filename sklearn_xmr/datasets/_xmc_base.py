@@ -150,7 +150,8 @@ def _fetch(name, folder, address, n_retries, delay):
     """Archive, checked and unpacked; the folder appears when all is in it."""
     again = {"n_retries": n_retries, "delay": delay}
     manifest = folder.with_name(MANIFEST)
-    manifest.unlink(missing_ok=True)  # sums may have changed since
+    for old in (manifest, manifest.with_name(f"{MANIFEST}.part")):
+        old.unlink(missing_ok=True)  # sums may have changed since
     download(f"{address}/{MANIFEST}", manifest, **again)
     file = f"xmc-base/{name}.tar.gz"
     digest = _listed_sum(manifest, file)

@@ -303,7 +303,8 @@ def psndcg_at_k(
     """Propensity-scored nDCG at k.
 
     Gains ``1 / p / log2(rank + 1)``, divided by ``sum over r <= k of 1 / log2(r + 1)``
-    (always k terms, as the Extreme Classification Repository defines it).
+    (always k terms, as the Extreme Classification Repository defines it; napkinXC sums
+    fewer where an instance has fewer true labels).
 
     Parameters
     ----------

@@ -70,6 +70,22 @@ class FitTasks:
         yield FitTasks(self.estimator, inside)
         inside.call_on_fit_task_end(estimator=self.estimator)
 
+    @contextmanager
+    def of_model(self, name, model):
+        """The task of fitting another estimator, whose own tasks are inside.
+
+        Parameters
+        ----------
+        name : str
+        model : estimator
+        """
+        with self.task(name) as inside:
+            if inside.context is None:
+                yield
+            else:
+                with inside.context.propagate_callback_context(model):
+                    yield
+
     def end(self, X, y):
         """All is done: monitors can score the fitted estimator.
 
