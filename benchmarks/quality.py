@@ -94,7 +94,7 @@ def slow_boosting():
 def stacked(name):
     """Linear models, neighbours and networks, stacked on all instances.
 
-    Eight minutes of training on delicious: for few labels and instances.
+    About eight minutes of training on delicious: for few labels and instances.
     """
 
     def make(seed):
