@@ -217,8 +217,12 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
     """
     clf, X = one_row(estimator, X)
     names = names_of(estimator, feature_names, label_names)
-    label = column_of(clf, label, names)
-    row, score, steps = as_row(X), 1.0, []
+    return explain_label(clf, as_row(X), column_of(clf, label, names), names)
+
+
+def explain_label(clf, row, label, names):
+    """The explanation of one checked instance's label."""
+    score, steps = 1.0, []
     for level, (parent, node) in enumerate(ancestors(clf.tree_, label)):
         step = _step(clf, row, level, parent, node, score, names)
         score = step.score
@@ -229,7 +233,7 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
 def _step(clf, row, level, parent, node, above, names):
     """What the models of a parent's children say."""
     tree = clf.tree_
-    weights, intercepts = child_weights(clf, level, parent)
+    weights, intercepts = child_weights(clf, level, [parent])
     margins = (weights @ row.T).toarray().ravel() + intercepts
     place = int(node - tree.offsets[level][parent])
     last = level == tree.n_levels - 1
@@ -302,7 +306,7 @@ def top_features(
     )
     label = column_of(clf, label, names)
     parent, place = ancestors(clf.tree_, label)[-1]
-    weights, _ = child_weights(clf, clf.tree_.n_levels - 1, parent)
+    weights, _ = child_weights(clf, clf.tree_.n_levels - 1, [parent])
     own = weights[place - int(clf.tree_.offsets[-1][parent])]
     order = np.argsort(-own.data, kind="stable")[:n_features]
     return [

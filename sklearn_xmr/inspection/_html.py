@@ -6,9 +6,10 @@ import webbrowser
 from importlib import resources
 from pathlib import Path
 
-from sklearn_xmr.inspection._explanation import explain
+from sklearn_xmr.inspection._explanation import column_of, explain_label
 from sklearn_xmr.inspection._outline import outline_of
-from sklearn_xmr.inspection._search_path import search_path
+from sklearn_xmr.inspection._search_path import follow
+from sklearn_xmr.inspection._tree_model import as_row, names_of, one_row
 
 TEMPLATES = resources.files("sklearn_xmr.inspection") / "templates"
 
@@ -170,16 +171,16 @@ def view_search_path(
     >>> "group 0" in view.html
     True
     """
-    found = search_path(estimator, X, k=k, label_names=label_names)
-    data = found.to_dict()
+    clf, instance = one_row(estimator, X)
+    names = names_of(estimator, feature_names, label_names)
+    data = follow(clf, instance, k, names).to_dict()
     best = [row["node"] for row in data["levels"][-1] if row["kept"]]
-    names = {"feature_names": feature_names, "label_names": label_names}
-    shown = dict.fromkeys([*best, *map(int, true_labels)])
+    data["true"] = [column_of(clf, label, names) for label in true_labels]
+    row, shown = as_row(instance), dict.fromkeys([*best, *data["true"]])
     data["explanations"] = {
-        label: explain(estimator, X, label, **names).to_dict() for label in shown
+        label: explain_label(clf, row, label, names).to_dict() for label in shown
     }
     data["levels"] = [level[:n_nodes] for level in data["levels"]]
-    data["true"] = [int(label) for label in true_labels]
     data["text"] = X[0] if isinstance(X, (list, tuple)) and _is_text(X) else None
     return _shown("search_path.html", data, path, open_browser)
 

@@ -6,16 +6,9 @@ import numpy as np
 
 from sklearn_xmr.inspection._plotting import figure_and_axes
 from sklearn_xmr.inspection._tree_model import classifier_of
-from sklearn_xmr.metrics import (
-    ece_at_k,
-    frequency_breakdown,
-    precision_at_k,
-    predict_topk,
-    propensity_scores,
-)
-from sklearn_xmr.metrics._calibration import hits_and_scores
-from sklearn_xmr.metrics._ranking import ranked_hits
-from sklearn_xmr.metrics._scorer import METRICS, last_step
+from sklearn_xmr.metrics import frequency_breakdown, precision_at_k, predict_topk
+from sklearn_xmr.metrics._calibration import calibration_bins
+from sklearn_xmr.metrics._scorer import METRICS, last_step, topk_of_scores
 from sklearn_xmr.utils.validation import check_k, check_label_indicator
 
 
@@ -121,6 +114,11 @@ class MetricAtKDisplay:
                 f"metrics must be among {sorted(METRICS)}, found {unknown[0]!r}"
             )
         ks = np.arange(1, check_k(max_k) + 1)
+        y_true = check_label_indicator(y_true, "y_true")
+        if not isinstance(y_score, tuple):  # ranked once for all k
+            is_matrix = hasattr(y_score, "shape")
+            y_score = y_score if is_matrix else np.asarray(y_score)
+            y_score = topk_of_scores(y_score, max_k)
         values = {}
         for metric in metrics:
             given = {"propensities": propensities} if metric.startswith("ps") else {}
@@ -258,8 +256,6 @@ class LabelFrequencyDisplay:
         if metric not in known:
             raise ValueError(f"metric must be one of {known}, got {metric!r}")
         parts = frequency_breakdown(y_true, y_score, Y_train, k, bounds=bounds)
-        if metric == "psprecision":
-            parts[metric] = _psp_by_group(y_true, y_score, Y_train, k, bounds)
         values, n_labels = parts[metric], parts["n_labels"]
         display = cls(parts["lower"], values, n_labels, metric=metric, k=k)
         return display.plot(ax, **kwargs)
@@ -379,14 +375,11 @@ class CalibrationAtKDisplay:
         -------
         CalibrationAtKDisplay
         """
-        ece = ece_at_k(y_true, y_score, k, n_bins=n_bins)
-        hits, scores = hits_and_scores(y_true, y_score, k)
-        bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
-        counts = np.bincount(bins, minlength=n_bins)
-        filled = counts > 0
-        mean = np.bincount(bins, scores, n_bins)[filled] / counts[filled]
-        right = np.bincount(bins, hits, n_bins)[filled] / counts[filled]
-        display = cls(mean, right, counts[filled], ece=ece, k=k, estimator_name=name)
+        bins = calibration_bins(y_true, y_score, k, n_bins)
+        filled = bins.counts > 0
+        counts = bins.counts[filled]
+        mean, right = bins.scores[filled] / counts, bins.hits[filled] / counts
+        display = cls(mean, right, counts, ece=bins.error, k=k, estimator_name=name)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, *, name=None, **kwargs):
@@ -541,27 +534,3 @@ class ModelSizeDisplay:
         if name is not None:
             self.ax_.legend()
         return self
-
-
-def _psp_by_group(y_true, y_score, Y_train, k, bounds):
-    """What the labels of each frequency add to propensity-scored precision at k."""
-    Y_train = check_label_indicator(Y_train, "Y_train")
-    gains = 1 / propensity_scores(Y_train)
-    counts = np.bincount(Y_train.indices, minlength=Y_train.shape[1])
-    groups = np.searchsorted(bounds, counts, side="right")
-    ranked = ranked_hits(y_true, y_score, k)
-    hit = ranked.labels[ranked.hits]
-    gained = np.bincount(groups[hit], gains[hit], len(bounds) + 1)
-    best = _best_gain(ranked.truth, gains, k)
-    return gained / best if best > 0 else gained
-
-
-def _best_gain(truth, gains, k):
-    """Gains of the k true labels of each row that gain most."""
-    order = np.lexsort((-gains[truth.indices], _row_numbers(truth)))
-    rank = np.arange(truth.nnz) - np.repeat(truth.indptr[:-1], np.diff(truth.indptr))
-    return gains[truth.indices[order]][rank < k].sum()
-
-
-def _row_numbers(matrix):
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_xmr.inspection._tree_model import (
-    Names,
     as_row,
     child_weights,
     group_name,
@@ -13,6 +12,7 @@ from sklearn_xmr.inspection._tree_model import (
     one_row,
     path_scores,
 )
+from sklearn_xmr.utils.ranges import ranges
 
 
 @dataclass
@@ -52,8 +52,8 @@ class SearchPath:
     ----------
     levels : list of PathLevel
         From the children of the root down to the labels.
-    beam_size : int
-        Nodes kept on each level.
+    beam_size : int or None
+        Nodes kept on each level; None: those that can hold one of the k best labels.
     tree : LabelTree
     names : Names
         Names of the labels.
@@ -173,8 +173,8 @@ def search_path(estimator, X, *, k=5, label_names=None):
     Returns
     -------
     SearchPath
-        With every node that the beam search scores; with ``beam_size=None`` the
-        beam is as wide as a beam has to be to find the same labels.
+        With every node that the beam search scores. With ``beam_size=None`` those are
+        kept that can hold one of the k best labels.
 
     Examples
     --------
@@ -191,56 +191,50 @@ def search_path(estimator, X, *, k=5, label_names=None):
     'ant'
     """
     clf, X = one_row(estimator, X)
-    names = Names(labels=names_of(estimator, None, label_names).labels)
+    return follow(clf, X, k, names_of(clf, None, label_names))
+
+
+def follow(clf, X, k, names):
+    """The search path of one checked instance."""
     row, tree = as_row(X), clf.tree_
-    beam_size = clf.beam_size or _exact_beam(clf, row, k)
     parents, above, levels = np.zeros(1, dtype=int), np.ones(1), []
+    least = -np.inf if clf.beam_size else _least_score(clf, X, k)
     for number in range(tree.n_levels):
         last = number == tree.n_levels - 1
         level = _scored_level(clf, row, number, parents, above)
-        n_kept = k if last else beam_size
-        level.kept[:n_kept] = True
-        parents, above = level.nodes[:n_kept], level.scores[:n_kept]
+        within = np.arange(len(level.nodes)) < (k if last else clf.beam_size or np.inf)
+        level.kept = within & (level.scores >= least)
+        parents, above = level.nodes[level.kept], level.scores[level.kept]
         if last:
             level.nodes = tree.label_order[level.nodes]
         levels.append(level)
-    return SearchPath(levels, beam_size, tree, names)
+    return SearchPath(levels, clf.beam_size, tree, names)
 
 
 def _scored_level(clf, row, level, parents, above):
     """All children of some nodes, best first."""
     tree, offsets = clf.tree_, clf.tree_.offsets[level]
-    nodes, owners, margins, scores = [], [], [], []
-    for parent, score in zip(parents, above, strict=True):
-        weights, intercepts = child_weights(clf, level, parent)
-        margin = (weights @ row.T).toarray().ravel() + intercepts
-        nodes.append(np.arange(offsets[parent], offsets[parent + 1]))
-        owners.append(np.full(len(margin), parent))
-        margins.append(margin)
-        scores.append(path_scores(clf, score, margin))
-    parts = [np.concatenate(p) for p in (nodes, owners, margins, scores)]
+    sizes = np.diff(offsets)[parents]
+    nodes, owners = ranges(offsets[parents], sizes), np.repeat(parents, sizes)
+    weights, intercepts = child_weights(clf, level, parents)
+    margins = (weights @ row.T).toarray().ravel() + intercepts
+    scores = path_scores(clf, np.repeat(above, sizes), margins)
     # Equal scores: labels by their number, groups by their place, as the search does.
-    last = level == tree.n_levels - 1
-    ties = tree.label_order[parts[0]] if last else parts[0]
-    order = np.lexsort((ties, -parts[3]))
-    nodes, owners, margins, scores = (part[order] for part in parts)
-    sizes = np.array([len(tree.labels_under(level, node)) for node in nodes])
-    return PathLevel(
-        nodes, owners, margins, scores, np.zeros(len(nodes), dtype=bool), sizes
-    )
+    ties = tree.label_order[nodes] if level == tree.n_levels - 1 else nodes
+    order = np.lexsort((ties, -scores))
+    n_labels = np.bincount(tree.node_of_label(level), minlength=offsets[-1])
+    parts = [part[order] for part in (nodes, owners, margins, scores)]
+    return PathLevel(*parts, None, n_labels[parts[0]])
 
 
-def _exact_beam(clf, row, k):
-    """Nodes that score at least as well as the k-th best label, on any level."""
-    worst = clf.predict_topk(row, k=k)[1][0, min(k, clf.n_labels_) - 1]
+def _least_score(clf, X, k):
+    """What a node has to score to be opened by the exact search: as the k-th label.
+
+    Margins ("noop") of groups bound nothing: all nodes are opened.
+    """
     if clf.post_processor == "noop":
-        return max(clf.tree_.level_sizes)  # margins of groups bound nothing
+        return -np.inf
+    worst = float(clf.predict_topk(X, k=k)[1][0].min())
     if clf.post_processor.startswith("log_"):
         worst = np.exp(worst)
-    widest, parents, above = 1, np.zeros(1, dtype=int), np.ones(1)
-    for number in range(clf.tree_.n_levels - 1):
-        level = _scored_level(clf, row, number, parents, above)
-        reach = max(1, int((level.scores >= worst * (1 - 1e-5)).sum()))
-        parents, above = level.nodes[:reach], level.scores[:reach]
-        widest = max(widest, reach)
-    return widest
+    return worst * (1 - 1e-5)  # scores are summed as float32 logarithms there

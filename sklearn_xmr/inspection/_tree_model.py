@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.linear._prediction import COMBINERS
 from sklearn_xmr.linear._splicing import take_parents
-from sklearn_xmr.metrics._scorer import last_step
+from sklearn_xmr.metrics._scorer import last_estimator, last_step
 from sklearn_xmr.utils.hybrid import as_hybrid
 
 
@@ -40,17 +40,13 @@ def classifier_of(estimator):
     TypeError
         If there is none.
     """
-    while not isinstance(estimator, XRLinearClassifier):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        else:
-            raise TypeError(
-                "estimator must be an XRLinearClassifier, or a pipeline or search that "
-                f"ends in one, got {type(estimator).__name__}; of an ensemble or a "
-                "stack, take one of its trees (estimators_[0])"
-            )
+    estimator = last_estimator(estimator)
+    if not isinstance(estimator, XRLinearClassifier):
+        raise TypeError(
+            "estimator must be an XRLinearClassifier, or a pipeline or search that "
+            f"ends in one, got {type(estimator).__name__}; of an ensemble or a "
+            "stack, take one of its trees (estimators_[0])"
+        )
     check_is_fitted(estimator)
     return estimator
 
@@ -113,16 +109,16 @@ def as_row(X):
     return sparse.csr_matrix(sparse.hstack([hybrid.sparse, hybrid.dense]))
 
 
-def child_weights(clf, level, parent):
-    """Weights and intercepts of a node's children.
+def child_weights(clf, level, parents):
+    """Weights and intercepts of nodes' children, one node's after another's.
 
     Parameters
     ----------
     clf : XRLinearClassifier
     level : int
         Of the children: 0 for those of the root.
-    parent : int
-        Node of the level above; 0 for the root.
+    parents : array-like of int
+        Nodes of the level above; [0] for the root.
 
     Returns
     -------
@@ -130,7 +126,7 @@ def child_weights(clf, level, parent):
         Dense features are the last columns.
     intercepts : ndarray of float32 of shape (n_children,)
     """
-    part = take_parents(clf.weights_[level], np.array([parent]))
+    part = take_parents(clf.weights_[level], np.asarray(parents))
     weights = part.to_csr()
     if clf.n_dense_features_:
         weights = sparse.hstack([weights, part.dense_weights()])

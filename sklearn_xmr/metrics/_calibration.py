@@ -1,5 +1,7 @@
 """Whether probabilities of the best labels are as often right as they say."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sklearn_xmr.metrics._ranking import ranked_hits
@@ -49,18 +51,36 @@ def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
     >>> round(ece_at_k(y_true, (labels, [[0.9], [0.9], [0.9], [0.9]]), k=1), 2)
     0.15
     """
+    return calibration_bins(y_true, y_score, k, n_bins).error
+
+
+@dataclass
+class CalibrationBins:
+    """Sums over the predicted labels of each bin of probabilities."""
+
+    scores: np.ndarray
+    hits: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def error(self):
+        """Expected calibration error (float)."""
+        gaps = np.abs(self.scores - self.hits).sum()
+        return float(gaps / max(self.counts.sum(), 1))
+
+
+def calibration_bins(y_true, y_score, k, n_bins):
+    """The k best labels of each row in bins of equal width, see :func:`ece_at_k`."""
     check_k(n_bins)
     hits, scores = hits_and_scores(y_true, y_score, k)
-    if len(scores) == 0:
-        return 0.0
-    if scores.min() < 0 or scores.max() > 1:
+    if len(scores) and (scores.min() < 0 or scores.max() > 1):
         raise ValueError(
             "y_score must hold probabilities between 0 and 1, found values from "
             f"{scores.min()} to {scores.max()}"
         )
     bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
-    gaps = np.bincount(bins, scores - hits, n_bins)
-    return float(np.abs(gaps).sum() / len(scores))
+    sums = (np.bincount(bins, values, n_bins) for values in (scores, hits))
+    return CalibrationBins(*sums, np.bincount(bins, minlength=n_bins))
 
 
 def hits_and_scores(y_true, y_score, k):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_xmr.metrics._ranking import ranked_hits
+from sklearn_xmr.metrics._ranking import best_gains, propensities_of, ranked_hits
 from sklearn_xmr.utils.validation import check_label_indicator
 
 
@@ -32,7 +32,7 @@ def coverage_at_k(y_true, y_score, k=5):
     >>> coverage_at_k([[1, 0], [0, 1]], [[0.9, 0.8], [0.5, 0.3]], k=1)
     0.5
     """
-    counts = label_counts(y_true, y_score, k)
+    counts = label_counts(ranked_hits(y_true, y_score, k))
     true = counts["true"] > 0
     return float(np.mean(counts["hits"][true] > 0)) if true.any() else 0.0
 
@@ -139,6 +139,7 @@ def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
         - ``"n_true"``: true (instance, label) pairs of the group;
         - ``"precision"``: what the group adds to precision at k; the sum over the
           groups is :func:`precision_at_k`;
+        - ``"psprecision"``: the same of :func:`psprecision_at_k`;
         - ``"recall"``: share of its true pairs among the k best;
         - ``"macro_f1"``, ``"coverage"``: as :func:`macro_f1_at_k` and
           :func:`coverage_at_k`, of its labels alone.
@@ -156,8 +157,10 @@ def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
     >>> parts["precision"]
     array([0. , 0.5])
     """
-    counts = label_counts(y_true, y_score, k)
-    groups = _frequency_groups(Y_train, bounds, len(counts["true"]))
+    ranked = ranked_hits(y_true, y_score, k)
+    counts = label_counts(ranked)
+    Y_train = _checked_training_labels(Y_train, ranked.truth.shape[1])
+    groups = _frequency_groups(Y_train, bounds)
     n_groups = len(bounds) + 1
     size = np.bincount(groups, minlength=n_groups)
     total = {
@@ -170,7 +173,10 @@ def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
         "lower": np.array([0, *bounds]),
         "n_labels": size,
         "n_true": total["true"].astype(int),
-        "precision": total["hits"] / (k * check_n_rows(y_true)),
+        "precision": total["hits"] / (k * ranked.truth.shape[0]),
+        "psprecision": _psp_of_groups(
+            ranked, k, counts["hits"], Y_train, groups, n_groups
+        ),
         "recall": _ratio(total["hits"], total["true"]),
         "macro_f1": _ratio(
             np.bincount(groups, f1, n_groups), np.bincount(groups, seen, n_groups)
@@ -181,15 +187,18 @@ def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
     }
 
 
-def label_counts(y_true, y_score, k):
+def label_counts(ranked):
     """Of each label: true instances, predictions among the k best, and hits.
+
+    Parameters
+    ----------
+    ranked : RankedHits
 
     Returns
     -------
     dict of ndarray of int64 of shape (n_labels,)
         With the keys "true", "predicted" and "hits".
     """
-    ranked = ranked_hits(y_true, y_score, k)
     n_labels = ranked.truth.shape[1]
     lists = {
         "true": ranked.truth.indices,
@@ -201,15 +210,10 @@ def label_counts(y_true, y_score, k):
     }
 
 
-def check_n_rows(y_true):
-    """Number of rows of any indicator."""
-    return y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)
-
-
 def _macro(kind, y_true, y_score, k, average_over):
     if average_over not in ("seen", "all"):
         raise ValueError(f"average_over must be 'seen' or 'all', got {average_over!r}")
-    counts = label_counts(y_true, y_score, k)
+    counts = label_counts(ranked_hits(y_true, y_score, k))
     parts = {
         "f1": (2 * counts["hits"], counts["true"] + counts["predicted"]),
         "precision": (counts["hits"], counts["predicted"]),
@@ -226,7 +230,24 @@ def _ratio(above, below):
     return np.where(below > 0, above / np.maximum(below, 1), 0.0)
 
 
-def _frequency_groups(Y_train, bounds, n_labels):
+def _psp_of_groups(ranked, k, hits, Y_train, groups, n_groups):
+    """What each group adds to propensity-scored precision at k."""
+    gains = 1 / propensities_of(Y_train)
+    gained = np.bincount(groups, hits * gains, n_groups)
+    best = best_gains(ranked.truth, gains, k).sum()
+    return gained / best if best > 0 else gained
+
+
+def _checked_training_labels(Y_train, n_labels):
+    Y_train = check_label_indicator(Y_train, "Y_train")
+    if Y_train.shape[1] != n_labels:
+        raise ValueError(
+            f"Y_train must have the {n_labels} labels of y_true, got {Y_train.shape[1]}"
+        )
+    return Y_train
+
+
+def _frequency_groups(Y_train, bounds):
     """Group of each label."""
     edges = np.asarray(bounds)
     is_list = edges.ndim == 1 and len(edges) > 0 and edges.dtype.kind in "iuf"
@@ -235,10 +256,5 @@ def _frequency_groups(Y_train, bounds, n_labels):
             "bounds must be a list of positive numbers in ascending order, got "
             f"{bounds!r}"
         )
-    Y_train = check_label_indicator(Y_train, "Y_train")
-    if Y_train.shape[1] != n_labels:
-        raise ValueError(
-            f"Y_train must have the {n_labels} labels of y_true, got {Y_train.shape[1]}"
-        )
-    counts = np.bincount(Y_train.indices, minlength=n_labels)
+    counts = np.bincount(Y_train.indices, minlength=Y_train.shape[1])
     return np.searchsorted(edges, counts, side="right")

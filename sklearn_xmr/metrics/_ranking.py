@@ -543,14 +543,18 @@ def _propensity_scored(
     value = _mean(value, sample_weight)
     if not normalize:
         return value
-    ideal = sparse.csr_matrix(
-        (gains[ranked.truth.indices], ranked.truth.indices, ranked.truth.indptr),
-        shape=ranked.truth.shape,
-    )
-    best_labels = rank_topk(ideal, k, ideal.shape)
-    best = np.where(best_labels >= 0, gains[best_labels], 0) @ rank_weights / divisor
+    best = best_gains(ranked.truth, gains, k) @ rank_weights / divisor
     best = _mean(best, sample_weight)
     return value / best if best > 0 else 0.0
+
+
+def best_gains(truth, gains, k):
+    """Gains of the k true labels of each row that gain most: (n_samples, k)."""
+    ideal = sparse.csr_matrix(
+        (gains[truth.indices], truth.indices, truth.indptr), shape=truth.shape
+    )
+    labels = rank_topk(ideal, k, truth.shape)
+    return np.where(labels >= 0, gains[labels], 0)
 
 
 def _check_propensities(propensities, n_labels):

@@ -69,7 +69,10 @@ def predict_topk(estimator, X, k=5):
         return estimator.predict_topk(X, k=k)
     for method in ("predict_proba", "decision_function"):
         if hasattr(estimator, method):
-            return _topk_of_scores(getattr(estimator, method)(X), k)
+            scores = getattr(estimator, method)(X)
+            if isinstance(scores, list):  # one (n, 2) array a label, as of forests
+                scores = np.column_stack([column[:, -1] for column in scores])
+            return topk_of_scores(scores, k)
     raise TypeError(
         f"estimator must have predict_topk, predict_proba or decision_function, but "
         f"{type(estimator).__name__} has none"
@@ -87,10 +90,21 @@ def last_step(estimator, X):
     return estimator, X
 
 
-def _topk_of_scores(scores, k):
-    if isinstance(scores, list):  # one (n, 2) array per label, as forests return
-        scores = np.column_stack([column[:, -1] for column in scores])
-    labels = rank_topk(scores, min(k, scores.shape[1]), scores.shape)
+def last_estimator(estimator):
+    """The classifier in searches and pipelines, without transforming anything."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        else:
+            return estimator
+
+
+def topk_of_scores(scores, k):
+    """The k best labels of each row of sparse or dense scores, and their scores."""
+    k = min(k, scores.shape[1])
+    labels = rank_topk(scores, k, scores.shape)
     rows = np.arange(len(labels))[:, None]
     if sparse.issparse(scores):
         values = np.asarray(scores.tocsr()[rows, labels].todense())
@@ -279,15 +293,11 @@ def make_topk_scorers(scorers):
 
 def _propensities(estimator):
     """Propensities that a fitted estimator learned from its training labels."""
-    while not hasattr(estimator, "propensities_"):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        else:
-            raise TypeError(
-                f"{type(estimator).__name__} has no propensities_; use "
-                "make_topk_scorer(psprecision_at_k, propensities=...) with those of "
-                "the training labels"
-            )
+    estimator = last_estimator(estimator)
+    if not hasattr(estimator, "propensities_"):
+        raise TypeError(
+            f"{type(estimator).__name__} has no propensities_; use "
+            "make_topk_scorer(psprecision_at_k, propensities=...) with those of "
+            "the training labels"
+        )
     return estimator.propensities_

@@ -12,6 +12,7 @@ from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers, predict_topk
 from sklearn_xmr.utils.validation import check_k
@@ -185,7 +186,7 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     check_k(k)
     splits = list(check_cv(cv, y).split(X, y))
     held_out = np.concatenate([test for _, test in splits])
-    n_samples = len(X) if not hasattr(X, "shape") else X.shape[0]
+    n_samples = _num_samples(X)
     if not np.array_equal(np.sort(held_out), np.arange(n_samples)):
         raise ValueError(
             f"cv must hold out each of the {n_samples} samples exactly once, but its "
@@ -205,19 +206,9 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
 
 
 def _fit_predict_topk(estimator, X, y, k, params, train, test):
-    n_samples = len(train) + len(test)
-    given = {
-        name: _safe_indexing(value, train) if _length(value) == n_samples else value
-        for name, value in params.items()
-    }
+    given = _check_method_params(X, params, indices=train)
     estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **given)
     return predict_topk(estimator, _safe_indexing(X, test), k)
-
-
-def _length(value):
-    if hasattr(value, "shape") and value.shape:
-        return value.shape[0]
-    return len(value) if isinstance(value, (list, tuple)) else None
 
 
 def _scorer(scoring):
