@@ -20,6 +20,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
     XREnsembleClassifier,
+    XRForestClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
@@ -92,7 +93,7 @@ def slow_boosting():
 
 
 def stacked(name):
-    """Linear models, neighbours and networks, stacked on all instances.
+    """Linear models, neighbours, networks and a forest, stacked on all instances.
 
     About eight minutes of training on delicious: for few labels and instances.
     """
@@ -108,6 +109,7 @@ def stacked(name):
             ("network1", network(1024, 2e-3, 12)),
             ("network2", network(1024, 2e-3, 12)),
             ("network3", network(2048, 1e-3, 14)),
+            ("forest", XRForestClassifier()),
         ]
         return XRStackingClassifier(models, slow_boosting(), cv=5, random_state=seed)
 

@@ -29,6 +29,7 @@ __all__ = [
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
+    "XRForestClassifier",
     "XRLabelTextClassifier",
     "XRLinearClassifier",
     "XRNeighborsClassifier",

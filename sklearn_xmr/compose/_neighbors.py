@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn_xmr.compose._ann_index import HNSWIndex
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._inverted_index import SEGMENT_ROWS, nearest_rows
+from sklearn_xmr.compose._votes import count_votes, with_every_class
 from sklearn_xmr.indexing import label_representation
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
@@ -178,7 +179,7 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         if self._multilabel:
             return labels, cosines
         found = csr_from_topk(labels, cosines, self.n_labels_)
-        return topk_of_csr(self._with_every_class(found), k)
+        return topk_of_csr(with_every_class(found, self.targets_), k)
 
     def _nearest(self, X, n_neighbors):
         return self.index_.search(normalize(X), n_neighbors)
@@ -191,16 +192,8 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
         shape = (len(neighbors), self.targets_.shape[0])
         voters = sparse.csr_matrix((weights[found], neighbors[found], indptr), shape)
-        votes = voters @ self.targets_
-        if not self._multilabel:
-            votes = self._with_every_class(votes)
-        votes.sort_indices()
-        return votes
-
-    def _with_every_class(self, votes):
-        """Add a tiny vote by class frequency: each instance must get a class."""
-        prior = np.asarray(self.targets_.mean(axis=0)).ravel()
-        return sparse.csr_matrix(votes.toarray() + np.float32(1e-6) * prior)
+        votes = count_votes(voters, self.targets_)
+        return votes if self._multilabel else with_every_class(votes, self.targets_)
 
 
 def nearest_with_label(cosines, neighbors, Y):
