@@ -4,7 +4,8 @@
 
 Prints the default settings and, where a set has one, its recipe and its stack. Rows are
 scaled to unit length by the pipeline. Rows of the test part without any label count as
-0.
+0. With --random-splits, each seed also draws a split of the same sizes, as the published
+tables of bibtex and delicious do; else all seeds share the split of the folder.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from compare_peers import load_folder
+from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -45,15 +47,27 @@ HINGE_C = {"bibtex": 0.25, "delicious": 1.0}
 
 
 def evaluate(data, make_classifier, seeds):
-    """P@1/3/5 and nDCG@5 in percent, one row per seed."""
-    (X, Y), (X_test, Y_test) = data
+    """P@1/3/5 and nDCG@5 in percent, one row per seed; data is a function of it."""
     rows = []
     for seed in seeds:
+        (X, Y), (X_test, Y_test) = data(seed)
         model = make_pipeline(Normalizer(), make_classifier(seed)).fit(X, Y)
         topk = predict_topk(model, X_test, k=5)
         row = [precision_at_k(Y_test, topk, k=k) for k in (1, 3, 5)]
         rows.append([*row, ndcg_at_k(Y_test, topk, k=5)])
     return 100 * np.array(rows)
+
+
+def drawn_anew(parts):
+    """Random splits of all instances into parts of the same sizes, by seed."""
+    X, Y = (sparse.vstack(halves, format="csr") for halves in zip(*parts, strict=True))
+    n_train = parts[0][1].shape[0]
+
+    def split(seed):
+        order = np.random.RandomState(seed).permutation(Y.shape[0])
+        return tuple((X[r], Y[r]) for r in np.split(order, [n_train]))
+
+    return split
 
 
 def default(seed):
@@ -122,11 +136,13 @@ def main():
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--settings", default="default,recipe,stacked")
+    parser.add_argument("--random-splits", action="store_true", help="one per seed")
     args = parser.parse_args()
     print("| data | settings | P@1 (min) | P@3 (min) | P@5 (min) | nDCG@5 | seeds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for folder in args.folders:
-        data = load_folder(folder.resolve())
+        parts = load_folder(folder.resolve())
+        data = drawn_anew(parts) if args.random_splits else lambda _, p=parts: p
         settings = {"default": default}
         if folder.name in RECIPES:
             settings["recipe"] = recipe(folder.name)
