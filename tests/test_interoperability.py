@@ -15,6 +15,7 @@ from sklearn_xmr import (
     HierarchicalLabelClusterer,
     XMRClassifier,
     XREnsembleClassifier,
+    XRForestClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
@@ -104,6 +105,7 @@ def test_set_output(small, library):
         XRLinearClassifier(random_state=0),
         XREnsembleClassifier(n_estimators=2, random_state=0),
         XRNeighborsClassifier(),
+        XRForestClassifier(n_estimators=5, random_state=0),
         XRStackingClassifier(random_state=0),
     ],
 )
@@ -114,7 +116,7 @@ def test_skops_keeps_what_it_is_given(small, model, tmp_path):
     path = tmp_path / "model.skops"
     skops_io.dump(model, path)
     unknown = skops_io.get_untrusted_types(file=path)
-    strange = ("sklearn_xmr.", "sklearn.ensemble.", "numpy.dtype", "scipy.sparse.")
+    strange = ("sklearn_xmr.", "sklearn.", "numpy.dtype", "scipy.sparse.")
     assert all(name.startswith(strange) for name in unknown)
     again = skops_io.load(path, trusted=unknown)
     for ours, theirs in zip(

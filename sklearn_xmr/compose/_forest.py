@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.preprocessing import normalize
@@ -11,6 +10,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
 from sklearn_xmr.compose._votes import count_votes, with_every_class
@@ -205,5 +205,5 @@ def _projected(Y, n_components, seed):
 def _shares_of_leaves(leaves, weight):
     """Share of each instance in the weight of each leaf: CSR (n_nodes, n_samples)."""
     if weight is not None:
-        leaves = sparse.diags_array(weight) @ leaves
+        leaves = sparse.diags(weight) @ leaves
     return sparse.csr_matrix(normalize(leaves.T.tocsr(), "l1"), dtype=np.float32)
