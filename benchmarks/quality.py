@@ -128,7 +128,7 @@ def slow_boosting():
 def stacked(name):
     """Linear models, neighbours, networks and a forest, stacked on all instances.
 
-    About eight minutes of training on delicious: for few labels and instances.
+    About twenty minutes of one core on delicious: for few labels and instances.
     """
 
     def make(seed):
