@@ -228,7 +228,15 @@ def test_parser_is_twenty_times_a_python_loop(tmp_path):
             times.append(time.perf_counter() - start)
         return min(times)
 
-    assert best_of(python_loop, 2) > 20 * best_of(load_xmc_file, 5)
+    # In turn, until both have had a quiet moment: 23 times on an idle machine, but
+    # 18.6 from one round while other machines pressed on the memory.
+    slow = fast = np.inf
+    for _ in range(10):
+        slow = min(slow, best_of(python_loop, 1))
+        fast = min(fast, best_of(load_xmc_file, 5))
+        if slow > 20 * fast:
+            break
+    assert slow > 20 * fast
 
 
 # --- generator ---------------------------------------------------------------------
