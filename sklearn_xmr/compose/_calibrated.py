@@ -135,8 +135,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         """
         X, Y = self._check_training(X, y)
         weight = check_weights(sample_weight, Y.shape[0])
-        if weight is not None and not weight.all():
-            X, Y, weight, _, _ = rows_of_weight(X, Y, weight, None)
+        weight, X, Y = rows_of_weight(weight, X, Y)
         rng = check_random_state(self.random_state)
         base = XRLinearClassifier() if self.estimator is None else self.estimator
         base = seeded(base, rng)

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_xmr.compose._base import BlockwiseRankingMixin
-from sklearn_xmr.compose._votes import count_votes, with_every_class
+from sklearn_xmr.compose._votes import count_votes
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils.topk import topk_of_csr
@@ -148,8 +148,7 @@ class XRForestClassifier(BlockwiseRankingMixin, BaseEstimator):
         """
         X, Y = self._check_training(X, y)
         weight = check_weights(sample_weight, Y.shape[0])
-        if weight is not None and not weight.all():
-            X, Y, weight, *_ = rows_of_weight(X, Y, weight, None)
+        weight, X, Y = rows_of_weight(weight, X, Y)
         self.estimators_ = self._fit_trees(X, Y, weight)
         self.leaves_ = _shares_of_leaves(self._leaves(X), weight)
         self.targets_ = Y
@@ -171,10 +170,7 @@ class XRForestClassifier(BlockwiseRankingMixin, BaseEstimator):
 
     def _rank(self, X, k, weight):
         voters = (self._leaves(X) @ self.leaves_) / np.float32(len(self.estimators_))
-        votes = count_votes(voters, self.targets_)
-        if not self._multilabel:
-            votes = with_every_class(votes, self.targets_)
-        return topk_of_csr(votes, k)
+        return topk_of_csr(count_votes(voters, self.targets_, not self._multilabel), k)
 
     def _leaves(self, X):
         """Leaf of each instance in each tree: CSR of ones, of shape (n, n_nodes)."""

@@ -192,8 +192,7 @@ class XRNeighborsClassifier(BlockwiseRankingMixin, BaseEstimator):
         indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
         shape = (len(neighbors), self.targets_.shape[0])
         voters = sparse.csr_matrix((weights[found], neighbors[found], indptr), shape)
-        votes = count_votes(voters, self.targets_)
-        return votes if self._multilabel else with_every_class(votes, self.targets_)
+        return count_votes(voters, self.targets_, not self._multilabel)
 
 
 def nearest_with_label(cosines, neighbors, Y):

@@ -214,8 +214,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         X, Y = self._check_training(X, y)
         weight = check_weights(sample_weight, Y.shape[0])
         relevance = check_relevance(relevance, Y)
-        if weight is not None and not weight.all():
-            X, Y, weight, relevance, _ = rows_of_weight(X, Y, weight, relevance)
+        weight, X, Y, relevance = rows_of_weight(weight, X, Y, relevance)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
         parts = []

@@ -6,7 +6,7 @@ from scipy import sparse
 PRIOR_VOTE = np.float32(1e-6)  # far less than an instance has
 
 
-def count_votes(voters, targets):
+def count_votes(voters, targets, every_class=False):
     """Sum of the votes that each label gets.
 
     Parameters
@@ -15,6 +15,8 @@ def count_votes(voters, targets):
         Weight of each training instance's vote.
     targets : csr_matrix of shape (n_training_samples, n_labels)
         The labels that training instances vote for.
+    every_class : bool, default=False
+        As :func:`with_every_class`: for a 1-D y.
 
     Returns
     -------
@@ -23,7 +25,7 @@ def count_votes(voters, targets):
     """
     votes = voters @ targets
     votes.sort_indices()
-    return votes
+    return with_every_class(votes, targets) if every_class else votes
 
 
 def with_every_class(votes, targets):

@@ -222,9 +222,8 @@ class IncrementalMixin:
             )
         relevance = check_relevance(relevance, Y)
         sample_weight = check_weights(sample_weight, Y.shape[0])
-        if sample_weight is not None and not sample_weight.all():
-            return rows_of_weight(X, Y, sample_weight, relevance)[:4]
-        return X, Y, sample_weight, relevance
+        weight, X, Y, relevance = rows_of_weight(sample_weight, X, Y, relevance)
+        return X, Y, weight, relevance
 
     def _encode_known_classes(self, y):
         """One-hot CSR of a 1-D y; classes not known are appended to ``classes_``."""

@@ -321,10 +321,9 @@ class XRLinearClassifier(
         relevance = check_relevance(relevance, Y)
         negatives = check_negatives(negatives, Y)
         sample_weight = check_weights(sample_weight, Y.shape[0])
-        if sample_weight is not None and not sample_weight.all():
-            X, Y, sample_weight, relevance, negatives = rows_of_weight(
-                X, Y, sample_weight, relevance, negatives
-            )
+        sample_weight, X, Y, relevance, negatives = rows_of_weight(
+            sample_weight, X, Y, relevance, negatives
+        )
         rng = check_random_state(self.random_state)
         with tasks.task("label tree"):
             self.tree_ = self._make_tree(X, Y, rng)

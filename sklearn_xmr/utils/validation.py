@@ -229,17 +229,22 @@ def check_weights(sample_weight, n_samples):
     return weights
 
 
-def rows_of_weight(X, Y, sample_weight, relevance, negatives=None):
-    """The instances of positive weight."""
+def rows_of_weight(sample_weight, X, Y, *others):
+    """Weights, X, Y and what else has a row each, of instances of positive weight.
+
+    Weights, and others, may be None. Everything is returned as it is where no weight
+    is 0.
+    """
+    if sample_weight is None or sample_weight.all():
+        return sample_weight, X, Y, *others
     kept = np.flatnonzero(sample_weight)
     if Y[kept].nnz == 0:
         raise ValueError(
             "sample_weight must be positive for some instance with a label, found "
             f"{len(kept)} positive weights, none of such an instance"
         )
-    relevance = None if relevance is None else relevance[kept]
-    negatives = None if negatives is None else negatives[kept]
-    return X[kept], Y[kept], sample_weight[kept], relevance, negatives
+    parts = (sample_weight, X, Y, *others)
+    return tuple(None if part is None else part[kept] for part in parts)
 
 
 def flat_keys(matrix):
