@@ -1,7 +1,7 @@
 """Compile the Cython extensions; everything else is declared in pyproject.toml.
 
-``XMR_DEBUG=1`` switches bounds checks on (remove ``build/`` first: a changed
-directive rebuilds nothing by itself).
+``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizer
+(remove ``build/`` first: a changed directive rebuilds nothing by itself).
 """
 
 import os
@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
 DEBUG = bool(os.environ.get("XMR_DEBUG"))
+SANITIZE = os.environ.get("XMR_SANITIZE")
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -56,10 +57,12 @@ class BuildExt(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.accepts(["-fopenmp"], OPENMP_PROBE) else []
         flags = [flag for flag in WANTED_FLAGS if self.accepts(["-Werror", flag])]
+        both = [*openmp, f"-fsanitize={SANITIZE}"] if SANITIZE else openmp
+        # -g0: a pyenv Python adds -g, five times the size.
+        symbols = "-g" if DEBUG or SANITIZE else "-g0"
         for ext in self.extensions:
-            # -g0: a pyenv Python adds -g, five times the size.
-            ext.extra_compile_args = ["-O3", "-g" if DEBUG else "-g0", *flags, *openmp]
-            ext.extra_link_args = openmp
+            ext.extra_compile_args = ["-O3", symbols, *flags, *both]
+            ext.extra_link_args = both
         super().build_extensions()
 
 

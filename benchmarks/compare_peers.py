@@ -3,10 +3,10 @@
     python benchmarks/compare_peers.py ../shared/data/tate-subjects \\
         ../shared/data/tibkat-gnd --repeats 3
 
-Each peer gets a virtual environment of its own under ``--work``, made on first use.
+Each peer gets its own virtual environment under ``--work``, made on first use.
 Systems run one after another in every repeat, each in a fresh process with two
-threads, so that noise of the machine meets them alike; the table gives medians, and
-ratios to sklearn_xmr. Leave the machine alone while it runs.
+threads, so that noise of the machine affects them alike; the table gives medians, and
+ratios to sklearn_xmr. Run nothing else at the same time.
 
 A data folder holds ``X.trn.npz``, ``Y.trn.npz``, ``X.tst.npz``, ``Y.tst.npz``, or
 belongs to a folder with a ``load.py`` whose ``load(name)`` returns ``X_train`` and so
@@ -67,7 +67,7 @@ def interpreter(system, work):
 
 
 def load_folder(folder):
-    """X and Y of the train and test part, however the folder keeps them."""
+    """Load X and Y of the train and test part from any form of folder."""
     loader = folder.parent / "load.py"
     if loader.exists():
         spec = importlib.util.spec_from_file_location("benchmark_load", loader)
@@ -147,7 +147,7 @@ def print_table(name, results):
     sys.stdout.flush()
 
 
-# What we aim at: the value, the peers to beat, special factors by set, the factor.
+# Targets: the value, the peers to beat, special factors by data set, the factor.
 LARGE = ("yso-finna-en", "tibkat-gnd", "tate-subjects")
 TARGETS = [
     ("fit, against libpecos", "fit_s", ["libpecos"], {"tibkat-gnd": 8}, 10),

@@ -98,7 +98,7 @@ def main():
         "--peers-up-to",
         type=float,
         default=float("inf"),
-        help="labels; for want of time",
+        help="labels; for lack of time",
     )
     parser.add_argument("--plot", type=Path)
     parser.add_argument(

@@ -70,7 +70,7 @@ np.save(f"{folder}/labels.npy", np.array([np.pad(o, (0, 5 - len(o)),
 
 
 def aligned(shape):
-    """Zeros at an address that vectors may be loaded from."""
+    """Zeros at an address that is aligned for vector loads."""
     size = int(np.prod(shape))
     raw = np.zeros(size + 16, dtype=np.float32)
     start = (-raw.ctypes.data // 4) % 16
@@ -81,7 +81,7 @@ def compile_kernel(folder):
     """The header's kernel as a C function."""
     source, library = Path(folder, "kernel.c"), Path(folder, "kernel.so")
     source.write_text(KERNEL)
-    headers = Path(sklearn_xmr.__file__).parent / "linear"
+    headers = Path(sklearn_xmr.__file__).parent / "linear" / "_solver"
     flags = ["-O3", "-fno-math-errno", "-fno-loop-unroll-and-jam", "-w", "-fPIC"]
     command = ["cc", *flags, "-shared", f"-I{headers}", str(source), "-o", str(library)]
     subprocess.run(command, check=True)

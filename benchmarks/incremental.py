@@ -33,7 +33,7 @@ def describe(name, seconds, clf, X, Y, order):
 
 
 def main():
-    """Fit the whole; fit a part, add the rest, take it away again."""
+    """Fit all labels; fit a part, add the rest, remove it again."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--share", type=float, default=0.05)

@@ -1,7 +1,7 @@
 """Fit, save and query one system on one prepared data set; prints JSON.
 
 ``compare_peers.py`` runs this file in the peer's own virtual environment, so it
-imports nothing of sklearn_xmr but in the worker for sklearn_xmr itself:
+imports nothing of sklearn_xmr except in the workers for sklearn_xmr itself:
 
     python peer_worker.py SYSTEM DATA_FOLDER WORK_FOLDER [JSON PARAMETERS]
 
@@ -125,7 +125,7 @@ class LibpecosTuned(Libpecos):
     """The settings that its authors publish for the best precision.
 
     KDD 2022 tutorial: leaves of 16, relevance induced and l1-normalised, Cp of 4,
-    threshold of 0.001, matcher-aware negatives beside the teacher's, beam of 100.
+    threshold of 0.001, teacher-forced and matcher-aware negatives, beam of 100.
     """
 
     beam_size = 100

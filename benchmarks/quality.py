@@ -30,8 +30,8 @@ from sklearn_xmr import (
 )
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
-# Small label sets want one wide level (at most 256 labels in a leaf) and a solver run
-# closer to the optimum; their many positives per label want the logistic loss.
+# Small label sets need one wide level (at most 256 labels in a leaf) and a smaller
+# tolerance of the solver; with many positives per label the logistic loss is better.
 RECIPES = {
     "bibtex": {"C": 0.3, "tol": 0.01},
     "delicious": {
@@ -45,11 +45,11 @@ RECIPES = {
 
 HINGE_C = {"bibtex": 0.25, "delicious": 1.0}
 
-KEPT = 0.8  # of the words that a network sees in a pass
+KEPT = 0.8  # share of the words that a network sees in an epoch
 
 
 def evaluate(data, make_classifier, seeds):
-    """P@1/3/5 and nDCG@5 in percent, one row per seed; data is a function of it."""
+    """P@1/3/5 and nDCG@5 in percent, one row per seed, of the data ``data(seed)``."""
     rows = []
     for seed in seeds:
         (X, Y), (X_test, Y_test) = data(seed)
@@ -60,8 +60,8 @@ def evaluate(data, make_classifier, seeds):
     return 100 * np.array(rows)
 
 
-def drawn_anew(parts):
-    """Random splits of all instances into parts of the same sizes, by seed."""
+def random_splits(parts):
+    """Return a function of the seed: a random split into parts of the same sizes."""
     X, Y = (sparse.vstack(halves, format="csr") for halves in zip(*parts, strict=True))
     n_train = parts[0][1].shape[0]
 
@@ -73,12 +73,12 @@ def drawn_anew(parts):
 
 
 def default(seed):
-    """The classifier as it comes."""
+    """The classifier with its defaults."""
     return XRLinearClassifier(random_state=seed)
 
 
 def recipe(name):
-    """The classifier with a set's own settings."""
+    """The classifier with the settings of a data set."""
 
     def make(seed):
         tree = HierarchicalLabelClusterer(max_leaf_size=256, random_state=seed)
@@ -90,14 +90,14 @@ def recipe(name):
 
 
 class WordDropoutNetwork(MLPClassifier):
-    """A network of scikit-learn that sees four fifths of the words, others each pass.
+    """A network of scikit-learn that sees a random four fifths of the words per epoch.
 
-    On two folds of delicious' training part P@1/P@3/P@5 go from 69.2/63.1/58.2 (15
-    passes) to 69.5/63.6/58.7 (25).
+    On two folds of the training part of delicious, P@1/P@3/P@5 rise from
+    69.2/63.1/58.2 (15 epochs, all words) to 69.5/63.6/58.7 (25 epochs).
     """
 
     def fit(self, X, y):
-        """All passes, over words drawn anew in each."""
+        """Train all epochs, each on other words."""
         rng = np.random.RandomState(self.random_state)
         for _ in range(self.max_iter):
             seen = X.copy()
@@ -106,15 +106,15 @@ class WordDropoutNetwork(MLPClassifier):
         return self
 
 
-def network(size, passes):
+def network(size, epochs):
     """A network for instances with many positives."""
     return WordDropoutNetwork(
-        (size,), batch_size=256, learning_rate_init=2e-3, max_iter=passes
+        (size,), batch_size=256, learning_rate_init=2e-3, max_iter=epochs
     )
 
 
 def slow_boosting():
-    """Three boosted models of small steps, averaged: less noise than one of large."""
+    """The mean of three boosted models with a low learning rate: less random noise."""
     one = HistGradientBoostingClassifier(
         learning_rate=0.03,
         max_iter=600,
@@ -128,7 +128,7 @@ def slow_boosting():
 def stacked(name):
     """Linear models, neighbours, networks and a forest, stacked on all instances.
 
-    About twenty minutes of one core on delicious: for few labels and instances.
+    For few labels and instances: about twenty minutes of one core on delicious.
     """
 
     def make(seed):
@@ -161,7 +161,7 @@ def main():
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for folder in args.folders:
         parts = load_folder(folder.resolve())
-        data = drawn_anew(parts) if args.random_splits else lambda _, p=parts: p
+        data = random_splits(parts) if args.random_splits else lambda _, p=parts: p
         settings = {"default": default}
         if folder.name in RECIPES:
             settings["recipe"] = recipe(folder.name)

@@ -3,7 +3,7 @@
     python benchmarks/size.py ../shared/data/tate-subjects ../shared/data/tibkat-gnd
 
 One model per data set is trained with a low threshold in float32; each row of the table
-prunes a copy of it. Sizes are those of the model's arrays, which are the file.
+prunes a copy of it. Sizes are those of the model's arrays, which make up its file.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""XTransformerClassifier against its own parts and libpecos' XR-Transformer.
+"""XTransformerClassifier against simpler models and libpecos' XR-Transformer.
 
     python benchmarks/transformer.py ../shared/data tate-subjects --max-length 32
     python benchmarks/transformer.py ../shared/data tate-subjects --max-length 32 \\
@@ -93,27 +93,34 @@ def run_linear(data, settings):
     return fit_s, None, clf.predict_topk(data["X_test"], k=5)[0]
 
 
+def fine_tuning_of(settings):
+    """How a system trains the encoder; None for the frozen one."""
+    from sklearn_xmr.transformer import FineTuning
+
+    if settings["system"] == "frozen":
+        return None
+    levels = settings["system"] == "levels"
+    fine_tuning = FineTuning(
+        head="shortlist" if levels else settings["system"],
+        n_levels=None if levels else 1,
+    )
+    if settings["steps"]:
+        steps = settings["steps"] * (1 if levels else LEVELS)
+        return fine_tuning.set_params(max_steps=steps)
+    return fine_tuning.set_params(n_epochs=settings["epochs"])
+
+
 def run_ours(data, settings):
     """XTransformerClassifier; features are ready."""
     from sklearn_xmr.transformer import XTransformerClassifier
 
-    parameters = {
-        "model_name_or_path": settings["encoder"],
-        "max_length": settings["max_length"],
-        "fine_tune": settings["system"] != "frozen",
-        "random_state": 0,
-        "verbose": 1,
-        **settings["parameters"],
-    }
-    if parameters["fine_tune"]:
-        levels = settings["system"] == "levels"
-        parameters["head"] = "shortlist" if levels else settings["system"]
-        parameters["n_levels"] = None if levels else 1
-        if settings["steps"]:
-            parameters["max_steps"] = settings["steps"] * (1 if levels else LEVELS)
-        else:
-            parameters["n_epochs"] = settings["epochs"]
-    clf = XTransformerClassifier(**parameters)
+    clf = XTransformerClassifier(
+        settings["encoder"],
+        fine_tuning=fine_tuning_of(settings),
+        max_length=settings["max_length"],
+        random_state=0,
+        verbose=1,
+    ).set_params(**settings["parameters"])
     start = time.perf_counter()
     clf.fit((data["texts"], data["X"]), data["Y"])
     fit_s = time.perf_counter() - start
@@ -127,7 +134,7 @@ def run_ours(data, settings):
 
 
 def run_libpecos(data, settings):
-    """XR-Transformer with its defaults but for model, length, steps and batch."""
+    """XR-Transformer with its defaults except for model, length, steps and batch."""
     from pecos.xmc.xtransformer.model import XTransformer
     from pecos.xmc.xtransformer.module import MLProblemWithText
 
@@ -238,7 +245,11 @@ def main():
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parameters", default="{}", help="JSON, for ours")
+    parser.add_argument(
+        "--parameters",
+        default="{}",
+        help='JSON for ours, such as {"fine_tuning__learning_rate": 1e-3}',
+    )
     parser.add_argument(
         "--work", type=Path, default=Path.home() / ".cache" / "xmr-compare-peers"
     )

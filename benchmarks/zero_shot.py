@@ -1,4 +1,4 @@
-"""Labels without a training instance: how many are found, and at what price.
+"""Labels without a training instance: how many are found, and at what cost.
 
     python benchmarks/zero_shot.py ../shared/data
 
@@ -57,7 +57,7 @@ def words():
 
 
 def models(names, data):
-    """Models by name; all but the first know the labels' names."""
+    """Yield models by name; all but the first use the names of the labels."""
     trees = XREnsembleClassifier(XRLinearClassifier(C=0.5), n_estimators=2)
     seen = [
         ("trees", make_pipeline(words(), trees)),

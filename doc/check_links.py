@@ -1,4 +1,4 @@
-"""Links inside the built site lead to a page, and to a place on it.
+"""Check that links inside the built site lead to a page and to an anchor on it.
 
 python doc/check_links.py doc/_build/html
 """
@@ -18,7 +18,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        """Collect what links and what can be linked to."""
+        """Collect links and anchors."""
         attributes = dict(attrs)
         if "id" in attributes:
             self.anchors.add(attributes["id"])
@@ -30,7 +30,7 @@ class Page(HTMLParser):
 
 
 def broken_links(root):
-    """(page, link) of all links inside that lead nowhere."""
+    """Yield (page, link) for all broken links inside the site."""
     pages = {path: Page(path) for path in sorted(root.rglob("*.html"))}
     for path, page in pages.items():
         if path.name in ("genindex.html", "search.html") or "_static" in path.parts:

@@ -5,6 +5,7 @@ python doc/run_course.py --write 05    those whose names begin so, outputs writt
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -15,10 +16,11 @@ from nbclient import NotebookClient
 
 COURSE = Path(__file__).parent / "course"
 LIMIT = 120  # seconds for a notebook on two cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the machine may have other work
 
 
 def execute(path, folder):
-    """The executed notebook, and the seconds that it took."""
+    """Execute a notebook; return it and the seconds that it took."""
     notebook = nbformat.read(path, as_version=4)
     start = time.perf_counter()
     NotebookClient(

@@ -1,10 +1,11 @@
 """
-==========================================
-Probabilities that mean what they say
-==========================================
+========================
+Calibrated probabilities
+========================
 
-Scores of a label tree rank well and are poor probabilities. A calibrated classifier
-learns their meaning from held-out instances, and the threshold of the best F1 with it.
+Scores of a label tree rank labels well, but they are poor probabilities. A calibrated
+classifier learns probabilities from held-out instances, and the decision threshold
+with the best F1.
 """
 
 # %%
@@ -41,4 +42,4 @@ for name, model in models.items():
 for name, model in models.items():
     given = model.predict(X_test)
     f1 = f1_score(test.target, given, average="micro")
-    print(f"{name:10} {given.nnz / given.shape[0]:.1f} labels a row, F1 = {f1:.3f}")
+    print(f"{name:10} {given.nnz / given.shape[0]:.1f} labels per row, F1 = {f1:.3f}")

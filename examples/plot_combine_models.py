@@ -1,15 +1,15 @@
 """
-==========================================
-Trees, neighbours, and a stack of both
-==========================================
+====================================
+Combine trees and nearest neighbours
+====================================
 
-Models that err differently are better together. The stack learns on held-out instances
-how much to believe each.
+Models that make different errors are better together. The stack learns on held-out
+instances how much weight each of them deserves.
 """
 
 # %%
-# One by one, then together
-# -------------------------
+# Each model alone, then the stack
+# --------------------------------
 
 import time
 
@@ -45,8 +45,8 @@ for name, model in models.items():
     print(f"{name:12} P@1 {table[-1][0]:.3f}  P@5 {table[-1][2]:.3f}  {seconds:.1f} s")
 
 # %%
-# Side by side
-# ------------
+# Comparison
+# ----------
 
 figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
 places = np.arange(3)

@@ -1,7 +1,7 @@
 """
-=====================
-Why this label?
-=====================
+====================
+Explain a prediction
+====================
 
 A label's score is a product along its path in the label tree, and each factor comes
 from a sum over features: explanations are exact.
@@ -34,8 +34,8 @@ model = make_pipeline(
 ).fit(train.data, train.target)
 
 # %%
-# The way of one artwork through the tree
-# ---------------------------------------
+# The search path of one artwork
+# ------------------------------
 
 row = 5
 artwork = test.data[row : row + 1]
@@ -57,8 +57,8 @@ print(explanation)
 _ = explanation.plot()
 
 # %%
-# What the model knows of a label
-# -------------------------------
+# Important words and similar labels
+# ----------------------------------
 
 for label in ("sea", "soldier", "bed"):
     words = [name for name, _ in top_features(model, label, 6, label_names=names)]
@@ -75,9 +75,9 @@ display = LabelTreeDisplay.from_estimator(model, label_names=names, label_counts
 # %%
 # In a browser
 # ------------
-# Pages of one file each: groups open, labels are found by name, and the path of a
-# prediction tells for each label what spoke for it. Without ``open_browser=False`` they
-# open at once.
+# Interactive pages, each in one file: groups can be opened, labels be searched by name,
+# and the path of a prediction shows for each label the features that support it.
+# Without ``open_browser=False`` they open at once.
 
 tree = view_label_tree(
     model, label_names=names, label_counts=counts, open_browser=False

@@ -1,16 +1,16 @@
 """
-==========================================
+======================================
 Sparse and dense features side by side
-==========================================
+======================================
 
 tf-idf is sparse, embeddings are dense. :class:`~sklearn_xmr.HybridUnion` keeps them in
-two blocks that are trained and searched each in its own way. Any dense features will
-do; here they come from a truncated SVD, and from a column of numbers.
+two blocks with a kernel for each. Any dense features can be used; here they come from
+a truncated SVD.
 """
 
 # %%
-# A table with texts and numbers
-# ------------------------------
+# Sparse and dense features of the same texts
+# -------------------------------------------
 
 import time
 

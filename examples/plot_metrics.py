@@ -1,9 +1,9 @@
 """
-==================================
-Pictures of how good a ranking is
-==================================
+==================
+Evaluate a ranking
+==================
 
-Metrics against k, by label frequency, and a table of all of them.
+Metrics against k, metrics by label frequency, and a table of ten metrics.
 """
 
 # %%
@@ -39,7 +39,7 @@ for style, (name, model) in zip(("-", "--"), models.items(), strict=True):
 # %%
 # Rare and frequent labels
 # ------------------------
-# What labels of each frequency add to propensity-scored precision: the bars sum to
+# Contribution of each group of labels to propensity-scored precision: the bars sum to
 # PSP@5.
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
@@ -50,8 +50,8 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
     ax.set_title(name)
 
 # %%
-# All at five
-# -----------
+# Ten metrics at 5
+# ----------------
 
 names = ["precision", "recall", "f1", "ndcg", "hit_rate", "mrr", "psprecision",
          "psndcg", "macro_f1", "coverage"]  # fmt: skip

@@ -1,15 +1,15 @@
 """
-==========================================
-Size against precision
-==========================================
+============================
+Model size against precision
+============================
 
-Small weights cost bytes and change little. ``prune`` drops them after training;
-``weight_threshold`` before.
+Small weights take space and change rankings little. ``prune`` drops them after
+training, ``weight_threshold`` in training.
 """
 
 # %%
-# A curve
-# -------
+# Precision at several thresholds
+# -------------------------------
 
 from copy import copy
 
@@ -29,8 +29,8 @@ display = ModelSizeDisplay.from_estimator(
 )
 
 # %%
-# Other ways
-# ----------
+# Other limits
+# ------------
 
 for limits in (
     {"threshold": 0.15},
@@ -43,9 +43,9 @@ for limits in (
     print(f"{small.nbytes_ / 1e6:5.2f} MB  P@5 {value:.4f}  {limits}")
 
 # %%
-# Before training
-# ---------------
+# The size before training
+# ------------------------
 
 estimate = XRLinearClassifier(random_state=0).estimate_model_size(X, train.target)
 fitted = XRLinearClassifier(random_state=0).fit(X, train.target)
-print(f"estimated {estimate / 1e6:.1f} MB, is {fitted.nbytes_ / 1e6:.1f} MB")
+print(f"estimated {estimate / 1e6:.1f} MB, actual {fitted.nbytes_ / 1e6:.1f} MB")

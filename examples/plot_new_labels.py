@@ -1,16 +1,16 @@
 """
-==============================================
-New labels: by their names, then by instances
-==============================================
+================================
+Add new labels to a fitted model
+================================
 
-A vocabulary grows. A label without any training instance can be ranked by its name;
-once it has its first instances, it joins the fitted model without a new fit. Here a
-tenth of the subjects of Tate's artworks is held back.
+Vocabularies grow. A label without any training instance can be ranked by its name;
+once it has its first instances, it can be added to the fitted model without a new fit.
+Here a tenth of the subjects of Tate's artworks is held out.
 """
 
 # %%
 # A tenth of the subjects are new
-# --------------------------------
+# -------------------------------
 
 import time
 
@@ -38,18 +38,18 @@ def found(labels):
 
 
 # %%
-# By their names
-# --------------
-# It learns nothing from instances, so that all labels are alike.
+# Rank them by their names
+# ------------------------
+# The model does not learn from instances, so new labels are ranked like all others.
 
 by_name = XRLabelTextClassifier(names).fit(train.data, Y)
 labels, _ = by_name.predict_topk(test.data, k=20)
 print(f"new labels among the 20 best by name: {100 * found(labels):.1f} %")
 
 # %%
-# By their first instances
-# ------------------------
-# Known labels keep their weights, to the last bit.
+# Add them with their first instances
+# -----------------------------------
+# The weights of known labels do not change at all.
 
 tfidf = TfidfVectorizer(min_df=2, sublinear_tf=True, dtype=np.float32)
 X, X_test = tfidf.fit_transform(train.data), tfidf.transform(test.data)
@@ -63,8 +63,8 @@ print(f"new labels among the 20 best by model: {100 * found(topk[0]):.1f} %")
 print(f"P@5 of all labels: {100 * precision_at_k(Y_test, topk, k=5):.2f}")
 
 # %%
-# Against a fit of all labels
-# ---------------------------
+# Compare with a fit of all labels
+# --------------------------------
 
 whole = make_pipeline(tfidf, XRLinearClassifier(random_state=0)).fit(train.data, Y)
 topk = predict_topk(whole, test.data, k=20)

@@ -1,17 +1,17 @@
 """
-=====================================
-Replace a stage by one of your own
-=====================================
+=================================
+Replace a stage by your own model
+=================================
 
 Extreme ranking has three stages: group the labels, match groups, rank the labels
 inside them. Each is a parameter of XMRClassifier. Here the indexer, the matcher and the
-ranker are replaced one after another on Tate's artworks (46,965 to learn from, 8,046
+ranker are replaced one after another on Tate's artworks (46,965 for training, 8,046
 subjects).
 """
 
 # %%
-# Data and the model to start from
-# --------------------------------
+# Data and the default model
+# --------------------------
 
 import time
 
@@ -41,20 +41,20 @@ def report(name, clf):
     print(f"{name:<40} P@1 {p1:.2f}  P@5 {p5:.2f}  {seconds:.1f} s", flush=True)
 
 
-report("all stages as they are", XMRClassifier(random_state=0))
+report("default stages", XMRClassifier(random_state=0))
 
 # %%
 # The indexer: any clusterer of scikit-learn
 # ------------------------------------------
-# It is fitted on the labels' vectors; a pipeline may reduce them first.
+# It is fitted on the label vectors; a pipeline may reduce their dimension first.
 
 indexer = make_pipeline(TruncatedSVD(50), MiniBatchKMeans(120, n_init=3))
 report("indexer: k-means on 50 topics", XMRClassifier(indexer, random_state=0))
 
 # %%
-# The matcher: ten lines of your own
-# ----------------------------------
-# Any classifier with ``fit`` and ``predict_proba`` will do. This one compares an
+# The matcher: your own classifier
+# --------------------------------
+# Any classifier with ``fit`` and ``predict_proba`` can be used. This one compares an
 # artwork with the mean of each group.
 
 

@@ -1,15 +1,15 @@
 """
-==========================================
-Move a model towards rare labels
-==========================================
+==================
+Favour rare labels
+==================
 
-``label_weight`` re-ranks exactly and without a new fit; costs in training do it for
-good. The price is precision in front.
+``label_weight`` re-ranks labels exactly and without a new fit; costs in training change
+the model itself. Both trade precision at the first ranks for hits on rare labels.
 """
 
 # %%
-# From plain to the tail
-# ----------------------
+# The trade-off
+# -------------
 
 import matplotlib.pyplot as plt
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -46,8 +46,8 @@ axes.set(xlabel="P@1", ylabel="PSP@5", title="Weights p to the power 0 to -1.5")
 axes.legend()
 
 # %%
-# Who is found now
-# ----------------
+# Recall by label frequency
+# -------------------------
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
 for ax, weight in zip(axes, (None, "inverse_propensity"), strict=True):

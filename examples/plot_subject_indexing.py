@@ -1,12 +1,12 @@
 """
-===============================================
+==============================================
 Index documents with subjects, as libraries do
-===============================================
+==============================================
 
 Tools such as Annif suggest subjects of a controlled vocabulary for a document: a corpus
 in TSV files, a backend, suggestions with scores, and an evaluation by F1@5 and nDCG.
-Here the same in a few lines: an own file, limits on scores and numbers of subjects, and
-the figures that subject librarians look at.
+Here is the same in a few lines: your own file, limits on the score and the number of
+subjects, and the metrics that subject librarians use.
 """
 
 # %%
@@ -20,13 +20,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XREnsembleClassifier, XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_labelled_texts, load_tate_subjects
 from sklearn_xmr.metrics import f1_at_k, ndcg_at_k, precision_at_k, recall_at_k
-from sklearn_xmr.utils.topk import csr_from_topk
 
 folder = Path(tempfile.mkdtemp())
 for subset in ("train", "test"):
@@ -50,7 +50,7 @@ print(f"{len(train.data):,} documents, {len(train.target_names):,} subjects")
 # %%
 # A backend
 # ---------
-# Word pairs help titles; an ensemble of trees is steadier than one.
+# Word pairs help with titles; a mean of several trees is more precise than one.
 
 backend = make_pipeline(
     TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2),
@@ -79,7 +79,7 @@ for subject, score in suggest("Waterloo Bridge at sunset, with barges. Oil on ca
 # %%
 # Evaluation
 # ----------
-# At five suggestions, as libraries report it.
+# At five suggestions, as libraries report them.
 
 topk = predict_topk(backend, test.data, k=10)
 print(f"P@1     {precision_at_k(test.target, topk, k=1):.3f}")
@@ -88,16 +88,24 @@ print(f"R@10    {recall_at_k(test.target, topk, k=10):.3f}")
 print(f"nDCG@10 {ndcg_at_k(test.target, topk, k=10):.3f}")
 
 # %%
-# Where to stop
-# -------------
-# The best limit and threshold for F1, over all documents: what Annif calls optimising.
+# The best limit and threshold
+# ----------------------------
+# Those with the highest F1 over all documents. Annif calls this optimising.
+
+
+def as_indicator(labels, n_labels):
+    """Sparse indicator of the suggested labels; -1 stands for none."""
+    rows, places = np.nonzero(labels >= 0)
+    entries = np.ones(len(rows)), (rows, labels[rows, places])
+    return sparse.csr_matrix(entries, shape=(len(labels), n_labels))
+
 
 best = (0.0, None, None)
 for limit in (3, 5, 7, 10):
     for threshold in (0.0, 0.1, 0.2, 0.3, 0.4):
         labels, scores = topk[0][:, :limit].copy(), topk[1][:, :limit]
         labels[scores < threshold] = -1
-        given = csr_from_topk(labels, np.ones_like(scores), test.target.shape[1])
+        given = as_indicator(labels, test.target.shape[1])
         hits = given.multiply(test.target).nnz
         f1 = 2 * hits / (given.nnz + test.target.nnz)
         best = max(best, (f1, limit, threshold))

@@ -1,18 +1,18 @@
 """
-======================================
-Tag artworks with subjects of 8046
-======================================
+==========================
+Tag artworks with subjects
+==========================
 
 Tate's cataloguers describe artworks with subjects from a thesaurus: "townscape",
 "reclining", "Venice, Piazetta". Here a linear model learns to do it from titles,
-media and inscriptions: 46,965 artworks to learn from, 11,795 to test on, 8,046
-subjects to choose from.
+media and inscriptions: 46,965 artworks for training, 11,795 for testing, 8,046
+subjects.
 """
 
 # %%
 # Data
 # ----
-# The set ships with the package. Texts are plain strings; subjects come as a sparse
+# The data come with the package. Texts are plain strings; subjects come as a sparse
 # indicator matrix with a column per subject.
 
 import time
@@ -26,7 +26,7 @@ from sklearn_xmr import XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
-matplotlib.use("Agg")  # a picture in a file needs no screen
+matplotlib.use("Agg")  # writing a plot to a file needs no screen
 import matplotlib.pyplot as plt
 
 
@@ -51,7 +51,7 @@ watch.lap(f"loaded {len(train.data)} + {len(test.data)} artworks")
 # %%
 # Model
 # -----
-# A pipeline like any other. The classifier groups the subjects into a tree, trains
+# A pipeline of scikit-learn. The classifier groups the subjects into a tree, trains
 # a linear model for each branch, and at prediction follows only the best branches.
 
 model = make_pipeline(
@@ -71,8 +71,8 @@ watch.lap(f"fitted the pipeline ({len(model[0].vocabulary_)} words)")
 # %%
 # How good is it?
 # ---------------
-# Of the first subject that the model names, of the first three, of the first five:
-# how many did the cataloguers give as well?
+# How many of the first one, three and five subjects that the model proposes did the
+# cataloguers give as well?
 
 labels, scores = predict_topk(model, test.data, k=5)
 watch.lap(f"named 5 subjects for {len(labels)} artworks")
@@ -86,8 +86,8 @@ watch.lap("scored them")
 # %%
 # Some artworks
 # -------------
-# Subjects in capitals are the cataloguers' as well. Many of the others would fit:
-# cataloguers cannot name everything.
+# Subjects in capitals were given by the cataloguers as well. Many of the others are
+# right, too: cataloguers cannot name everything.
 
 for row in np.random.RandomState(4).choice(len(labels), 5, replace=False):
     true = set(test.target[row].indices.tolist())
@@ -104,12 +104,12 @@ print()
 # %%
 # The learned tree
 # ----------------
-# No one told the model how subjects belong together. Here are the groups with the
-# most artworks and the commonest subjects of each.
+# The groups of subjects are learned from the artworks alone. These are the groups with
+# the most artworks, and the most frequent subjects of each.
 
 
 def common_groups(tree, counts, n_groups, n_labels):
-    """The clusters with most positives, and the commonest labels of each."""
+    """Yield the clusters with most positives, and their most frequent labels."""
     totals = np.bincount(tree.cluster_of_label, weights=counts)
     for cluster in np.argsort(-totals)[:n_groups]:
         members = tree.labels_under(tree.n_levels - 2, cluster)
@@ -117,7 +117,7 @@ def common_groups(tree, counts, n_groups, n_labels):
 
 
 def draw_tree(tree, counts, names, n_groups=12, n_labels=6):
-    """The root, some clusters, and the names of their commonest labels."""
+    """Draw the root, some clusters, and the names of their most frequent labels."""
     figure, axes = plt.subplots(figsize=(11, 7), layout="constrained")
     groups = list(common_groups(tree, counts, n_groups, n_labels))
     middle = (len(groups) - 1) / 2

@@ -1,10 +1,10 @@
 """
-====================================
+===============================
 Tune a pipeline by metrics at k
-====================================
+===============================
 
-Searches of scikit-learn work as they are; scorers at k ask for k labels only, and
-several of them cost one prediction.
+scikit-learn's searches work without changes. Scorers at k ask for k labels only, and
+several of them share one prediction.
 """
 
 # %%
@@ -39,8 +39,8 @@ search.fit(texts, Y)
 print(search.best_params_)
 
 # %%
-# What the search saw
-# -------------------
+# Results of the search
+# ---------------------
 
 results = search.cv_results_
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")

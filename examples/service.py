@@ -1,13 +1,13 @@
-"""A small tagging service, and how fast it answers.
+"""A small tagging service, and its latency.
 
     python examples/service.py fit model.joblib
     python examples/service.py serve model.joblib --port 8000
     curl -d '{"text": "a storm at sea", "k": 5}' http://127.0.0.1:8000/
     python examples/service.py measure model.joblib
 
-The server is Python's own, one thread for each connection: put it behind a real one.
-What matters is that ``topk_predictor`` may be called from any number of threads, and
-that the model is memory-mapped: several processes share one copy.
+The server is Python's own, with one thread for each connection: put it behind a
+production server. ``topk_predictor`` may be called from any number of threads, and the
+model is memory-mapped: several processes share one copy.
 """
 
 import argparse
@@ -69,11 +69,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args):
-        """Say nothing for each request."""
+        """Print nothing for each request."""
 
 
 def make_server(path, port):
-    """A server that is ready to run."""
+    """Make a server that is ready to run."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.tagger = Tagger(path)
     return server
@@ -89,7 +89,7 @@ def fit(path):
 
 
 def measure(path, n=3000):
-    """Microseconds for each part of an answer: median and 99th percentile."""
+    """Print the time of each part of an answer: median and 99th percentile."""
     texts = load_tate_subjects(subset="test").data[:n]
     tagger = Tagger(path)
     rows = [tagger.vectorizer.transform([text]) for text in texts]
@@ -113,7 +113,7 @@ def measure(path, n=3000):
             call(one)
             times.append(time.perf_counter() - start)
         median, late = np.percentile(np.array(times[100:]) * 1e6, [50, 99])
-        print(f"{name:20} {median:8.0f} us  99 % within {late:8.0f} us")
+        print(f"{name:20} {median:8.0f} us  99th percentile {late:8.0f} us")
     server.shutdown()
     server.server_close()
 

@@ -1,10 +1,10 @@
 """
-==================================
-A text encoder beside tf-idf
-==================================
+=================================
+Combine a text encoder and tf-idf
+=================================
 
-Embeddings of a pre-trained encoder stand beside tf-idf, first as they are, then
-fine-tuned. Give the folder of an encoder, or its name at the hub:
+Embeddings of a pre-trained encoder are used together with tf-idf, first frozen, then
+fine-tuned. Pass the folder of an encoder, or its name on the hub:
 
     python examples/text_encoder.py sentence-transformers/all-MiniLM-L6-v2
 
@@ -18,11 +18,12 @@ A slice of 5,000 of Tate's artworks takes about two minutes on two cores.
 import sys
 import time
 
-from sklearn_xmr import XTransformerClassifier, predict_topk
+from sklearn_xmr import FineTuning, XTransformerClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.metrics import precision_at_k
 
-model = sys.argv[1] if len(sys.argv) > 1 else "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
+encoder = sys.argv[1] if len(sys.argv) > 1 else DEFAULT
 train = load_tate_subjects(subset="train")
 texts, Y = train.data[:5000], train.target[:5000]
 test, truth = train.data[5000:7000], train.target[5000:7000]
@@ -38,15 +39,15 @@ def report(name, clf):
 
 
 # %%
-# The encoder as it is
-# --------------------
+# The frozen encoder
+# ------------------
 
-clf = XTransformerClassifier(model, fine_tune=False, max_length=32, random_state=0)
+clf = XTransformerClassifier(encoder, fine_tuning=None, max_length=32, random_state=0)
 report("frozen", clf)
 
 # %%
 # Fine-tuned
 # ----------
-# Two passes over the texts. The embeddings of the frozen encoder are still known.
+# Two epochs. The embeddings of the frozen encoder are cached.
 
-report("fine-tuned", clf.set_params(fine_tune=True, n_epochs=2.0))
+report("fine-tuned", clf.set_params(fine_tuning=FineTuning(n_epochs=2.0)))

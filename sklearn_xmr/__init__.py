@@ -1,10 +1,10 @@
 """Extreme multi-label ranking with scikit-learn estimators.
 
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
-an instance, and rank the labels inside them (``linear``). ``compose`` puts stages
-and models together, ``transformer`` reads texts. ``metrics``, ``datasets`` and
-``preprocessing`` stand on their own; ``model_selection`` and ``inspection`` work with
-any of the models.
+an instance, and rank the labels inside them (``linear``). ``neighbors`` ranks by
+similar instances or labels, ``compose`` puts stages and models together,
+``transformer`` reads texts. ``model_selection`` and ``inspection`` work with any of
+the models; ``metrics``, ``datasets`` and ``preprocessing`` need none.
 """
 
 import importlib
@@ -17,10 +17,12 @@ from sklearn_xmr.indexing import (
     label_representation,
 )
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.metrics import make_topk_scorer, predict_topk
-from sklearn_xmr.utils.hybrid import HybridFeatures, HybridUnion
+from sklearn_xmr.metrics import make_topk_scorer
+from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion
+from sklearn_xmr.utils._response import predict_topk
 
 __all__ = [
+    "FineTuning",
     "HierarchicalLabelClusterer",
     "HybridFeatures",
     "HybridUnion",
@@ -31,6 +33,7 @@ __all__ = [
     "XREnsembleClassifier",
     "XRForestClassifier",
     "XRLabelTextClassifier",
+    "XRLabelVectorsClassifier",
     "XRLinearClassifier",
     "XRNeighborsClassifier",
     "XRStackingClassifier",
@@ -42,20 +45,25 @@ __all__ = [
 ]
 
 
-# Gradient boosting behind compose takes 15 MB to import: on first use only.
+# On first use only: gradient boosting behind compose takes 15 MB to import.
 _LATE = {
-    name: "sklearn_xmr.compose"
-    for name in __all__
-    if name.startswith("X") and name != "XRLinearClassifier"
+    "FineTuning": "transformer",
+    "XMRClassifier": "compose",
+    "XRCalibratedClassifier": "compose",
+    "XREnsembleClassifier": "compose",
+    "XRForestClassifier": "neighbors",
+    "XRLabelTextClassifier": "neighbors",
+    "XRLabelVectorsClassifier": "neighbors",
+    "XRNeighborsClassifier": "neighbors",
+    "XRStackingClassifier": "compose",
+    "XTransformerClassifier": "transformer",
 }
-_LATE["XTransformerClassifier"] = "sklearn_xmr.transformer"
-
-
-SUBPACKAGES = (
+_SUBPACKAGES = (
     "compose",
     "datasets",
     "inspection",
     "model_selection",
+    "neighbors",
     "preprocessing",
     "transformer",
 )
@@ -63,10 +71,10 @@ SUBPACKAGES = (
 
 def __getattr__(name):
     """Import subpackages, and classifiers but for XR-Linear, on first use."""
-    if name in SUBPACKAGES:
+    if name in _SUBPACKAGES:
         return importlib.import_module(f"sklearn_xmr.{name}")
     if name in _LATE:
-        return getattr(importlib.import_module(_LATE[name]), name)
+        return getattr(importlib.import_module(f"sklearn_xmr.{_LATE[name]}"), name)
     raise AttributeError(f"module 'sklearn_xmr' has no attribute {name!r}")
 
 

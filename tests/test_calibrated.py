@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
+from sklearn.multiclass import OneVsRestClassifier
 
-from sklearn_xmr import XRCalibratedClassifier, XRLinearClassifier
+from sklearn_xmr import (
+    XRCalibratedClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+)
 from sklearn_xmr.compose._calibrated import _best_f1_threshold
 from sklearn_xmr.datasets import make_xmr_classification
 from sklearn_xmr.metrics import ece_at_k
@@ -93,3 +101,83 @@ def test_same_seed_same_model(data):
     clf = XRCalibratedClassifier(random_state=5)
     one, two = (clone(clf).fit(*data[:2]).predict_proba(data[2]) for _ in range(2))
     assert (one != two).nnz == 0
+
+
+@pytest.mark.parametrize("post_processor", ["l3_hinge", "log_l3_hinge", "noop"])
+@pytest.mark.parametrize("method", ["isotonic", "sigmoid"])
+def test_given_pairs_have_the_scores_of_the_ranking(method, post_processor, data):
+    X, Y, X_test, _ = data
+    base = XRLinearClassifier(post_processor=post_processor, beam_size=None)
+    clf = XRCalibratedClassifier(base, method=method, random_state=0).fit(X, Y)
+    labels, scores = clf.predict_topk(X_test, k=5)
+    got = clf.score_pairs(X_test, np.arange(60))
+    assert got.data.min() > 0 and got.data.max() < 1
+    found = np.take_along_axis(got.toarray(), labels, axis=1)
+    np.testing.assert_allclose(found, scores, rtol=1e-4)
+    ranked = clf.predict_topk(X_test, k=2, candidates=[4, 8, 15])
+    order = -np.sort(-got.toarray()[:, [4, 8, 15]], axis=1)[:, :2]
+    np.testing.assert_array_equal(ranked[1], order)
+
+
+@pytest.mark.parametrize(
+    "base", [XRNeighborsClassifier(), OneVsRestClassifier(LogisticRegression())]
+)
+def test_any_ranking_is_calibrated(base, data):
+    X, Y, X_test, Y_test = data
+    clf = XRCalibratedClassifier(base, random_state=0).fit(X, Y)
+    assert ece_at_k(Y_test, clf.predict_proba(X_test)) < 0.06
+    assert clf.score_pairs(X_test, [1, 2]).nnz == 2 * 1000
+    assert clf.score_pairs(X_test, []).nnz == 0
+
+
+def test_a_line_for_each_part(data, capsys):
+    clf = XRCalibratedClassifier(random_state=0).fit(*data[:2])
+    assert capsys.readouterr().out == ""
+    clf.set_params(verbose=1).fit(*data[:2])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "[XRCalibrated] model without held-out instances",
+        "[XRCalibrated] curve",
+        "[XRCalibrated] model",
+    ]
+
+
+def test_parameters_are_checked_where_they_act(data):
+    clf = XRCalibratedClassifier(random_state=0).fit(*data[:2])
+    for name, value in (("top_k", 0), ("decision_threshold", "f2")):
+        with pytest.raises(ValueError, match=f"'{name}' parameter"):
+            clone(clf).set_params(**{name: value}).fit(*data[:2])
+        before = clf.get_params()[name]
+        with pytest.raises(ValueError, match=f"'{name}' parameter"):
+            clf.set_params(**{name: value}).predict_topk(data[2])
+        clf.set_params(**{name: before})
+
+
+def test_a_fit_that_fails_changes_nothing(data):
+    clf = XRCalibratedClassifier(random_state=0).fit(*data[:2])
+    before = clf.predict_topk(data[2])
+    with pytest.raises(ValueError, match="leave instances on both sides"):
+        clf.set_params(validation_size=10).fit(data[0][:10, :9], data[1][:10, :7])
+    np.testing.assert_array_equal(clf.predict_topk(data[2])[1], before[1])
+
+
+def test_relevance_and_metadata_reach_the_model(data):
+    X, Y = data[:2]
+    relevance = Y * 5.0
+    given = {"sample_weight": np.arange(2000) % 3, "relevance": relevance}
+    clf = XRCalibratedClassifier(XRLinearClassifier(), random_state=0)
+    by_hand = clf.fit(X, Y, **given).predict_topk(X)[1]
+    assert (
+        by_hand
+        != clf.fit(X, Y, sample_weight=given["sample_weight"]).predict_topk(X)[1]
+    ).any()
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(UnsetMetadataPassedError):
+            clone(clf).fit(X, Y, **given)
+        clf.estimator.set_fit_request(sample_weight=True, relevance=True)
+        routed = clf.fit(X, Y, **given).predict_topk(X)[1]
+        default = XRCalibratedClassifier(random_state=0).fit(X, Y, **given)
+    np.testing.assert_array_equal(routed, by_hand)
+    np.testing.assert_array_equal(default.predict_topk(X)[1], by_hand)
+    with pytest.raises(ValueError, match="relevance is given, but"):
+        XRCalibratedClassifier(XRNeighborsClassifier()).fit(X, Y, relevance=relevance)

@@ -8,7 +8,7 @@ import pytest
 
 from sklearn_xmr import HierarchicalLabelClusterer, XRLinearClassifier
 from sklearn_xmr.datasets import make_xmr_classification
-from sklearn_xmr.linear._compression import kept_weights
+from sklearn_xmr.linear._weights._pruning import kept_weights
 
 
 @pytest.fixture(scope="module")

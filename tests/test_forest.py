@@ -136,6 +136,35 @@ def test_blocks_of_rows_equal_all_at_once(small):
     np.testing.assert_array_equal(clf.predict_topk(X)[1], scores)
 
 
+def test_given_pairs_have_their_votes(small):
+    X, Y = small
+    clf = XRForestClassifier(n_estimators=5, random_state=0).fit(X[:400], Y[:400])
+    clf._block_rows = 130
+    votes = clf.votes(X)
+    labels, scores = clf.predict_topk(X, k=60)
+    found = labels >= 0
+    assert votes.has_sorted_indices and votes.nnz == found.sum()
+    dense = np.take_along_axis(votes.toarray(), labels, axis=1)
+    np.testing.assert_array_equal(dense[found], scores[found])
+    pairs = clf.score_pairs(X, np.arange(60)).toarray()
+    np.testing.assert_array_equal(pairs, votes.toarray())
+    ranked = clf.predict_topk(X, k=2, candidates=[4, 9])
+    np.testing.assert_array_equal(ranked[1], -np.sort(-pairs[:, [4, 9]], axis=1))
+
+
+def test_a_fit_that_fails_changes_nothing(small):
+    X, Y = small
+    clf = XRForestClassifier(n_estimators=2, random_state=0).fit(X, Y)
+    before = clf.predict_topk(X)[1]
+    with pytest.raises(ValueError, match="min_samples_leaf"):
+        clf.set_params(estimator=DecisionTreeRegressor(min_samples_leaf=-1)).fit(
+            X[:50, :9], Y[:50]
+        )
+    np.testing.assert_array_equal(clf.predict_topk(X)[1], before)
+    with pytest.raises(ValueError, match="'top_k' parameter"):
+        clf.set_params(top_k=0).predict_topk(X)
+
+
 def test_every_row_gets_a_class():
     X = np.repeat(np.eye(3), 4, axis=0)
     clf = XRForestClassifier(WHOLE, 3, random_state=0).fit(X, list("aaaabbbbcccc"))

@@ -5,19 +5,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.decomposition import TruncatedSVD
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
-from sklearn_xmr.indexing._balanced_kmeans import Splitter
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
+    LabelTree,
     RecursiveLabelClusterer,
     XRLinearClassifier,
     label_representation,
 )
+from sklearn_xmr.indexing import LabelClustererMixin
+from sklearn_xmr.indexing._balanced_kmeans import Splitter
 from sklearn_xmr.indexing._representation import pifa
 
 
@@ -131,12 +134,14 @@ def test_own_vectors_own_function_and_fit_of_vectors_agree(small):
         ),
         (
             {"method": "label_graph", "label_features": np.tri(60)},
-            "must be symmetric",
+            "label_features must be symmetric",
         ),
         (
             {"method": "label_graph", "label_features": -np.ones((60, 60))},
-            "must not be negative",
+            "label_features must not be negative",
         ),
+        ({"feature_share": 2}, "feature_share"),
+        ({"method": "spectral", "n_components": 0}, "n_components must be an integer"),
     ],
 )
 def test_bad_label_features(arguments, message, small):
@@ -285,6 +290,124 @@ def test_same_seed_same_tree_other_seed_other_tree(small):
 def test_bad_parameters(parameters, message, small):
     with pytest.raises(ValueError, match=message):
         HierarchicalLabelClusterer(**parameters).fit(*small)
+
+
+# --- what all clusterers share ------------------------------------------------------
+
+CLUSTERERS = [
+    HierarchicalLabelClusterer(max_leaf_size=7, random_state=0),
+    RecursiveLabelClusterer(KMeans(4, n_init=1), max_leaf_size=20, random_state=0),
+]
+each_clusterer = pytest.mark.parametrize("clusterer", CLUSTERERS)
+
+
+@each_clusterer
+def test_failed_fits_change_nothing(clusterer, small):
+    X, Y = small
+    clusterer = clone(clusterer)
+    with pytest.raises(ValueError, match="Y must hold only 0 and 1"):
+        clusterer.fit(X, 2 * Y)
+    with pytest.raises(NotFittedError):
+        clusterer.transform(Y)
+    clusterer.fit(X, Y)
+    before = dict(vars(clusterer))
+    wide = sparse.csr_matrix((X.shape[0], 7), dtype=np.float32)
+    for bad in ((wide, 2 * Y), (X[:5], Y), (X * np.nan, Y)):
+        with pytest.raises(ValueError, match="Y must hold|inconsistent|NaN"):
+            clusterer.fit(*bad)
+        assert vars(clusterer) == before
+    clusterer.set_params(max_leaf_size=0)
+    with pytest.raises(ValueError, match="max_leaf_size"):
+        clusterer.fit(X, Y)
+    assert vars(clusterer) == {**before, "max_leaf_size": 0}
+
+
+@each_clusterer
+def test_nothing_is_left_of_the_fit_before(clusterer, small):
+    X, Y = small
+    clusterer = clone(clusterer).fit(label_representation(X, Y))
+    assert hasattr(clusterer, "cluster_centers_")
+    assert not hasattr(clusterer.fit(X, Y), "cluster_centers_")
+
+
+@each_clusterer
+def test_fit_predict_knows_the_labels(clusterer, small):
+    X, Y = small
+    labels = clone(clusterer).fit(X, Y).labels_
+    np.testing.assert_array_equal(clone(clusterer).fit_predict(X, Y), labels)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"representation": "pii"}, "representation"),
+        ({"representation": label_representation}, "representation"),
+        ({"representation": np.ones((5, 3))}, "representation"),
+        ({"label_features": np.ones((5, 3))}, "label_features"),
+    ],
+)
+@each_clusterer
+def test_no_setting_is_ignored(clusterer, parameters, name):
+    clusterer = clone(clusterer).set_params(**parameters)
+    for y in (None, [0, 1, 0, 1, 0]):
+        with pytest.raises(ValueError, match=f"^{name} acts where fit gets"):
+            clusterer.fit(np.eye(5), y)
+
+
+@each_clusterer
+def test_own_vectors_are_checked_under_their_name(clusterer, small):
+    for bad in (np.ones((3, 2)), lambda X, Y: np.ones((3, 2))):
+        with pytest.raises(ValueError, match="representation must have a row for each"):
+            clone(clusterer).set_params(representation=bad).fit(*small)
+
+
+@each_clusterer
+def test_tables_on_request(clusterer, small):
+    pandas = pytest.importorskip("pandas")
+    X, Y = small
+    clusterer = clone(clusterer).set_output(transform="pandas").fit(X, Y)
+    table = clusterer.transform(Y)
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table) == list(clusterer.get_feature_names_out())
+    np.testing.assert_array_equal(table.sum(axis=1), np.diff(Y.indptr))
+
+
+class InTwo(LabelClustererMixin, BaseEstimator):
+    """Labels by whether their number is even; keeps the vectors that it saw."""
+
+    def _grow(self, vectors):
+        self.vectors_ = vectors
+        return LabelTree.from_labels(np.arange(vectors.shape[0]) % 2)
+
+
+class InTwoOf(InTwo):
+    """The same, with the parameters of the others."""
+
+    def __init__(self, representation="pifa", label_features=None, random_state=None):
+        self.representation = representation
+        self.label_features = label_features
+        self.random_state = random_state
+
+
+def test_own_clusterers(small):
+    X, Y = small
+    clusterer = InTwo().fit(X, Y)
+    np.testing.assert_array_equal(clusterer.labels_, np.arange(60) % 2)
+    expected = label_representation(X, Y)
+    np.testing.assert_allclose(clusterer.vectors_.toarray(), expected.toarray())
+    own = InTwoOf("lf", Y.T @ Y).fit(X, Y)
+    expected = normalize((Y.T @ Y).astype(np.float32))
+    np.testing.assert_allclose(own.vectors_.toarray(), expected.toarray(), rtol=1e-6)
+    assert own.transform(Y).shape == (600, 2)
+    assert XRLinearClassifier(InTwo(), random_state=0).fit(X, Y).tree_ == own.tree_
+    with pytest.raises(ValueError, match="representation"):
+        InTwoOf("pfia").fit(X, Y)
+
+    class Nothing(LabelClustererMixin, BaseEstimator):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Nothing must implement _grow"):
+        Nothing().fit(X, Y)
 
 
 # --- any clusterer, level by level -------------------------------------------------

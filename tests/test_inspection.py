@@ -1,4 +1,4 @@
-"""Paths, explanations and pictures against what the models themselves say."""
+"""Paths, explanations and plots against what the models themselves say."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -37,7 +38,7 @@ from sklearn_xmr.inspection import (
     view_search_path,
 )
 from sklearn_xmr.inspection._outline import outline_of
-from sklearn_xmr.linear._prediction import POST_PROCESSORS
+from sklearn_xmr.linear._post_processor import POST_PROCESSORS, PostProcessor
 from sklearn_xmr.metrics import (
     ece_at_k,
     ndcg_at_k,
@@ -73,6 +74,14 @@ def fitted(small):
 # --- paths --------------------------------------------------------------------------
 
 
+def nodes_of_the_search(clf, x, n_levels):
+    """The best nodes of a level, as many as the beam keeps, by the model's search."""
+    code = PostProcessor(clf.post_processor).code
+    X = HybridFeatures.of_blocks(x)
+    search = clf.model_._search.search
+    return search(X, n_levels, clf.beam_size, clf.beam_size, code, 1)[0]
+
+
 @pytest.mark.parametrize("post_processor", POST_PROCESSORS)
 def test_path_is_what_the_search_does(small, post_processor):
     X, Y = small
@@ -82,7 +91,7 @@ def test_path_is_what_the_search_does(small, post_processor):
         x = X[row : row + 1]
         path = search_path(clf, x, k=4)
         for number, level in enumerate(path.levels[:-1]):
-            nodes = clf._search(clf._tree_search, x, number + 1, 3)[0]
+            nodes = nodes_of_the_search(clf, x, number + 1)
             kept = level.nodes[level.kept]
             assert set(kept) == set(nodes[0])
             margins = clf.weights_[number].to_csr() @ x.T
@@ -97,6 +106,29 @@ def test_path_is_what_the_search_does(small, post_processor):
         found = scores[0] if "log_" not in post_processor else np.exp(scores[0])
         np.testing.assert_allclose(last.scores[last.kept], found, rtol=1e-4)
         np.testing.assert_array_equal(last.nodes[last.kept], labels[0])
+
+
+@pytest.mark.parametrize("beam_size", [3, None])
+@pytest.mark.parametrize("post_processor", ["l3_hinge", "log_sigmoid"])
+def test_path_with_label_weights(small, beam_size, post_processor):
+    X, Y = small
+    clf = deep_classifier(beam_size=beam_size, post_processor=post_processor)
+    clf.set_params(label_weight="inverse_propensity").fit(X, Y)
+    changed = 0
+    for row in range(0, 600, 37):
+        x = X[row : row + 1]
+        path = search_path(clf, x, k=3)
+        last = path.levels[-1]
+        labels, scores = clf.predict_topk(x, k=3)
+        np.testing.assert_array_equal(last.nodes[last.kept], labels[0])
+        scores = np.exp(scores) if "log_" in post_processor else scores
+        weighted = last.scores[last.kept] / clf.propensities_[labels[0]]
+        np.testing.assert_allclose(weighted, scores[0], rtol=1e-4)
+        changed += (np.diff(last.scores) > 0).any()
+    assert changed  # scores are without weights
+    clf.set_params(post_processor="noop")
+    with pytest.raises(ValueError, match="label_weight multiplies probabilities"):
+        search_path(clf, X[:1])
 
 
 def test_exact_search_keeps_what_it_needs(small):
@@ -217,6 +249,44 @@ def test_classes_of_1d_targets_are_names():
     X = np.eye(4)
     clf = XRLinearClassifier().fit(X, np.array(["a", "b", "c", "d"]))
     assert explain(clf, X[:1], "a").name == "a"
+    assert outline_of(clf).examples == ["a", "b", "c", "d"]
+    assert outline_of(make_pipeline(clf)).examples == ["a", "b", "c", "d"]
+
+
+def test_names_are_taken_by_position(texts_and_model):
+    pandas = pytest.importorskip("pandas")
+    _, _, model = texts_and_model
+    clf, X = model[-1], model[:-1].transform(["red bird"])
+    labels = pandas.Series(NAMES, index=[9, 2, 1, 0])
+    words = model[0].get_feature_names_out()
+    features = pandas.Series(words, index=np.arange(len(words))[::-1])
+    for name in NAMES:
+        explanation = explain(clf, X, name, label_names=labels, feature_names=features)
+        plain = explain(model, ["red bird"], name, label_names=NAMES)
+        assert explanation.to_dict() == plain.to_dict()
+    found = nearest_labels(clf, "bird", label_names=labels)
+    assert found == nearest_labels(clf, "bird", label_names=NAMES)
+    path = search_path(clf, X, label_names=labels)
+    assert path.to_text() == search_path(clf, X, label_names=NAMES).to_text()
+    vectors = np.eye(4) + 0.1
+    found = nearest_labels(vectors, "blue", label_names=labels)
+    assert {name for _, name, _ in found} == {"red", "bird", "fish"}
+    assert outline_of(clf, labels).examples == NAMES
+    shown = pandas.Series(["red bird"], index=[17])
+    view = view_search_path(model, shown, label_names=labels, open_browser=False)
+    assert '"text": "red bird"' in view.html
+
+
+def test_parameters_that_act_are_checked(small):
+    X, Y = small
+    clf = deep_classifier().fit(X, Y)
+    for name, value in {"beam_size": 0, "post_processor": "l9", "top_k": -1}.items():
+        other = clone(clf).fit(X, Y).set_params(**{name: value})
+        for use in (search_path, view_search_path):
+            with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+                use(other, X[:1])
+        with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+            explain(other, X[:1], 0)
 
 
 def test_top_features_are_the_largest_weights(fitted):
@@ -262,7 +332,59 @@ def test_nearest_labels_are_those_of_the_largest_cosine(fitted):
             "feature_names must hold a name for each of the",
         ),
         (lambda m, X: top_features(m, -1), ValueError, "label must be a column"),
-        (lambda m, X: top_features(m, 0, 0), ValueError, "k must be an integer"),
+        (
+            lambda m, X: top_features(m, 0, 0),
+            ValueError,
+            "n_features must be an integer",
+        ),
+        (
+            lambda m, X: nearest_labels(m, 0, 0),
+            ValueError,
+            "n_labels must be an integer",
+        ),
+        (lambda m, X: search_path(m, X[:1], k=0), ValueError, "k must be an integer"),
+        (
+            lambda m, X: view_search_path(m, X[:1], k=0, open_browser=False),
+            ValueError,
+            "k must be an integer",
+        ),
+        (
+            lambda m, X: MetricAtKDisplay.from_estimator(m, X, X, max_k=0),
+            ValueError,
+            "max_k must be an integer",
+        ),
+        (
+            lambda m, X: MetricAtKDisplay.from_predictions(X != 0, X, max_k=1.5),
+            ValueError,
+            "max_k must be an integer",
+        ),
+        (
+            lambda m, X: MetricAtKDisplay.from_predictions(
+                X != 0, X, metrics=["psprecision"]
+            ),
+            ValueError,
+            "propensities must be given for the metric 'psprecision'",
+        ),
+        (
+            lambda m, X: CalibrationAtKDisplay.from_predictions(X != 0, X, n_bins=0),
+            ValueError,
+            "n_bins must be an integer",
+        ),
+        (
+            lambda m, X: LabelTreeDisplay.from_estimator(m, max_children=0),
+            ValueError,
+            "max_children must be an integer",
+        ),
+        (
+            lambda m, X: LabelTreeDisplay.from_estimator(X),
+            TypeError,
+            "estimator must be an XRLinearClassifier",
+        ),
+        (
+            lambda m, X: explain(m, X[:1], 0, label_names=dict.fromkeys(range(60))),
+            TypeError,
+            "label_names must be a sequence in the order",
+        ),
         (
             lambda m, X: nearest_labels(X, 0, label_names=["a"]),
             ValueError,
@@ -303,7 +425,7 @@ def test_models_without_one_tree_are_refused(small):
         explain(XRLinearClassifier(), X[:1], 0)
 
 
-# --- pictures -----------------------------------------------------------------------
+# --- plots --------------------------------------------------------------------------
 
 
 def test_metrics_by_k(fitted):
@@ -363,7 +485,7 @@ def test_metrics_by_label_frequency(fitted):
         draw(metric="auc")
 
 
-def test_calibration_picture(fitted):
+def test_calibration_plot(fitted):
     clf, X, Y = fitted
     calibrated = XRCalibratedClassifier(clf, random_state=0).fit(X, Y)
     for model, name in ((clf, "tree"), (calibrated, "calibrated")):
@@ -376,7 +498,7 @@ def test_calibration_picture(fitted):
         assert display.line_.get_label().startswith(f"{name} (ECE@3 =")
 
 
-def test_size_picture_leaves_the_model_alone(fitted):
+def test_size_plot_leaves_the_model_alone(fitted):
     clf, X, Y = fitted
     before, topk = clf.nbytes_, clf.predict_topk(X, 3)
     display = ModelSizeDisplay.from_estimator(
@@ -389,7 +511,7 @@ def test_size_picture_leaves_the_model_alone(fitted):
     assert display.precisions[-1] < display.precisions[0]
 
 
-def test_tree_picture(fitted):
+def test_tree_plot(fitted):
     clf, _, Y = fitted
     names = [f"label {i}" for i in range(60)]
     counts = np.asarray(Y.sum(axis=0)).ravel()
@@ -424,7 +546,7 @@ def test_outline_holds_each_label_once(fitted):
     assert sorted(map(int, found)) == list(range(60))
 
 
-def test_path_and_explanation_pictures(fitted):
+def test_path_and_explanation_plots(fitted):
     clf, X, _ = fitted
     display = SearchPathDisplay.from_estimator(clf, X[:1], k=2, true_labels=[3])
     best = clf.predict_topk(X[:1], k=1)[0][0, 0]
@@ -437,7 +559,7 @@ def test_path_and_explanation_pictures(fitted):
         explain(clf, X[:1], best).plot(axes=axes[:1])
 
 
-def test_history_picture():
+def test_training_history():
     history = [
         {"level": 0, "step": 10, "loss": 0.5},
         {"level": 0, "step": 20, "loss": 0.4},

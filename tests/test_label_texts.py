@@ -27,7 +27,7 @@ from sklearn_xmr import (
     predict_topk,
 )
 from sklearn_xmr.metrics import precision_at_k
-from sklearn_xmr.utils.topk import csr_from_topk
+from sklearn_xmr.utils._rankings import csr_from_topk
 
 NAMES = ["Whales", "Birds of prey", "Railway stations", "", "Railways"]
 TEXTS = ["the railway museum", "a whale and a bird", "stations", "xyz"]
@@ -48,6 +48,29 @@ def test_scores_are_cosines(vectorizer):
         np.testing.assert_array_equal(labels[row, : len(order)], order)
         np.testing.assert_allclose(scores[row, : len(order)], cosines[row, order], 1e-5)
         assert (labels[row, len(order) :] == -1).all()
+
+
+def test_given_pairs_have_their_cosines():
+    clf = XRLabelTextClassifier(NAMES).fit(TEXTS, Y)
+    scores = clf.score_pairs(TEXTS, np.arange(5)).toarray()
+    vectors = clf.vectorizer_.transform(TEXTS)
+    cosines = cosine_similarity(vectors, clf.vectorizer_.transform(NAMES))
+    np.testing.assert_allclose(scores, cosines, atol=1e-6)
+    labels, _ = clf.predict_topk(TEXTS, k=1, candidates=[0, 2])
+    assert labels.ravel().tolist() == [2, 0, 2, 0]
+
+
+def test_a_fit_that_fails_changes_nothing():
+    clf = XRLabelTextClassifier(NAMES).fit(TEXTS, Y)
+    before = clf.predict_topk(TEXTS)[1]
+    with pytest.raises(ValueError, match="a text for each of the 2 labels"):
+        clf.fit(TEXTS, Y[:, 3:])
+    np.testing.assert_array_equal(clf.predict_topk(TEXTS)[1], before)
+
+
+def test_texts_without_a_name_get_the_most_frequent_class():
+    clf = XRLabelTextClassifier(["birds", "fish"]).fit(list("abc"), ["b", "f", "f"])
+    assert clf.predict(["nothing alike", "a bird"]).tolist() == ["f", "b"]
 
 
 def test_forms_of_targets_and_texts():

@@ -1,5 +1,9 @@
 """LabelTree: construction, shape, export, refusal of what is no tree."""
 
+import copy
+import pickle
+
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,6 +124,95 @@ def test_text_and_networkx():
     networkx = pytest.importorskip("networkx")
     graph = tree.to_networkx(["a", "b", "c"])
     assert networkx.is_arborescence(graph) and graph.number_of_nodes() == 6
+    with pytest.raises(ValueError, match="label_names must be different"):
+        tree.to_networkx(["a", "b", "a"])
+
+
+def slow_text(tree, level=-1, node=0):
+    """Lines of a node and all below it, by recursion."""
+    last = level == tree.n_levels - 2
+    labels = tree.label_order if level < 0 else tree.labels_under(level, node)
+    name = "root" if level < 0 else node
+    line = "  " * (level + 1) + f"{name} ({len(labels)} labels)"
+    if last:
+        return [line + ": " + ", ".join(map(str, labels))]
+    children = range(*tree.offsets[level + 1][node : node + 2])
+    return [line, *(x for child in children for x in slow_text(tree, level + 1, child))]
+
+
+@given(forests())
+def test_text_lists_every_node_in_order(parents):
+    tree = LabelTree.from_parents(parents)
+    assert tree.to_text(max_labels=99).splitlines() == slow_text(tree)
+
+
+def test_a_tree_of_many_levels():
+    tree = LabelTree.from_parents(np.arange(-1, 1500))
+    assert tree.n_levels == 1501
+    lines = tree.to_text(["deep"]).splitlines()
+    assert len(lines) == 1501 and lines[-1].endswith("0 (1 labels): deep")
+    assert pickle.loads(pickle.dumps(tree)) == tree
+
+
+def test_names_are_taken_by_position():
+    pandas = pytest.importorskip("pandas")
+    tree = LabelTree.from_labels([0, 1, 0])
+    names = pandas.Series(["a", "b", "c"], index=[2, 1, 0])
+    assert tree.to_text(names) == tree.to_text(["a", "b", "c"])
+    with pytest.raises(ValueError, match="label_names must hold a name for each of"):
+        tree.to_text(["a", "b"])
+    with pytest.raises(TypeError, match="label_names must be a sequence in the order"):
+        tree.to_text({0: "a", 1: "b", 2: "c"})
+    with pytest.raises(ValueError, match="max_labels must be an integer"):
+        tree.to_text(max_labels=0)
+
+
+# --- arrays -------------------------------------------------------------------------
+
+
+def test_arrays_are_copies_that_cannot_be_written_to(tmp_path):
+    order, offsets = np.array([1, 0, 2]), np.array([0, 3])
+    tree = LabelTree([offsets], order)
+    order[:], offsets[:] = 0, 7  # the user's own
+    assert tree.label_order.tolist() == [1, 0, 2]
+    joblib.dump(tree, tmp_path / "tree")
+    for same in (
+        tree,
+        copy.deepcopy(tree),
+        pickle.loads(pickle.dumps(tree)),
+        joblib.load(tmp_path / "tree", mmap_mode="r"),
+        tree.with_labels([0]).without_labels([3]),
+    ):
+        assert same == tree
+        for array in (same.label_order, *same.offsets):
+            assert array.dtype == np.int64
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 0
+    with pytest.raises(AttributeError):
+        tree.label_order = order
+    with pytest.raises(TypeError):
+        tree.offsets[0] = offsets
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"_label_order": np.array([0, 0, 1])},
+        {"_label_order": np.array([0, 1])},
+        {"_label_order": np.array([0, 1, 2**40])},
+        {"_offsets": (np.array([0, 2**40]),)},
+        {"_offsets": (np.array([0, 4]),)},
+        {"_offsets": (np.array([0, 2]), np.array([0, 2**63 - 1, -(2**63)]))},
+    ],
+)
+def test_damaged_trees_are_not_loaded(damaged):
+    class Damaged:
+        def __reduce__(self):
+            tree = LabelTree.flat(3)
+            return object.__new__, (LabelTree,), {**tree.__dict__, **damaged}
+
+    with pytest.raises(ValueError, match=r"offsets\[|label_order must"):
+        pickle.loads(pickle.dumps(Damaged()))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +222,13 @@ def test_text_and_networkx():
         (lambda: LabelTree([[0, 2]], [0, 0]), "label_order must hold each"),
         (lambda: LabelTree([[0, 2]], [0]), "label_order must hold each"),
         (lambda: LabelTree([[0, 2]], [0, 5]), "label_order must hold each"),
+        (lambda: LabelTree([[0, 2]], [0, -1]), "label_order must hold each"),
+        (lambda: LabelTree([[0, 2]], [0.0, 1.5]), "label_order must hold integers"),
+        (lambda: LabelTree([[0, 2.5]], [0, 1]), r"offsets\[0\] must hold integers"),
+        (lambda: LabelTree.flat(0), "n_labels must be an integer of at least 1"),
+        (lambda: LabelTree.flat(3).labels_under(0, 3), "node must be one of the 3"),
+        (lambda: LabelTree.flat(3).labels_under(1, 0), "level must lie in 0 to 0"),
+        (lambda: LabelTree.flat(3).node_of_label(-1), "level must lie in 0 to 0"),
         (lambda: LabelTree([[0, 2], [0, 2, 2]], [0, 1]), "every node has a child"),
         (lambda: LabelTree([[0, 2], [0, 2]], [0, 1]), "must have 3 entries"),
         (lambda: LabelTree.from_labels([0, -1]), "label 1 has -1"),

@@ -18,9 +18,12 @@ from sklearn.svm import LinearSVC
 from sklearn_xmr import XRLinearClassifier, make_topk_scorer, predict_topk
 from sklearn_xmr.metrics import (
     abandonment_at_k,
+    calibration_curve_at_k,
     coverage_at_k,
+    ece_at_k,
     f1_at_k,
     frequency_breakdown,
+    get_topk_metrics,
     get_topk_scorer,
     get_topk_scorer_names,
     hit_rate_at_k,
@@ -269,12 +272,12 @@ def test_bad_arguments_of_label_wise_metrics():
 
 
 def test_blocks_of_dense_scores(monkeypatch, global_random_seed):
-    from sklearn_xmr.metrics import _ranking
+    from sklearn_xmr.utils import _rankings
 
     rng = np.random.RandomState(global_random_seed)
     truth, scores = (rng.rand(57, 20) < 0.2).astype(int), rng.rand(57, 20)
     whole = precision_at_k(truth, scores, 3)
-    monkeypatch.setattr(_ranking, "BLOCK_VALUES", 100)
+    monkeypatch.setattr(_rankings, "BLOCK_VALUES", 100)
     assert precision_at_k(truth, scores, 3) == whole
 
 
@@ -311,7 +314,10 @@ def test_propensities_follow_the_formula(global_random_seed):
         ),
         ({"y_score": (np.array([[0]]), np.ones((1, 1)))}, "the same shape and 2 rows"),
         ({"y_score": (np.array([[0.5], [1]]), np.ones((2, 1)))}, "integers"),
-        ({"y_score": (np.array([[1, 1]] * 2), np.ones((2, 2)))}, "a label twice"),
+        (
+            {"y_score": (np.array([[1, 1]] * 2), np.ones((2, 2)))},
+            r"labels\) must not have duplicates",
+        ),
         ({"y_score": (np.array([[1]] * 2),)}, "a pair"),
         ({"y_score": (np.array([[1]] * 2), np.full((2, 1), np.nan))}, "NaN"),
     ],
@@ -336,6 +342,74 @@ def test_bad_propensities(p, message):
         psprecision_at_k([[0, 1]], [[0.1, 0.9]], 1, propensities=p)
     with pytest.raises(ValueError, match="A must be a positive number"):
         propensity_scores([[0, 1]], A=-1)
+
+
+def slow_bins(truth, scores, stored, k, n_bins):
+    """Hits and probabilities of the k best labels, bin by bin."""
+    bins = [[] for _ in range(n_bins)]
+    for y, s, present in zip(truth, scores, stored, strict=True):
+        for label in slow_ranking(s, present, k):
+            bins[min(int(s[label] * n_bins), n_bins - 1)].append((y[label], s[label]))
+    return [np.array(pairs) for pairs in bins]
+
+
+@given(rankings())
+@settings(deadline=None)
+def test_calibration_of_all_forms_equals_the_slow_version(case):
+    truth, scores, stored, _, k = case
+    scores = (scores + 2) / 4  # 0 to 1, with ties
+    rows, labels = np.nonzero(stored)
+    as_csr = sparse.csr_matrix((scores[stored], (rows, labels)), shape=truth.shape)
+    padded = np.where(stored, np.arange(truth.shape[1]), -1)
+    forms = [
+        (as_csr, stored),
+        (sparse.csc_array(as_csr), stored),
+        ((padded, scores), stored),
+        ((padded.tolist(), scores.tolist()), stored),
+        (scores, np.ones_like(stored)),
+        (scores.tolist(), np.ones_like(stored)),
+    ]
+    for y_score, present in forms:
+        bins = slow_bins(truth, scores, present, k, 3)
+        gaps = [abs((b[:, 0] - b[:, 1]).sum()) for b in bins if len(b)]
+        error = sum(gaps) / max(sum(len(b) for b in bins), 1)
+        assert ece_at_k(truth, y_score, k, n_bins=3) == pytest.approx(error)
+        curve = calibration_curve_at_k(truth, y_score, k, n_bins=3)
+        filled = [b for b in bins if len(b)]
+        np.testing.assert_allclose(curve[0], [b[:, 0].mean() for b in filled])
+        np.testing.assert_allclose(curve[1], [b[:, 1].mean() for b in filled])
+        assert curve[2].tolist() == [len(b) for b in filled]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"k": 0}, "k must be an integer"),
+        ({"n_bins": 0}, "n_bins must be an integer"),
+        ({"n_bins": 2.0}, "n_bins must be an integer"),
+        ({"y_score": [[1.5, 0.2]] * 2}, "y_score must hold probabilities"),
+        ({"y_score": ([0, 1], [0.2, 0.1])}, "Expected 2D|labels"),
+        ({"y_score": [[0.5]] * 2}, "y_score must have the shape of y_true"),
+    ],
+)
+@pytest.mark.parametrize("metric", [ece_at_k, calibration_curve_at_k])
+def test_bad_input_of_calibration(metric, kwargs, message):
+    good = {"y_true": [[0, 1], [1, 0]], "y_score": [[0.1, 0.9], [0.3, 0.4]], "k": 1}
+    with pytest.raises(ValueError, match=message):
+        metric(**{**good, **kwargs})
+
+
+def test_metrics_by_name_are_the_public_functions():
+    import sklearn_xmr.metrics
+
+    found = get_topk_metrics()
+    assert {f"{name}_at_k" for name in found} | {"calibration_curve_at_k"} == {
+        name for name in sklearn_xmr.metrics.__all__ if name.endswith("_at_k")
+    }
+    for name, metric in found.items():
+        assert metric is getattr(sklearn_xmr.metrics, f"{name}_at_k")
+    found.clear()  # a copy: the scorers keep theirs
+    assert get_topk_scorer("f1_at_1").metric is f1_at_k
 
 
 # --- scorers ------------------------------------------------------------------------
@@ -369,6 +443,26 @@ def test_scorer_hands_on_arguments(small):
     weight = np.arange(600)
     weighted = make_topk_scorer(recall_at_k, k=3)(clf, X, Y, sample_weight=weight)
     assert weighted == recall_at_k(Y, clf.predict_topk(X, 3), 3, sample_weight=weight)
+
+
+def test_propensities_of_the_estimator(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X[:400], Y[:400])
+    scorer = make_topk_scorer(psprecision_at_k, k=3, propensities="estimator")
+    expected = psprecision_at_k(
+        Y, clf.predict_topk(X, 3), 3, propensities=clf.propensities_
+    )
+    assert scorer(clf, X, Y) == expected
+    with pytest.raises(ValueError, match="propensities must be .* got 'training'"):
+        make_topk_scorer(psprecision_at_k, k=3, propensities="training")
+
+
+def test_label_wise_scorers_take_no_sample_weight(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    scorer = make_topk_scorer(macro_f1_at_k, k=3)
+    with pytest.raises(TypeError, match="sample_weight"):
+        scorer(clf, X, Y, sample_weight=np.ones(600))
 
 
 def test_scorers_by_name(small):

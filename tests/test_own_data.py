@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 from scipy import sparse
+from targets import assert_is_target
 
 from sklearn_xmr.datasets import fetch_xmc_base, load_labelled_texts
 from sklearn_xmr.datasets._download import download
@@ -50,6 +51,9 @@ def test_all_formats_give_the_same(tmp_path, ending):
         return_X_y=True,
     )
     assert texts[0] == "Moby Dick" and target.toarray()[0].tolist() == [1, 0]
+    assert_is_target(books.target)
+    assert_is_target(target)
+    assert list(books) == ["data", "target", "target_names"]
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
@@ -87,13 +91,17 @@ def test_a_byte_order_mark_and_rare_labels(tmp_path):
         ("a.csv", "", "no column 'text'"),
         ("a.csv", "text,labels\nx,\n", "nothing to learn"),
         ("a.jsonl", '{"text": "x", "labels": "y"}\n{"te', "line 2: no valid JSON"),
-        ("a.jsonl", "[1]\n", "line 1: a JSON object is wanted"),
+        ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
         (
             "a.jsonl",
             '{"text": 3, "labels": "y"}\n',
-            "line 1: a text is wanted, found 3",
+            "line 1: expected a text, found 3",
         ),
-        ("a.jsonl", '{"text": "x", "labels": [["y"]]}\n', "line 1: label names are"),
+        (
+            "a.jsonl",
+            '{"text": "x", "labels": [["y"]]}\n',
+            "line 1: expected label names",
+        ),
         ("a.txt", "text,labels\n", "format must be one of"),
     ],
 )
@@ -266,6 +274,9 @@ def test_fetch_a_public_set(archive, tmp_path):
     server.breaks = [10**6, 100]  # the archive breaks off once
     data = fetch_xmc_base("eurlex-4k", subset="all", **where)
     assert (abs(data.data - X) > 1e-6).nnz == 0 and (data.target != Y).nnz == 0
+    assert data.data.dtype == np.float32
+    assert_is_target(data.target)
+    assert list(data) == ["data", "target", "target_names", "texts"]
     assert data.texts == [f"text {i}" for i in range(9)]
     assert data.target_names == list("abcde")
     n_asked = len(server.asked)
@@ -277,6 +288,7 @@ def test_fetch_a_public_set(archive, tmp_path):
         return_X_y=True,
     )
     assert X_test.shape == (3, 20) and (Y_test != Y[6:]).nnz == 0
+    assert_is_target(Y_test)
     assert len(server.asked) == n_asked  # from the cache
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
@@ -21,7 +22,8 @@ def test_equal_to_scikit_learn(y):
         return
     binarizer, theirs = LabelNameBinarizer(), MultiLabelBinarizer(sparse_output=True)
     Y, expected = binarizer.fit_transform(y), theirs.fit_transform(y)
-    assert (Y != expected).nnz == 0 and Y.has_sorted_indices
+    assert (Y != expected).nnz == 0 and Y.has_canonical_format
+    assert Y.dtype == expected.dtype == np.int64
     np.testing.assert_array_equal(binarizer.classes_, theirs.classes_)
     back = binarizer.inverse_transform(Y)
     assert [set(names) for names in back] == [set(names) for names in y]
@@ -61,6 +63,13 @@ def test_names_of_rankings():
         binarizer.names_of([0.5])
 
 
+def test_pairs_as_names():
+    y = [[("a", 1)], [("b", 2), ("a", 1)]]
+    binarizer = LabelNameBinarizer().fit(y)
+    assert binarizer.classes_.tolist() == [("a", 1), ("b", 2)]
+    assert binarizer.inverse_transform(binarizer.transform(y))[0] == [("a", 1)]
+
+
 def test_mixed_names_and_pairs():
     y = [[1, "one"], [("a", 2)], ["one"]]
     binarizer = LabelNameBinarizer().fit(y)
@@ -81,7 +90,34 @@ def test_bad_input(y, error, message):
         LabelNameBinarizer().fit(y)
 
 
+def test_names_are_taken_by_position():
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Series(["sea", "air"], index=[7, 0])
+    binarizer = LabelNameBinarizer(names).fit([])
+    assert binarizer.classes_.tolist() == ["sea", "air"]
+    assert binarizer.transform([["air"]]).toarray().tolist() == [[0, 1]]
+
+
+def test_one_state_at_a_time():
+    binarizer = LabelNameBinarizer()
+    for use in (binarizer.transform, binarizer.inverse_transform, binarizer.names_of):
+        with pytest.raises(NotFittedError):
+            use([[0]])
+    binarizer.fit([["sea", "air"]])
+    before = dict(vars(binarizer))
+    with pytest.raises(TypeError, match="split strings first"):
+        binarizer.fit([["fire"], "ice"])
+    assert vars(binarizer) == before
+    binarizer.set_params(handle_unknown="ignore")
+    assert binarizer.transform(y=[["fire", "sea"]]).nnz == 1
+    binarizer.set_params(handle_unknown="pass")
+    with pytest.raises(ValueError, match="The 'handle_unknown' parameter"):
+        binarizer.transform([["sea"]])
+
+
 def test_bad_vocabulary_and_indicator():
+    with pytest.raises(ValueError, match="names must hold at least one name"):
+        LabelNameBinarizer([]).fit([["a"]])
     with pytest.raises(ValueError, match="'sea' occurs twice"):
         LabelNameBinarizer(["sea", "sea"]).fit([])
     with pytest.raises(ValueError, match="Y must have 2 columns"):

@@ -18,8 +18,8 @@ from sklearn_xmr import (
     LabelTree,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRLabelVectorsClassifier,
     XRLinearClassifier,
-    XRNeighborsClassifier,
 )
 from sklearn_xmr.metrics import propensity_scores
 
@@ -219,7 +219,7 @@ def test_calibration_takes_weights(method, small):
     assert clf.threshold_ == expected.threshold_
     # Of a model without weights the curve alone follows: instances with many labels,
     # whose labels are right more often, count little, then much.
-    clf.set_params(estimator=XRNeighborsClassifier(20), validation_size=300)
+    clf.set_params(estimator=XRLabelVectorsClassifier(), validation_size=300)
     many = np.diff(Y.indptr) > 3
     means = []
     for factor in (0.02, 50.0):

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -13,15 +15,23 @@ from sklearn.multiclass import OneVsRestClassifier
 from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
+    XRForestClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
 )
-from sklearn_xmr.compose._candidates import union_of_rankings, values_at
-from sklearn_xmr.compose._neighbors import nearest_with_label
 from sklearn_xmr.compose._pair_features import LabelStatistics, score_features
+from sklearn_xmr.compose._proposals import (
+    ExactProposal,
+    ListProposal,
+    NeighborProposal,
+    VoteProposal,
+    propose,
+)
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.neighbors._votes import nearest_with_label
+from sklearn_xmr.utils._rankings import union_of_rankings, values_at
 
 
 def random_csr(rng, n_rows, n_columns, density):
@@ -221,6 +231,7 @@ def test_nothing_to_tell_apart():
     ("parameters", "message"),
     [
         ({"estimators": []}, "at least one model"),
+        ({"estimators": [("a", XRLinearClassifier())] * 2}, "not unique"),
         ({"estimators": [XRLinearClassifier()]}, r"list of \(name, estimator\)"),
         ({"cv": 601}, "at most the number of samples"),
         ({"validation_size": 600}, "leave instances on both sides"),
@@ -230,3 +241,162 @@ def test_nothing_to_tell_apart():
 def test_bad_parameters(parameters, message, small):
     with pytest.raises(ValueError, match=message):
         XRStackingClassifier(**parameters).fit(*small)
+
+
+# --- given pairs, progress, parameters, metadata -------------------------------------
+
+FAST = LogisticRegression(max_iter=1000)  # in place of gradient boosting
+
+
+def fast_stack(**parameters):
+    models = [("tree", XRLinearClassifier()), ("near", XRNeighborsClassifier(20))]
+    return XRStackingClassifier(models, FAST, random_state=0, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        (XRNeighborsClassifier(5), NeighborProposal),
+        (XRForestClassifier(n_estimators=2, random_state=0), VoteProposal),
+        (XRLinearClassifier(), ExactProposal),
+        (OneVsRestClassifier(LogisticRegression()), ListProposal),
+    ],
+)
+def test_models_propose_by_what_they_have(model, kind, small):
+    X, Y = small
+    y = Y if hasattr(model, "predict_topk") else Y.toarray()
+    proposal = propose(model.fit(X, y), X, 4)
+    assert type(proposal) is kind and proposal.labels.shape == (600, 4)
+    pairs = union_of_rankings([proposal.labels], 60)
+    scores = proposal.scores(pairs)
+    assert scores.shape == (pairs.nnz,)
+    assert len(proposal.features(scores, pairs)) == pairs.nnz
+
+
+def test_given_pairs_have_the_scores_of_the_ranking(small):
+    """Proposed pairs: those that nobody proposes are judged beside them."""
+    X, Y = small
+    clf = fast_stack().fit(X[:500], Y[:500])
+    labels, scores = clf.predict_topk(X[500:], k=5)
+    pairs = union_of_rankings([labels], 60)
+    got = clf.score_pairs(X[500:], pairs).toarray()
+    np.testing.assert_allclose(np.take_along_axis(got, labels, axis=1), scores, 1e-6)
+    whole = clf.score_pairs(X[500:], np.arange(60))
+    assert whole.nnz == 100 * 60 and 0 <= whole.data.min() < whole.data.max() <= 1
+    assert precision_at_k(Y[500:], whole, k=1) > 0.7
+    ranked = clf.predict_topk(X[500:], k=2, candidates=[1, 2, 3])
+    some = clf.score_pairs(X[500:], [1, 2, 3]).toarray()[:, 1:4]
+    np.testing.assert_array_equal(ranked[1], -np.sort(-some, axis=1)[:, :2])
+
+
+def test_a_line_for_each_part(small, capsys):
+    clf = fast_stack(cv=2)
+    clf.fit(*small)
+    assert capsys.readouterr().out == ""
+    clf.set_params(verbose=1).fit(*small)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "[XRStacking] split 1 of 2",
+        "[XRStacking] split 2 of 2",
+        "[XRStacking] classifier of pairs",
+        "[XRStacking] models",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_candidates", 0), ("top_k", -1), ("label_weight", "rare")]
+)
+def test_parameters_are_checked_where_they_act(name, value, small):
+    clf = fast_stack().fit(*small)
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        clf.set_params(**{name: value}).predict_topk(small[0])
+
+
+def test_a_fit_that_fails_changes_nothing(small):
+    X, Y = small
+    clf = fast_stack().fit(X, Y)
+    before = clf.predict_topk(X)
+    with pytest.raises(ValueError, match="leave instances on both sides"):
+        clf.set_params(validation_size=200).fit(X[:200, :9], Y[:200, :7])
+
+    class Broken(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        clf.set_params(final_estimator=Broken(), validation_size=None).fit(
+            X[:, :9], Y[:, :7]
+        )
+    np.testing.assert_array_equal(clf.predict_topk(X)[1], before[1])
+
+
+def test_what_no_model_takes_is_an_error(small):
+    X, Y = small
+    clf = XRStackingClassifier([("near", XRNeighborsClassifier())], FAST)
+    with pytest.raises(ValueError, match="relevance is given, but"):
+        clf.fit(X, Y, relevance=Y)
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        clf.fit(X, Y, groups=np.ones(600))
+
+
+def test_weights_reach_one_versus_rest(small):
+    """Weights of whole numbers equal repeated rows; routing stays disabled inside."""
+    X, Y = small
+    rest = OneVsRestClassifier(AwareOfRouting(C=10))
+    clf = XRStackingClassifier([("rest", rest)], FAST, random_state=0)
+    weight = 1 + 9.0 * (np.arange(600) % 2)
+    clf.fit(X, Y, sample_weight=weight)
+    (got,) = clf.estimators_
+    assert type(got.estimator) is AwareOfRouting and rest.estimator.C == 10
+    assert {type(one) for one in got.estimators_} == {AwareOfRouting}
+    assert not any(one.routing_ for one in got.estimators_)
+    first = Y[:, [0]].toarray().ravel()
+    alone = LogisticRegression(C=10).fit(X, first, sample_weight=weight)
+    np.testing.assert_allclose(got.estimators_[0].coef_, alone.coef_, atol=1e-4)
+
+
+class AwareOfRouting(LogisticRegression):
+    """Remembers whether metadata routing was enabled in ``fit``."""
+
+    def fit(self, X, y, sample_weight=None):
+        from sklearn import get_config
+
+        self.routing_ = get_config()["enable_metadata_routing"]
+        return super().fit(X, y, sample_weight)
+
+
+class Taking(LogisticRegression):
+    """Takes further metadata."""
+
+    def fit(self, X, y, years=None):
+        self.years_ = years
+        return super().fit(X, y)
+
+
+def test_metadata_are_routed(small):
+    X, Y = small
+    weight, years = (np.arange(600) % 3).astype(float), np.arange(600)
+    by_hand = fast_stack().fit(X, Y, sample_weight=weight).predict_topk(X)
+    with config_context(enable_metadata_routing=True):
+        clf = fast_stack()
+        with pytest.raises(UnsetMetadataPassedError):
+            clf.fit(X, Y, sample_weight=weight)
+        for _, model in clf.estimators:
+            model.set_fit_request(sample_weight=True)
+        rest = OneVsRestClassifier(Taking().set_fit_request(years=True))
+        got = clone(clf).fit(X, Y, sample_weight=weight).predict_topk(X)
+        np.testing.assert_array_equal(got[1], by_hand[1])
+        clf.set_params(estimators=[*clf.estimators, ("rest", rest)])
+        clf.fit(X, Y, sample_weight=weight, years=years)
+        seen = clf.estimators_[2].estimators_[0].years_
+        np.testing.assert_array_equal(seen, years[weight > 0])
+
+
+def test_default_models_ask_for_all_that_they_take(small):
+    X, Y = small
+    clf = XRStackingClassifier(final_estimator=FAST, random_state=0)
+    given = {"sample_weight": np.arange(600) % 2 + 1.0, "relevance": Y * 2.0}
+    by_hand = clf.fit(X, Y, **given).predict_topk(X)
+    with config_context(enable_metadata_routing=True):
+        routed = clone(clf).fit(X, Y, **given).predict_topk(X)
+    np.testing.assert_array_equal(routed[1], by_hand[1])

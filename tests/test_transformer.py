@@ -4,7 +4,9 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -13,7 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -21,9 +26,12 @@ from sklearn.preprocessing import FunctionTransformer, normalize
 from sklearn.utils import estimator_checks
 
 from sklearn_xmr import (
+    HierarchicalLabelClusterer,
     HybridFeatures,
     LabelTree,
+    RecursiveLabelClusterer,
     XRLinearClassifier,
+    label_representation,
     make_topk_scorer,
     predict_topk,
 )
@@ -33,15 +41,21 @@ from sklearn_xmr.metrics import precision_at_k
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from sklearn_xmr.transformer import StaticEmbedder, XTransformerClassifier
+from sklearn_xmr.transformer import (
+    FineTuning,
+    StaticEmbedder,
+    XTransformerClassifier,
+)
 from sklearn_xmr.transformer._cache import clear_cache
-from sklearn_xmr.transformer._encoder import TextEncoder
+from sklearn_xmr.transformer._cached_encoder import CachedEncoder
+from sklearn_xmr.transformer._encoder import TextEncoder, cpu_copy
 from sklearn_xmr.transformer._features import default_vectorizer
 from sklearn_xmr.transformer._heads import FullHead, Pairs, ShortlistHead
+from sklearn_xmr.transformer._level_training import LevelTraining
 from sklearn_xmr.transformer._levels import (
-    costs_of,
+    label_costs,
+    make_shortlists,
     matched_nodes,
-    shortlists,
 )
 from sklearn_xmr.transformer._progress import Progress
 from sklearn_xmr.transformer._tokens import (
@@ -119,7 +133,15 @@ FAST = {
 
 
 def make(tiny, **parameters):
-    return XTransformerClassifier(tiny, **(FAST | parameters))
+    """An X-Transformer; parameters of FineTuning go there."""
+    parameters = FAST | parameters
+    inner = {
+        name: parameters.pop(name)
+        for name in FineTuning().get_params().keys() & parameters.keys()
+    }
+    return XTransformerClassifier(
+        tiny, **({"fine_tuning": FineTuning(**inner)} | parameters)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -141,8 +163,9 @@ def random_head_problem(seed, full=False):
     return embedded, weight, bias, sparse.csr_matrix(values.astype(np.float32))
 
 
-def slow_loss(name, embedded, weight, bias, pairs):
+def slow_loss(name, embedded, weight, bias, pairs, row_weight=None):
     """Mean over each instance's pairs, summed over instances: pair by pair."""
+    row_weight = np.ones(pairs.shape[0]) if row_weight is None else row_weight
     total = 0
     for row in range(pairs.shape[0]):
         nodes = pairs[row].indices
@@ -154,23 +177,28 @@ def slow_loss(name, embedded, weight, bias, pairs):
             one = {"squared_hinge": hinge**2, "hinge": hinge}.get(name)
             if one is None:
                 one = torch.log1p(torch.exp(-margin))
-            total = total + abs(float(value)) * one / len(nodes)
+            cost = abs(float(value)) * float(row_weight[row])
+            total = total + cost * one / len(nodes)
     return total
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
 @pytest.mark.parametrize("kind", [ShortlistHead, FullHead])
-def test_loss_and_gradients_equal_pair_by_pair(loss, kind, global_random_seed):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_loss_and_gradients_equal_pair_by_pair(
+    loss, kind, weighted, global_random_seed
+):
     full = kind is FullHead
+    row_weight = np.array([3, 0.5, 1, 2, 0.1, 1]) if weighted else None
     embedded, weight, bias, pairs = random_head_problem(global_random_seed, full)
     tensors = [torch.tensor(a, requires_grad=True) for a in (embedded, weight, bias)]
-    want = slow_loss(loss, *tensors, pairs)
+    want = slow_loss(loss, *tensors, pairs, row_weight)
     want.backward()
     head = kind(weight, bias, CPU, loss)
     head.block = 4
     given = pairs.maximum(0).tocsr() if full else pairs
     given.eliminate_zeros()
-    batch = Pairs.of(given, np.arange(6), CPU)
+    batch = Pairs.of(given, np.arange(6), CPU, row_weight)
     head.begin(batch)
     unit = torch.tensor(embedded, requires_grad=True)
     got = head.loss(unit, batch)
@@ -234,9 +262,9 @@ def test_shortlists_are_children_and_positives(seed):
     rng = np.random.RandomState(seed)
     tree = LabelTree.from_labels(np.r_[0:4, rng.randint(0, 4, 9)])
     Y = sparse.csr_matrix((rng.rand(7, 13) < 0.2).astype(np.float32))
-    positives = costs_of(Y)
+    positives = label_costs(Y)
     matched = sparse.csr_matrix((rng.rand(7, 4) < 0.4).astype(np.float32))
-    got = shortlists(tree, 1, positives, matched)
+    got = make_shortlists(tree, 1, positives, matched)
     bounds = tree.offsets[1]
     for row in range(7):
         wanted = {
@@ -251,7 +279,7 @@ def test_shortlists_are_children_and_positives(seed):
 def test_costs_are_shares_of_the_mean():
     target = sparse.csr_matrix([[3.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     np.testing.assert_allclose(
-        costs_of(target).toarray(), [[1.5, 0.5, 0], [0, 1, 0], [0, 0, 0]]
+        label_costs(target).toarray(), [[1.5, 0.5, 0], [0, 1, 0], [0, 0, 0]]
     )
 
 
@@ -353,8 +381,8 @@ def test_fine_tuning_learns(head, sampling, tiny, problem):
     tree = LabelTree.from_labels(np.arange(21) % 4)
     settings = {"head": head, "negative_sampling": sampling, "clusterer": tree}
     settings["n_levels"] = None if sampling == "man" else 1
-    clf = make(tiny, max_steps=120, vectorizer=None, n_matched=2, **settings)
-    frozen = clone(clf).set_params(fine_tune=False).fit(texts[:200], Y[:200])
+    clf = make(tiny, max_steps=120, vectorizer=None, beam_size=2, **settings)
+    frozen = clone(clf).set_params(fine_tuning=None).fit(texts[:200], Y[:200])
     clf.fit(texts[:200], Y[:200])
     assert clf.score(texts[200:], Y[200:]) > frozen.score(texts[200:], Y[200:]) + 0.1
 
@@ -362,7 +390,7 @@ def test_fine_tuning_learns(head, sampling, tiny, problem):
 def test_frozen_equals_xr_linear_on_features_made_by_hand(tiny, problem):
     texts, Y = problem
     tree = LabelTree.from_labels(np.arange(21) % 4)
-    clf = make(tiny, fine_tune=False, clusterer=tree).fit(texts, Y)
+    clf = make(tiny, fine_tuning=None, clusterer=tree).fit(texts, Y)
     encoder = TextEncoder.load(tiny)
     dense = encoder.encode(encoder.tokenize(texts), CPU)
     X = HybridFeatures(clf.vectorizer_.transform(texts), dense)
@@ -386,8 +414,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
     texts, Y = problem
     tree = LabelTree.from_labels(np.arange(21) % 4)
     model = make(tiny, head=head, clusterer=tree, save_steps=2, early_stopping=True)
-    model.set_params(n_levels=None)
-    model.set_params(eval_steps=3)
+    model.set_params(fine_tuning__n_levels=None, fine_tuning__eval_steps=3)
     whole = clone(model).fit(texts, Y)
     for killed_at in (3, 8):
         folder, seen = tmp_path / f"{killed_at}", []
@@ -400,7 +427,7 @@ def test_a_killed_run_goes_on_to_the_same_result(
             step(self, done, loss)
 
         clear_cache()
-        resumed = clone(model).set_params(checkpoint_dir=folder)
+        resumed = clone(model).set_params(fine_tuning__checkpoint_dir=folder)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(Progress, "step", dies)
             n_levels = 1 if head == "full" else 2
@@ -494,10 +521,11 @@ def test_lines_about_progress(tiny, problem, capsys):
 SCRIPT = """
 import sys, pickle
 import numpy as np
-from sklearn_xmr.transformer import XTransformerClassifier
+from sklearn_xmr.transformer import FineTuning, XTransformerClassifier
 texts, Y, tiny, head, out = pickle.load(open(sys.argv[1], "rb"))
-clf = XTransformerClassifier(tiny, max_steps=6, batch_size=16, precision="fp32",
-    device="cpu", random_state=0, learning_rate=1e-3, head=head).fit(texts, Y)
+fine_tuning = FineTuning(max_steps=6, batch_size=16, learning_rate=1e-3, head=head)
+clf = XTransformerClassifier(tiny, fine_tuning=fine_tuning, precision="fp32",
+    device="cpu", random_state=0).fit(texts, Y)
 import os
 state = np.concatenate([v.ravel() for v in clf.encoder_.state().values()])
 np.save(out + os.environ.get("RANK", "0"), state)
@@ -541,15 +569,10 @@ def test_searches_over_the_ranker_encode_once(tiny, problem, monkeypatch, tmp_pa
 
     monkeypatch.setattr(TextEncoder, "encode", counted)
     for folder in (None, tmp_path):
-        for fine_tune, most in ((False, 6), (True, 14)):
+        for changes, most in (({"fine_tuning": None}, 6), ({}, 14)):
             calls.clear()
             search = GridSearchCV(
-                make(
-                    tiny,
-                    ranker=XRLinearClassifier(),
-                    cache_dir=folder,
-                    fine_tune=fine_tune,
-                ),
+                make(tiny, ranker=XRLinearClassifier(), cache_dir=folder, **changes),
                 {"ranker__C": [0.01, 0.1, 1.0, 10.0]},
                 scoring=make_topk_scorer(precision_at_k, k=1),
                 cv=2,
@@ -593,7 +616,7 @@ def test_static_embeddings(problem):
 
 def test_embeddings_are_of_the_encoder_as_trained(tiny, problem):
     texts, Y = problem
-    frozen = make(tiny, fine_tune=False).fit(texts, Y).transform(texts)
+    frozen = make(tiny, fine_tuning=None).fit(texts, Y).transform(texts)
     clf = make(tiny, max_steps=30).fit(texts, Y)
     got = clf.transform(texts)
     encoder = clf.encoder_
@@ -615,7 +638,7 @@ def test_pickled_and_dumped(tiny, problem, tmp_path):
 
 def test_embeddings_on_disk(tiny, problem, tmp_path):
     texts, Y = problem
-    clf = make(tiny, fine_tune=False, cache_dir=tmp_path / "cache").fit(texts, Y)
+    clf = make(tiny, fine_tuning=None, cache_dir=tmp_path / "cache").fit(texts, Y)
     mapped = clf.encode(texts, tmp_path / "e.npy")
     assert isinstance(mapped, np.memmap)
     np.testing.assert_allclose(
@@ -623,12 +646,13 @@ def test_embeddings_on_disk(tiny, problem, tmp_path):
     )
     kept = sorted(path.suffix for path in Path(tmp_path / "cache").iterdir())
     assert kept == [".ids", ".npy", ".npy"]  # tokens, their offsets, embeddings
-    assert isinstance(clf._tokens(texts).ids, np.memmap)
+    cached = CachedEncoder(clf.encoder_, "fp32", "cpu", tmp_path / "cache")
+    assert isinstance(cached.tokenize(texts).ids, np.memmap)
 
 
 def test_containers_pipelines_and_targets(tiny, problem):
     texts, Y = problem
-    clf = make(tiny, fine_tune=False)
+    clf = make(tiny, fine_tuning=None)
     want = predict_topk(clone(clf).fit(texts, Y), texts, k=2)[0]
     for some in (
         np.array(texts),
@@ -697,6 +721,7 @@ def test_wrong_models_and_devices_are_explained(problem, monkeypatch, tmp_path):
 
 def test_the_package_does_not_import_torch():
     code = "import sys, sklearn_xmr, sklearn_xmr.compose, sklearn_xmr.transformer"
+    code += "; sklearn_xmr.FineTuning(), sklearn_xmr.XTransformerClassifier()"
     code += "; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -725,6 +750,461 @@ def test_sklearn_checks_that_apply_to_texts(name):
     )
 
 
+# --- FineTuning, and how it is given -----------------------------------------------
+
+
+def test_default_estimators_share_no_fine_tuning():
+    one, two = XTransformerClassifier(), XTransformerClassifier()
+    before = two.get_params()
+    assert before["fine_tuning"] == "auto"
+    assert before["fine_tuning__learning_rate"] == FineTuning().learning_rate
+    one.set_params(fine_tuning__learning_rate=0.5, fine_tuning__head="full")
+    assert one.fine_tuning.learning_rate == 0.5
+    assert two.get_params() == before
+    assert XTransformerClassifier().get_params() == before
+    copy = clone(one).set_params(fine_tuning__learning_rate=0.25)
+    assert one.fine_tuning.learning_rate == 0.5
+    assert copy.fine_tuning.head == "full"
+    back = one.set_params(fine_tuning="auto", fine_tuning__n_epochs=2.0)
+    assert back.fine_tuning.get_params() == FineTuning(n_epochs=2.0).get_params()
+
+
+def test_a_wrong_name_inside_fine_tuning_changes_nothing():
+    clf = XTransformerClassifier()
+    with pytest.raises(ValueError, match="Invalid parameter 'rate'"):
+        clf.set_params(top_k=3, fine_tuning__rate=0.5)
+    assert clf.get_params() == XTransformerClassifier().get_params()
+
+
+def test_x_transformer_has_few_parameters():
+    assert len(XTransformerClassifier().get_params(deep=False)) <= 15
+
+
+@pytest.mark.parametrize("fine_tuning", ["auto", FineTuning(batch_size=16)])
+def test_grid_search_over_fine_tuning(fine_tuning, tiny, problem):
+    texts, Y = problem
+    clf = XTransformerClassifier(
+        tiny, fine_tuning=fine_tuning, vectorizer=None, precision="fp32", device="cpu"
+    ).set_params(random_state=0)
+    search = GridSearchCV(
+        clf,
+        {
+            "fine_tuning__learning_rate": [0.0, 1e-3],
+            "fine_tuning__head_learning_rate": [1e-2],
+            "fine_tuning__max_steps": [60],
+        },
+        scoring=make_topk_scorer(precision_at_k, k=1),
+        cv=2,
+        error_score="raise",
+    ).fit(texts, Y)
+    assert search.best_params_["fine_tuning__learning_rate"] == 1e-3
+    assert search.best_estimator_.fine_tuning.max_steps == 60
+    assert clf.fine_tuning is fine_tuning
+
+
+@pytest.mark.parametrize("wrong", [True, False, "frozen", {"n_epochs": 2}, FineTuning])
+def test_a_wrong_fine_tuning_is_named(wrong, tiny, problem):
+    with pytest.raises((ValueError, TypeError), match="'fine_tuning' parameter"):
+        XTransformerClassifier(tiny, fine_tuning=wrong).fit(*problem)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"beam_size": 0},
+        {"count_labels": "induce"},
+        {"learning_rate": -1.0},
+        {"validation_size": 1.5},
+        {"negative_sampling": "all"},
+        {"head": None},
+    ],
+)
+def test_wrong_parameters_of_fine_tuning_are_named(wrong, problem):
+    (name,) = wrong
+    clf = XTransformerClassifier("no such encoder", fine_tuning=FineTuning(**wrong))
+    with pytest.raises(ValueError, match=f"'{name}' parameter of FineTuning"):
+        clf.fit(*problem)
+
+
+def test_a_function_is_not_fine_tuned(problem):
+    texts, Y = problem
+    embed = StaticEmbedder(WORDS, np.eye(60))
+    plain = XTransformerClassifier(embed, random_state=0).fit(texts, Y)
+    frozen = XTransformerClassifier(embed, fine_tuning=None, random_state=0)
+    assert plain.history_ == []
+    np.testing.assert_array_equal(
+        plain.predict_topk(texts, 3)[0], frozen.fit(texts, Y).predict_topk(texts, 3)[0]
+    )
+    with pytest.raises(ValueError, match="fine_tuning must be None for an encoder"):
+        clone(plain).set_params(fine_tuning__n_epochs=2.0).fit(texts, Y)
+
+
+def test_an_encoder_by_path(tiny, problem):
+    texts, Y = problem
+    one = make(tiny, max_steps=1).fit(texts, Y)
+    two = make(Path(tiny), max_steps=1).fit(texts, Y)
+    np.testing.assert_array_equal(weights_of(one), weights_of(two))
+
+
+def key_of(encoder, problem, clusterer=None, weight=None, seed=0, **parameters):
+    from sklearn_xmr.base import TrainingData
+
+    fine_tuning, cached = FineTuning(**parameters), CachedEncoder(encoder, "fp32")
+    return fine_tuning._key(
+        cached, TrainingData(*problem, weight), None, clusterer, seed
+    )
+
+
+def test_weights_are_kept_by_all_that_they_depend_on(tiny, problem):
+    encoder = TextEncoder.load(tiny)
+    other = {
+        "head": "full",
+        "n_levels": None,
+        "negative_sampling": "tfn",
+        "beam_size": None,
+        "count_labels": False,
+        "loss": "hinge",
+        "max_steps": 7,
+        "validation_size": 0.2,
+        "dropout": None,
+        "early_stopping": True,
+        "micro_batch_size": 4,
+        "gradient_checkpointing": True,
+        "checkpoint_dir": "folder",
+    }
+    first, without_effect = key_of(encoder, problem), set()
+    assert first == key_of(TextEncoder.load(tiny), problem)
+    for name, value in FineTuning().get_params().items():
+        changed = other[name] if name in other else value * 2
+        if key_of(encoder, problem, **{name: changed}) == first:
+            without_effect.add(name)
+    assert without_effect == {
+        "checkpoint_dir",
+        "gradient_checkpointing",
+        "micro_batch_size",
+        "save_steps",
+    }
+    texts, Y = problem
+    shorter = TextEncoder.load(tiny, max_length=5)
+    different = {
+        first,
+        key_of(shorter, problem),
+        key_of(TextEncoder.load(tiny, "cls"), problem),
+        key_of(encoder, problem, LabelTree.flat(21)),
+        key_of(encoder, problem, weight=np.ones(300, "f")),
+        key_of(encoder, problem, seed=1),
+        key_of(encoder, (texts[::-1], Y)),
+        key_of(encoder, (texts, Y[::-1].tocsr())),
+    }
+    assert len(different) == 8
+
+
+def test_train_gives_weights_and_history(tiny, problem, tmp_path):
+    texts, Y = problem[0], problem[1].astype(np.float32)
+    fine_tuning = FineTuning(max_steps=60, batch_size=8)
+    place = {"precision": "fp32", "device": "cpu", "cache_dir": tmp_path}
+    encoder = TextEncoder.load(tiny, dropout=0.0)
+    weights, history = fine_tuning.train(encoder, texts, Y, **place)
+    assert [record["step"] for record in history] == [50, 60]
+    again = TextEncoder.load(tiny, dropout=0.0)
+    known, same = fine_tuning.train(again, texts, Y, **place)
+    assert same == history
+    for name, value in again.state().items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
+        torch.testing.assert_close(value, known[name], rtol=0, atol=0)
+        torch.testing.assert_close(value, encoder.state()[name], rtol=0, atol=0)
+    assert all(weight.grad is None for weight in encoder.model.parameters())
+    with pytest.raises(ValueError, match="loaded with the dropout"):
+        fine_tuning.train(TextEncoder.load(tiny), texts, Y)
+    with pytest.raises(ValueError, match="'batch_size' parameter"):
+        FineTuning(batch_size=0).train(encoder, texts, Y)
+
+
+def test_gradient_checkpointing_changes_no_weight(tiny, problem):
+    texts, Y = problem
+    plain = make(tiny).fit(texts, Y)
+    clear_cache()
+    saving = make(tiny, gradient_checkpointing=True).fit(texts, Y)
+    np.testing.assert_allclose(weights_of(saving), weights_of(plain), atol=2e-4)
+    parts = saving.encoder_.model.modules()
+    assert not any(getattr(part, "gradient_checkpointing", False) for part in parts)
+
+
+def test_the_state_of_a_head_stays_when_it_is_trained_on():
+    embedded, weight, bias, pairs = random_head_problem(4)
+    head = ShortlistHead(weight, bias, CPU)
+    kept, batch = head.state(), Pairs.of(pairs, np.arange(6), CPU)
+    before = {name: value.clone() for name, value in kept.items()}
+    head.begin(batch)
+    head.loss(torch.tensor(embedded), batch).backward()
+    head.step(0.1)
+    for name, value in kept.items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    assert not torch.equal(head.weight, before["weight"])
+
+
+@pytest.mark.parametrize("count_labels", [True, False])
+def test_costs_of_nodes_count_labels_or_are_1(count_labels):
+    settings = FineTuning(count_labels=count_labels)
+    loop = SimpleNamespace(settings=settings, seed=0)
+    Y = sparse.csr_matrix([[1, 1, 1, 1.0], [0, 0, 1, 0]], dtype=np.float32)
+    tree = LabelTree.from_labels([0, 1, 1, 1])
+    levels = LevelTraining(loop, tree, Y, is_full=False)
+    pairs = levels._pairs(0, None).toarray()
+    first = [0.5, 1.5] if count_labels else [1, 1]
+    np.testing.assert_allclose(pairs, [first, [-1, 1]])
+
+
+def test_all_nodes_of_a_shortlist_can_be_matched(tiny, problem):
+    texts, Y = problem
+    embedded = np.random.RandomState(0).randn(9, 5).astype("f")
+    head = ShortlistHead(np.ones((7, 5), "f"), np.zeros(7, "f"), CPU)
+    assert matched_nodes(head, embedded, None, None).nnz == 63
+    allowed = sparse.csr_matrix(np.eye(9, 7, dtype="f"))
+    assert matched_nodes(head, embedded, allowed, None).nnz == 7
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    clf = make(tiny, head="shortlist", clusterer=tree, beam_size=None, n_levels=None)
+    assert np.isfinite(clf.fit(texts, Y).history_[-1]["loss"])
+
+
+# --- weights, relevance, negatives ---------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_sample_weights_weigh_fine_tuning_and_ranker(head, tiny, problem):
+    texts, Y = problem
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    model = make(tiny, head=head, clusterer=tree, n_levels=None)
+    plain = clone(model).fit(texts, Y)
+    ones = clone(model).fit(texts, Y, sample_weight=np.full(300, 3.0))
+    np.testing.assert_array_equal(weights_of(ones), weights_of(plain))
+    some = np.arange(300) % 3
+    weighted = clone(model).fit(texts, Y, sample_weight=some)
+    assert (weights_of(weighted) != weights_of(plain)).any()
+    kept = np.flatnonzero(some)
+    left = clone(model).fit([texts[i] for i in kept], Y[kept], sample_weight=some[kept])
+    np.testing.assert_array_equal(weights_of(weighted), weights_of(left))
+    for got, want in zip(
+        weighted.predict_topk(texts, 3), left.predict_topk(texts, 3), strict=True
+    ):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_weights_of_zero_leave_out_ready_features_too(tiny, problem):
+    texts, Y = problem
+    X = TfidfVectorizer(dtype=np.float32).fit_transform(texts)
+    weight = np.r_[np.zeros(100), np.ones(200)]
+    clf = make(tiny, fine_tuning=None)
+    one = clone(clf).fit((texts, X), Y, sample_weight=weight)
+    two = clone(clf).fit((texts[100:], X[100:]), Y[100:])
+    got, want = (model.predict_topk((texts, X), 3)[0] for model in (one, two))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_relevance_and_negatives_reach_the_ranker(tiny, problem):
+    texts, Y = problem
+    rng = np.random.RandomState(0)
+    relevance = Y.copy()
+    relevance.data = rng.rand(Y.nnz) + 0.1
+    negatives = sparse.csr_matrix((rng.rand(300, 21) < 0.1) & (Y.toarray() == 0))
+    beside = {"relevance": relevance, "negatives": negatives}
+    clf = make(tiny, fine_tuning=None).fit(texts, Y, **beside)
+    X = HybridFeatures(clf.vectorizer_.transform(texts), clf.transform(texts))
+    seed = clf.ranker_.random_state
+    ranker = XRLinearClassifier(clf.tree_, C=0.5, random_state=seed)
+    want = ranker.fit(X, Y, **beside).predict_topk(X, 3)[1]
+    np.testing.assert_array_equal(clf.predict_topk(texts, 3)[1], want)
+    plain = ranker.fit(X, Y).predict_topk(X, 3)[1]
+    assert (plain != want).any()
+    with pytest.raises(ValueError, match="negatives must be zero wherever y is"):
+        clone(clf).fit(texts, Y, negatives=Y)
+    with pytest.raises(ValueError, match="relevance must have the shape of y"):
+        clone(clf).fit(texts, Y, relevance=relevance[:, :3])
+
+
+def test_metadata_routing(problem):
+    texts, Y = problem
+    embed = StaticEmbedder(WORDS, np.eye(60))
+    weight = np.arange(300.0)
+    plain = XTransformerClassifier(embed, random_state=0)
+    want = clone(plain).fit(texts, Y, sample_weight=weight).predict_topk(texts, 3)[1]
+    with config_context(enable_metadata_routing=True):
+        routed = clone(plain).fit(texts, Y, sample_weight=weight)
+        np.testing.assert_array_equal(routed.predict_topk(texts, 3)[1], want)
+        asking = clone(plain).set_params(
+            ranker=XRLinearClassifier(C=0.5).set_fit_request(sample_weight=True)
+        )
+        asking.fit(texts, Y, sample_weight=weight)
+        np.testing.assert_array_equal(asking.predict_topk(texts, 3)[1], want)
+        silent = clone(plain).set_params(ranker=XRLinearClassifier())
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            silent.fit(texts, Y, sample_weight=weight)
+        search = GridSearchCV(
+            clone(plain).set_fit_request(sample_weight=True),
+            {"ranker": [None]},
+            scoring=make_topk_scorer(precision_at_k, k=1),
+            cv=2,
+        ).fit(texts, Y, sample_weight=weight)
+        got = search.best_estimator_.predict_topk(texts, 3)[1]
+        np.testing.assert_array_equal(got, want)
+
+
+# --- trees that the user chose -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", [HierarchicalLabelClusterer, partial(RecursiveLabelClusterer, max_depth=1)]
+)
+def test_a_representation_is_replaced_only_where_it_is_the_default(kind, problem):
+    texts, Y = problem
+    rng = np.random.RandomState(0)
+    embed = StaticEmbedder(WORDS, rng.randn(60, 8))
+    own = rng.randn(21, 4)
+
+    def tree_of(**parameters):
+        clusterer = kind(max_leaf_size=6, random_state=0, **parameters)
+        clf = XTransformerClassifier(embed, clusterer=clusterer, random_state=0)
+        clf.fit(texts, Y)
+        X = clf.vectorizer_.transform(texts)
+        return clf, clf.tree_, clone(clusterer).fit(X, Y).tree_
+
+    for chosen in (
+        {"representation": "lf", "label_features": own},
+        {"representation": "pii"},
+        {"representation": own},
+        {"representation": lambda X, Y: own[:, ::-1]},
+    ):
+        _, got, want = tree_of(**chosen)
+        assert got == want, chosen
+    clf, got, _ = tree_of()
+    X = [clf.vectorizer_.transform(texts), clf.transform(texts)]
+    vectors = [sparse.csr_matrix(label_representation(x, Y, "pifa")) for x in X]
+    beside = sparse.hstack(vectors, format="csr")
+    want = kind(max_leaf_size=6, random_state=0, representation=beside)
+    assert got == want.fit(X[0], Y).tree_
+
+
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_a_tree_of_other_labels_is_refused(head, tiny, problem):
+    with pytest.raises(ValueError, match="a tree of 5 labels, but y has 21"):
+        make(tiny, head=head, clusterer=LabelTree.flat(5)).fit(*problem)
+
+
+def test_a_clusterer_without_a_tree_is_refused(problem):
+    embed = StaticEmbedder(WORDS, np.eye(60))
+    with pytest.raises(TypeError, match="must set tree_, a LabelTree"):
+        XTransformerClassifier(embed, clusterer=KMeans(2)).fit(*problem)
+
+
+# --- answers, and states of an estimator ---------------------------------------------
+
+
+def test_candidates_are_ranked_and_scored(problem):
+    texts, Y = problem
+    clf = XTransformerClassifier(StaticEmbedder(WORDS, np.eye(60)), random_state=0)
+    clf.fit(texts, Y)
+    labels, scores = clf.predict_topk(texts[:9], candidates=[3, 7, 11])
+    assert set(labels[:, :3].ravel().tolist()) == {3, 7, 11}
+    assert (labels[:, 3:] == -1).all()
+    pairs = clf.score_pairs(texts[:9], [3, 7, 11])
+    for row in range(9):
+        stored = pairs[row, labels[row, :3]].toarray().ravel()
+        np.testing.assert_array_equal(stored, scores[row, :3])
+    with pytest.raises(ValueError, match="candidates must be label numbers from 0"):
+        clf.score_pairs(texts[:9], [21])
+    with pytest.raises(ValueError, match="k must be an integer of at least 1"):
+        clf.predict_topk(texts, k=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"top_k": 0}, "'top_k' parameter"),
+        ({"decision_threshold": 2}, "'decision_threshold' parameter"),
+        ({"precision": "fp8"}, "'precision' parameter"),
+        ({"device": 3}, "'device' parameter"),
+        ({"device": "nonsense"}, "device must be 'auto' or a torch device"),
+        ({"cache_dir": 3}, "'cache_dir' parameter"),
+    ],
+)
+def test_parameters_that_act_without_a_refit_are_checked(wrong, message, tiny, problem):
+    texts, Y = problem
+    clf = make(tiny, fine_tuning=None).fit(texts, Y).set_params(**wrong)
+    for answer in (clf.predict_topk, clf.predict_proba, clf.transform):
+        with pytest.raises(ValueError, match=message):
+            answer(texts)
+
+
+class FailingRanker(XRLinearClassifier):
+    """Fails at the last step of a fit."""
+
+    def fit(self, X, y, **beside):
+        """Fail."""
+        raise RuntimeError("at the last step")
+
+
+class FailingVectorizer(TfidfVectorizer):
+    """Fails after the encoder was loaded."""
+
+    def fit_transform(self, texts, y=None):
+        """Fail."""
+        raise RuntimeError("the vectorizer")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ranker": FailingRanker()}, "at the last step"),
+        ({"vectorizer": FailingVectorizer()}, "the vectorizer"),
+        ({"clusterer": LabelTree.flat(5)}, "a tree of 5 labels"),
+        ({"encoder": "no such encoder"}, "neither a folder with a model"),
+    ],
+)
+def test_a_fit_that_fails_changes_nothing(wrong, message, tiny, problem):
+    texts, Y = problem
+    errors = (RuntimeError, ValueError, OSError)
+    unfitted = make(tiny, max_steps=2).set_params(**wrong)
+    with pytest.raises(errors, match=message):
+        unfitted.fit(texts, Y)
+    assert [name for name in vars(unfitted) if name.endswith("_")] == []
+    with pytest.raises(NotFittedError):
+        unfitted.predict_topk(texts)
+    clf = make(tiny, max_steps=2).fit(texts, Y)
+    want, state = clf.predict_topk(texts, 3), dict(vars(clf))
+    clf.set_params(**wrong)
+    with pytest.raises(errors, match=message):
+        clf.fit(texts[:50], Y[:50, :7])
+    now = vars(clf)
+    assert now.keys() == state.keys()
+    assert all(now[name] is state[name] for name in now if name not in wrong)
+    for got, one in zip(clf.predict_topk(texts, 3), want, strict=True):
+        np.testing.assert_array_equal(got, one)
+
+
+def test_pickling_leaves_the_live_model_alone(tiny, problem, monkeypatch):
+    texts, Y = problem
+    clf = make(tiny, max_steps=1).fit(texts, Y)
+    before = clf.transform(texts)
+
+    def moved(*_args, **_kwargs):
+        raise AssertionError("the live model was moved")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.Module, "to", moved)
+        patch.setattr(torch.nn.Module, "cpu", moved)
+        content = pickle.dumps(clf)
+    np.testing.assert_array_equal(pickle.loads(content).transform(texts), before)
+
+
+def test_a_copy_on_the_cpu_keeps_values_and_ties():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    model[0].tied = model[0].weight
+    copy = cpu_copy(model)
+    assert copy is not model and copy[0].tied is copy[0].weight
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(copy.state_dict()[name], value)
+
+
 # --- a real encoder ----------------------------------------------------------------
 
 
@@ -734,16 +1214,19 @@ def minilm():
     return os.path.join(folder, "model")
 
 
+@pytest.mark.slow
 def test_minilm_on_a_slice_of_tate(minilm):
     train = load_tate_subjects(subset="train")
     texts, Y = train.data[:3000], train.target[:3000]
     test, truth = train.data[3000:4000], train.target[3000:4000]
     tree = make_pipeline(default_vectorizer(3000), XRLinearClassifier(random_state=0))
     sparse_only = predict_topk(tree.fit(texts, Y), test, k=5)
-    clf = XTransformerClassifier(minilm, max_length=32, fine_tune=False, random_state=0)
+    clf = XTransformerClassifier(
+        minilm, max_length=32, fine_tuning=None, random_state=0
+    )
     frozen = clf.fit(texts, Y).predict_topk(test, k=5)
     assert precision_at_k(truth, frozen, k=5) > precision_at_k(truth, sparse_only, k=5)
-    clf.set_params(fine_tune=True, head="full", max_steps=60)
+    clf.set_params(fine_tuning=FineTuning(head="full", max_steps=60))
     tuned = clf.fit(texts, Y).predict_topk(test, k=5)
     assert precision_at_k(truth, tuned, k=5) > precision_at_k(truth, sparse_only, k=5)
 
@@ -776,7 +1259,10 @@ def test_training_in_float16_is_close_to_float32(tiny, problem):
     losses = {}
     for precision in ("fp32", "fp16"):
         clf = XTransformerClassifier(
-            tiny, max_steps=40, batch_size=16, precision=precision, random_state=0
+            tiny,
+            fine_tuning=FineTuning(max_steps=40, batch_size=16),
+            precision=precision,
+            random_state=0,
         ).fit(texts, Y)
         losses[precision] = [record["loss"] for record in clf.history_]
         moved = clf.encoder_.model.state_dict()
@@ -786,20 +1272,16 @@ def test_training_in_float16_is_close_to_float32(tiny, problem):
 
 def test_history_has_levels_steps_losses_and_metrics(tiny, problem):
     texts, Y = problem
-    clf = XTransformerClassifier(
-        tiny,
-        head="full",
-        max_steps=60,
-        batch_size=16,
-        early_stopping=True,
-        eval_steps=30,
-        random_state=0,
-    ).fit(texts, Y)
+    fine_tuning = FineTuning(
+        head="full", max_steps=60, batch_size=16, early_stopping=True, eval_steps=30
+    )
+    clf = XTransformerClassifier(tiny, fine_tuning=fine_tuning, random_state=0)
+    clf.fit(texts, Y)
     losses = [(r["level"], r["step"]) for r in clf.history_ if "loss" in r]
     assert losses == [(0, 50), (0, 60)]
     metrics = [(r["step"], r["name"]) for r in clf.history_ if "metric" in r]
     assert metrics == [(30, "P@5"), (60, "P@5")]
-    frozen = XTransformerClassifier(tiny, fine_tune=False).fit(texts, Y)
+    frozen = XTransformerClassifier(tiny, fine_tuning=None).fit(texts, Y)
     assert frozen.history_ == []
 
 
@@ -823,7 +1305,9 @@ def test_callbacks_see_levels_and_steps(tiny, problem):
             self.ended.append(context.task_name)
 
     texts, Y = problem
-    clf = XTransformerClassifier(tiny, head="full", max_steps=5, random_state=0)
+    clf = XTransformerClassifier(
+        tiny, fine_tuning=FineTuning(head="full", max_steps=5), random_state=0
+    )
     clf.set_callbacks(Recorder()).fit(texts, Y)
     assert Recorder.ended == [
         "encoder and sparse features",

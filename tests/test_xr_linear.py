@@ -19,17 +19,19 @@ from sklearn.model_selection import (
     cross_val_predict,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn_xmr.linear._tree_search import TreeSearch
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
+    HybridFeatures,
     LabelTree,
     XRLinearClassifier,
     make_topk_scorer,
     predict_topk,
 )
 from sklearn_xmr.datasets import make_xmr_classification
-from sklearn_xmr.linear._chunked_weights import ChunkedWeights, Entries
+from sklearn_xmr.linear import TreeModel
+from sklearn_xmr.linear._search._tree_search import TreeSearch
+from sklearn_xmr.linear._weights._chunked_weights import ChunkedWeights, Entries
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
 # --- training -------------------------------------------------------------------
@@ -238,17 +240,7 @@ def test_any_rows_are_found_again(n_features, density, n_nodes, width, dtype, se
     search = TreeSearch([weights], np.arange(n_nodes))
     X = sparse.random(5, n_features, 0.1, "csr", np.float32, random_state=rng)
     X.indices = X.indices.astype(np.int32)
-    nodes, scores = search.search(
-        X.indptr.astype(np.int64),
-        X.indices,
-        X.data,
-        np.empty((5, 0), dtype=np.float32),
-        1,
-        1,
-        n_nodes,
-        -1,
-        1,
-    )
+    nodes, scores = search.search(HybridFeatures.of_blocks(X), 1, 1, n_nodes, -1, 1)
     exact = (X.astype(np.float64) @ W.T.astype(np.float64)).toarray()
     np.testing.assert_array_equal(np.sort(nodes), np.arange(n_nodes)[None].repeat(5, 0))
     expected = np.take_along_axis(exact, nodes, 1)
@@ -274,7 +266,7 @@ def chunked(W, width, dtype):
         parent_ptr=np.array([0, len(child_ptr) - 1]),
         scale=np.ones(W.shape[0], dtype=np.float32),
         intercept=np.zeros(W.shape[0], dtype=np.float32),
-        dense=np.empty((W.shape[0], 0), dtype=np.float32),
+        dense=np.empty((W.shape[0], 0), dtype=dtype),
         dense_scale=np.ones(W.shape[0], dtype=np.float32),
     )
 
@@ -528,8 +520,10 @@ def test_ties_go_to_the_smaller_label_and_short_rows_end_in_minus_one(small):
     tree = LabelTree.from_labels(np.arange(60)[::-1] // 6)
     clf = XRLinearClassifier(tree, weight_threshold=1e6, beam_size=1, random_state=0)
     clf.fit(X, Y)
-    for weights in clf.weights_:
-        weights.intercept[:] = 0
+    indifferent = [
+        level.replace(intercept=0 * level.intercept) for level in clf.weights_
+    ]
+    clf.model_ = TreeModel(clf.tree_, indifferent)
     labels, scores = clf.predict_topk(X[:3], k=10)
     best_cluster = np.sort(tree.labels_under(0, 0))
     np.testing.assert_array_equal(labels[:, :6], np.tile(best_cluster, (3, 1)))

@@ -3,19 +3,39 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin, fit_weighted
-from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.metrics._calibration import hits_and_scores
-from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_split
-from sklearn_xmr.utils.seeding import seeded
-from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import check_weights, rows_of_weight
+from sklearn_xmr.base import BlockwiseRankingMixin
+from sklearn_xmr.compose._fitting import (
+    asking,
+    fit_model,
+    further_metadata,
+    route_fit,
+    router_of_fit,
+)
+from sklearn_xmr.compose._progress import log_line
+from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
+from sklearn_xmr.utils._rankings import (
+    csr_from_topk,
+    rows_of_pairs,
+    topk_of_csr,
+    values_at,
+)
+from sklearn_xmr.utils._response import last_step
+from sklearn_xmr.utils._seeding import seeded
+from sklearn_xmr.utils._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    raise_for_params,
+)
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
 TIE_BREAK = 1e-4  # share of the model's own score
@@ -31,8 +51,8 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     Parameters
     ----------
     estimator : estimator, default=None
-        With ``predict_proba`` that gives a sparse matrix of the best labels; None
-        means :class:`XRLinearClassifier`.
+        With ``predict_proba`` that gives a matrix with a column for each label, best
+        a sparse one of the best labels; None means :class:`XRLinearClassifier`.
     method : {"isotonic", "sigmoid"}, default="isotonic"
         Any non-decreasing curve, or Platt's: logistic in the logarithm of the score.
     validation_size : int or float, default=None
@@ -45,6 +65,8 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out instances, and seeds a model that has no seed of its own.
+    verbose : int, default=0
+        1 prints a line for each part of the training.
 
     Attributes
     ----------
@@ -58,6 +80,10 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
         Number of labels.
+    target_form_ : TargetForm
+        The form of y.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency.
     sparse_output_ : bool
         Whether ``predict`` and ``predict_proba`` return sparse matrices.
     n_features_in_ : int
@@ -69,6 +95,12 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     --------
     sklearn_xmr.metrics.ece_at_k : The calibration error.
     sklearn.calibration.CalibratedClassifierCV : For few classes.
+
+    Notes
+    -----
+    ``top_k`` and ``decision_threshold`` take effect without a refit; more labels than
+    the model's own ``predict_proba`` retrieves cannot be had. With metadata routing
+    enabled, ``estimator`` has to request what ``fit`` is given.
 
     References
     ----------
@@ -96,6 +128,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         "decision_threshold": [Interval(Real, 0, 1, closed="both"), StrOptions({"f1"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -107,6 +140,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         decision_threshold=0.5,
         top_k=20,
         random_state=None,
+        verbose=0,
     ):
         self.estimator = estimator
         self.method = method
@@ -114,9 +148,13 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         self.decision_threshold = decision_threshold
         self.top_k = top_k
         self.random_state = random_state
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X, y, sample_weight=None, relevance=None, negatives=None, **fit_params
+    ):
         """Fit the model and its calibration.
 
         Parameters
@@ -127,42 +165,89 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
             Label indicator of 0 and 1, or one class per instance.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of instances, for a model whose ``fit`` takes them and
-            for its calibration. An instance of weight 0 takes no part at all.
+            for its calibration. An instance of weight 0 is left out.
+        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
+                default=None
+            Cost of missing each positive label, for a model whose ``fit`` takes it:
+            non-negative, zero outside the positives of y.
+        negatives : sparse matrix of shape (n_samples, n_labels), default=None
+            Pairs known to be wrong, for a model whose ``fit`` takes them: its
+            non-zeros.
+        **fit_params : dict
+            Further metadata that the model requests, where scikit-learn's metadata
+            routing is enabled.
 
         Returns
         -------
-        self
+        self : XRCalibratedClassifier
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, y values other than 0 and 1, or shapes
+            disagree; or if something is given that the model does not take.
         """
-        X, Y = self._check_training(X, y)
-        weight = check_weights(sample_weight, Y.shape[0])
-        weight, X, Y = rows_of_weight(weight, X, Y)
+        raise_for_params(fit_params, self, "fit")
+        data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
-        base = XRLinearClassifier() if self.estimator is None else self.estimator
-        base = seeded(base, rng)
-        rest, held_out = held_out_split(X.shape[0], self.validation_size, rng)
-        taught = None if weight is None else weight[rest]
-        first = fit_weighted(clone(base), X[rest], Y[rest], taught)
-        topk = self._base_topk(first, X[held_out], self._default_k())
-        hits, scores = hits_and_scores(Y[held_out], topk, topk[0].shape[1])
-        weights = None
-        if weight is not None:
-            weights = np.repeat(weight[held_out], (topk[0] >= 0).sum(axis=1))
-        self.calibrator_ = _fit_curve(self.method, scores, hits, weights)
-        n_right = Y[held_out].nnz
-        self.threshold_ = _best_f1_threshold(self._calibrate(scores), hits, n_right)
-        self.estimator_ = fit_weighted(base, X, Y, weight)
+        base = seeded(self._model(), rng)
+        more = further_metadata(X, fit_params, sample_weight)
+        parameters = self._route(base, data, more)
+        rest, held_out = held_out_split(data.n_samples, self.validation_size, rng)
+        probe = fit_model(clone(base), data, parameters, rest)
+        log_line(self, f"model without held-out instances: fitted on {len(rest)}")
+        self._learn_curve(probe, data.rows(held_out))
+        log_line(self, f"curve: {self.calibrator_!r} of {len(held_out)} instances")
+        self.estimator_ = fit_model(base, data, parameters)
+        log_line(self, f"model: fitted on {data.n_samples} instances")
         return self
 
-    def _rank(self, X, k, weight):
-        labels, scores = self._base_topk(self.estimator_, X, k)
+    def _model(self):
+        if self.estimator is None:
+            return asking(XRLinearClassifier())
+        return self.estimator
+
+    def _route(self, model, data, more):
+        """What else the model's ``fit`` is given."""
+        models = {"estimator": model}
+        routed = route_fit(self, models, data, more, used=("sample_weight",))
+        return routed["estimator"]
+
+    def get_metadata_routing(self):
+        """Which metadata of ``fit`` go to the model.
+
+        Returns
+        -------
+        MetadataRouter
+            See scikit-learn's user guide, "Metadata Routing".
+        """
+        return router_of_fit(self, {"estimator": self._model()})
+
+    def _learn_curve(self, model, data):
+        """Set the calibrator and the threshold, from instances unknown to a model."""
+        retrieved = _probabilities(model, data.X)
+        best = topk_of_csr(retrieved, self._n_probabilities())
+        pairs = csr_from_topk(*best, self.n_labels_)
+        hits, weights = values_at(data.Y, pairs) > 0, data.sample_weight
+        if weights is not None:
+            weights = weights[rows_of_pairs(pairs)]
+        self.calibrator_ = _fit_curve(self.method, pairs.data, hits, weights)
+        proba = self._calibrate(pairs.data)
+        self.threshold_ = _best_f1_threshold(proba, hits, data.Y.nnz)
+
+    def _rank(self, X, k):
+        labels, scores = topk_of_csr(_probabilities(self.estimator_, X), k)
         found = labels >= 0
         proba = np.zeros(labels.shape, dtype=np.float32)
         if found.any():
             proba[found] = self._calibrate(scores[found])
         return labels, proba
 
-    def _base_topk(self, model, X, k):
-        return topk_of_csr(model.predict_proba(X).tocsr(), k)
+    def _score_pairs(self, X, pairs):
+        if pairs.nnz == 0:
+            return np.empty(0, dtype=np.float32)
+        return self._calibrate(_probabilities_at(self.estimator_, X, pairs))
 
     def _calibrate(self, scores):
         """Probabilities strictly between 0 and 1, in the order of the scores."""
@@ -180,6 +265,26 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         if self.decision_threshold == "f1":
             return self.threshold_
         return self.decision_threshold
+
+
+def _probabilities(model, X):
+    """What a model retrieves, as CSR."""
+    proba = model.predict_proba(X)
+    if isinstance(proba, list):  # one (n, 2) array a label, as of forests
+        proba = np.column_stack([column[:, -1] for column in proba])
+    return sparse.csr_matrix(proba)
+
+
+def _probabilities_at(model, X, pairs):
+    """A model's probabilities of pairs; 0 for what it neither scores nor retrieves."""
+    ranker, features = last_step(model, X)
+    if not hasattr(ranker, "score_pairs"):
+        return values_at(_probabilities(model, X), pairs)
+    scores = ranker.score_pairs(features, pairs).data
+    name = getattr(ranker, "post_processor", "sigmoid")
+    if name == "noop" or name.startswith("log_"):  # margins or logarithms
+        return PostProcessor(name).probabilities(scores)
+    return scores
 
 
 def _log(scores):

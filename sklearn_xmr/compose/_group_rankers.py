@@ -1,20 +1,35 @@
 """Rankers of the labels inside each group."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 
-from sklearn_xmr.compose._base import fit_weighted
-from sklearn_xmr.compose._candidates import rows_of_pairs
-from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.linear._prediction import COMBINERS, _arrays
-from sklearn_xmr.linear._training import (
-    level_targets,
-    make_level_problem,
-    solve_levels,
-)
-from sklearn_xmr.linear._tree_search import TreeSearch
-from sklearn_xmr.utils._openmp_helpers import effective_n_threads
-from sklearn_xmr.utils.hybrid import as_hybrid
+from sklearn_xmr.compose._fitting import fit_routed
+from sklearn_xmr.linear import PostProcessor, TreeModel, train_level
+from sklearn_xmr.preprocessing import HybridFeatures
+from sklearn_xmr.utils._rankings import rows_of_pairs
+from sklearn_xmr.utils._sklearn import check_method_params
+
+
+def rows_of_groups(sampling, teacher, matching):
+    """Instances whose labels outside a group are negatives for the group's ranker.
+
+    Parameters
+    ----------
+    sampling : {"tfn", "man", "tfn+man"}
+        Which instances; see :class:`XMRClassifier`.
+    teacher : csr_matrix of shape (n_samples, n_groups)
+        Instances with a label of the group.
+    matching : csr_matrix of shape (n_samples, n_groups) or None
+        Instances that the matcher sends to the group; None for "tfn".
+
+    Returns
+    -------
+    csr_matrix of shape (n_samples, n_groups)
+    """
+    if sampling == "tfn":
+        return teacher
+    return matching if sampling == "man" else matching + teacher
 
 
 class LinearGroupRanker:
@@ -25,35 +40,51 @@ class LinearGroupRanker:
     settings : XRLinearClassifier
         Loss, costs, tolerance, and how margins become scores.
     copies : LabelCopies
+        The labels of each group.
+
+    Attributes
+    ----------
+    model_ : TreeModel
+        The copies as labels of one level.
     """
 
     def __init__(self, settings, copies):
         self.settings, self.copies = settings, copies
 
-    def fit(self, X, Y, teacher, matched, sample_weight, rng):
-        """Train on the rows of each group.
+    def fit(self, data, teacher, rows, parameters, rng):
+        """Train on the instances of each group.
 
         Parameters
         ----------
-        X : csr_matrix
-        Y : csr_matrix of shape (n_samples, n_labels)
+        data : TrainingData
+            X as CSR.
         teacher : csr_matrix of shape (n_samples, n_groups)
-            Rows with a label of the group.
-        matched : csr_matrix of shape (n_samples, n_groups) or None
-            Rows that the matcher sends to the group: further negatives.
-        sample_weight : ndarray of shape (n_samples,) or None
+            Instances with a label of the group.
+        rows : csr_matrix of shape (n_samples, n_groups)
+            Negatives of the group, see :func:`rows_of_groups`. Other instances with a
+            label of the group count for these labels only.
+        parameters : dict
+            ``sample_weight``, if it is given to the ranker.
         rng : RandomState
+            Draws the seed of the solver.
+
+        Returns
+        -------
+        self : LinearGroupRanker
+            The fitted ranker.
         """
-        group = np.repeat(np.arange(self.copies.n_groups), self.copies.size)
-        tree = LabelTree.from_labels(group)
-        target = level_targets(Y[:, self.copies.label].tocsr(), tree)[-1]
-        if matched is not None:
-            matched = matched + teacher
-        problem = make_level_problem(target, teacher, matched, tree.offsets[-1], False)
-        settings = self.settings._solver_settings(rng)
-        self.weights_, _ = solve_levels(
-            as_hybrid(X), [problem], settings, sample_weight
+        target = data.Y[:, self.copies.label].tocsr()
+        target.sort_indices()
+        weights = train_level(
+            HybridFeatures.of_blocks(data.X),
+            target,
+            teacher,
+            self.copies.group_ptr,
+            self.settings.solver_settings(rng),
+            matched=None if rows is teacher else rows,
+            weight=parameters.get("sample_weight"),
         )
+        self.model_ = TreeModel.of_one_level(weights)
         return self
 
     def score(self, X, matching, copies, starts):
@@ -61,7 +92,8 @@ class LinearGroupRanker:
 
         Parameters
         ----------
-        X : csr_matrix
+        X : csr_matrix of shape (n_samples, n_features)
+            Instances.
         matching : csr_matrix of shape (n_samples, n_groups)
             Sorted indices.
         copies : ndarray of int
@@ -73,15 +105,15 @@ class LinearGroupRanker:
         -------
         ndarray of float of shape (len(copies),)
         """
-        search = TreeSearch(self.weights_, np.arange(len(self.copies.label)))
-        scores = search.score_pairs(
-            *_arrays(X),
-            starts[matching.indptr].astype(np.int64),
-            copies.astype(np.int32),
-            COMBINERS[self.settings.post_processor.removeprefix("log_")],
-            effective_n_threads(),
+        pairs = sparse.csr_matrix(
+            (np.ones(len(copies), dtype=bool), copies, starts[matching.indptr]),
+            shape=(X.shape[0], len(self.copies.label)),
         )
-        return self.settings._probabilities(scores)
+        processor = PostProcessor(self.settings.post_processor)
+        scores = self.model_.score_pairs(
+            HybridFeatures.of_blocks(X), pairs, post_processor=processor.name
+        )
+        return processor.probabilities(scores.data)
 
 
 class PerGroupRanker:
@@ -92,27 +124,67 @@ class PerGroupRanker:
     estimator : classifier
         Of several labels, with ``predict_proba``.
     copies : LabelCopies
+        The labels of each group.
+
+    Attributes
+    ----------
+    models_ : list
+        A classifier for each group.
     """
 
     def __init__(self, estimator, copies):
         self.estimator, self.copies = estimator, copies
 
-    def fit(self, X, Y, teacher, matched, sample_weight, rng):
-        """As :meth:`LinearGroupRanker.fit`; weights where the classifier takes them."""
-        rows_of_group = (teacher if matched is None else teacher + matched).tocsc()
-        by_label = Y.tocsc()
+    def fit(self, data, teacher, rows, parameters, rng):
+        """Fit the classifier of each group on the group's instances.
+
+        Parameters
+        ----------
+        data : TrainingData
+            X as CSR.
+        teacher : csr_matrix of shape (n_samples, n_groups)
+            Not looked at: ``rows`` holds these instances too.
+        rows : csr_matrix of shape (n_samples, n_groups)
+            Instances of each group.
+        parameters : dict
+            What else the classifiers' ``fit`` is given, for all instances.
+        rng : RandomState
+            Not looked at: the classifiers have seeds.
+
+        Returns
+        -------
+        self : PerGroupRanker
+            The fitted ranker.
+        """
+        of_group, by_label = rows.tocsc(), data.Y.tocsc()
         self.models_ = []
         for group in range(self.copies.n_groups):
-            place = slice(*rows_of_group.indptr[group : group + 2])
-            rows = np.sort(rows_of_group.indices[place])
-            labels = self.copies.labels_of(group)
-            targets = by_label[:, labels].tocsr()[rows].toarray() > 0
-            weight = None if sample_weight is None else sample_weight[rows]
-            self.models_.append(_GroupModel(self.estimator, X[rows], targets, weight))
+            place = slice(*of_group.indptr[group : group + 2])
+            here = np.sort(of_group.indices[place])
+            targets = by_label[:, self.copies.labels_of(group)].tocsr()[here]
+            given = check_method_params(data.X, parameters, here)
+            model = _GroupModel(self.estimator, data.X[here], targets.toarray(), given)
+            self.models_.append(model)
         return self
 
     def score(self, X, matching, copies, starts):
-        """As :meth:`LinearGroupRanker.score`."""
+        """Score of each copy of the groups that are stored in ``matching``.
+
+        Parameters
+        ----------
+        X : csr_matrix of shape (n_samples, n_features)
+            Instances.
+        matching : csr_matrix of shape (n_samples, n_groups)
+            Sorted indices.
+        copies : ndarray of int
+            Those of each stored group, one after another.
+        starts : ndarray of int of shape (matching.nnz + 1,)
+            Where each stored group's copies begin.
+
+        Returns
+        -------
+        ndarray of float of shape (len(copies),)
+        """
         scores = np.zeros(len(copies))
         row_of = rows_of_pairs(matching)
         order = np.argsort(matching.indices, kind="stable")
@@ -130,7 +202,7 @@ class PerGroupRanker:
 class _GroupModel:
     """A classifier of the labels that vary; the others keep their frequency, 0 or 1."""
 
-    def __init__(self, estimator, X, targets, weight):
+    def __init__(self, estimator, X, targets, parameters):
         share = targets.mean(axis=0) if len(targets) else np.zeros(targets.shape[1])
         self._share = share
         self._varying = np.flatnonzero((share > 0) & (share < 1))
@@ -138,7 +210,7 @@ class _GroupModel:
         if len(self._varying):
             y = targets[:, self._varying].astype(int)
             y = y.ravel() if y.shape[1] == 1 else y
-            self._model = fit_weighted(clone(estimator), X, y, weight)
+            self._model = fit_routed(clone(estimator), X, y, parameters)
 
     def predict_proba(self, X):
         """Probability of each label (ndarray of shape (n_samples, n_labels))."""

@@ -5,11 +5,12 @@ from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_xmr.indexing import (
-    HierarchicalLabelClusterer,
+    LabelClustererMixin,
     LabelTree,
     label_representation,
 )
-from sklearn_xmr.utils.ranges import pointers, ranges
+from sklearn_xmr.utils._ranges import pointers, ranges
+from sklearn_xmr.utils._response import last_estimator
 
 
 def label_groups(indexer, X, Y):
@@ -19,14 +20,24 @@ def label_groups(indexer, X, Y):
     ----------
     indexer : LabelTree, clusterer, array-like or sparse matrix
         See :class:`XMRClassifier`.
-    X, Y : csr_matrix
-        Instances and their label indicator.
+    X : csr_matrix of shape (n_samples, n_features)
+        Instances.
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Their label indicator.
 
     Returns
     -------
     membership : csr_matrix of float32 of shape (n_labels, n_groups)
         Ones; no group is empty, and each label has one.
-    indexer : the fitted clusterer, or None
+    indexer : estimator or None
+        The fitted clusterer, where ``indexer`` is one.
+
+    Raises
+    ------
+    TypeError
+        If ``indexer`` has no ``fit_predict``, and its ``fit(X, Y)`` sets no tree.
+    ValueError
+        If it does not give a group for each label.
     """
     if isinstance(indexer, LabelTree):
         return _of_ids(indexer.cluster_of_label, Y.shape[1]), None
@@ -34,13 +45,36 @@ def label_groups(indexer, X, Y):
         return _of_membership(indexer, Y.shape[1]), None
     if not hasattr(indexer, "fit"):
         return _of_ids(indexer, Y.shape[1]), None
-    indexer = clone(indexer)
-    if isinstance(indexer, HierarchicalLabelClusterer):
-        return _of_ids(indexer.fit(X, Y).labels_, Y.shape[1]), indexer
-    if Y.shape[1] == 1:
-        return _of_ids([0], 1), None  # nothing to group
-    vectors = label_representation(X, Y, "pifa")
-    return _of_ids(indexer.fit_predict(vectors), Y.shape[1]), indexer
+    fitted, ids = _clustered(indexer, X, Y)
+    return _of_ids(ids, Y.shape[1]), fitted
+
+
+def _clustered(indexer, X, Y):
+    """A fitted clone of a clusterer, and the group of each label.
+
+    What sets ``tree_`` groups labels by X and Y; any other clusterer groups vectors,
+    here the labels' own.
+    """
+    clusters_labels = isinstance(last_estimator(indexer), LabelClustererMixin)
+    if not clusters_labels and hasattr(indexer, "fit_predict"):
+        fitted = clone(indexer)
+        if Y.shape[1] == 1:
+            return fitted, np.zeros(1, dtype=int)  # nothing to group
+        ids = fitted.fit_predict(label_representation(X, Y, "pifa"))
+        if not isinstance(_tree_of(fitted), LabelTree):
+            return fitted, ids
+    fitted = clone(indexer).fit(X, Y)
+    tree = _tree_of(fitted)
+    if not isinstance(tree, LabelTree):
+        raise TypeError(
+            f"indexer must have fit_predict, or set tree_, a LabelTree, in fit(X, Y), "
+            f"but {type(last_estimator(fitted)).__name__} set {tree!r}"
+        )
+    return fitted, tree.cluster_of_label
+
+
+def _tree_of(clusterer):
+    return getattr(last_estimator(clusterer), "tree_", None)
 
 
 def _of_ids(ids, n_labels):
@@ -81,12 +115,23 @@ def _of_membership(matrix, n_labels):
 class LabelCopies:
     """Labels listed group by group; a label in several groups has as many copies.
 
+    Parameters
+    ----------
+    membership : csr_matrix of shape (n_labels, n_groups)
+        Which labels are in which group.
+
     Attributes
     ----------
-    label : ndarray of int
+    n_labels : int
+        Number of labels.
+    n_groups : int
+        Number of groups.
+    label : ndarray of int of shape (n_copies,)
         Label of each copy.
-    group_ptr : ndarray of int
+    group_ptr : ndarray of int64 of shape (n_groups + 1,)
         Where each group's copies begin.
+    size : ndarray of int of shape (n_groups,)
+        Number of copies of each group.
     """
 
     def __init__(self, membership):
@@ -108,6 +153,17 @@ class LabelCopies:
 
     def best_of_labels(self, rows, copies, scores, n_rows):
         """The best score of a label's copies in each row.
+
+        Parameters
+        ----------
+        rows : ndarray of int of shape (n_scored,)
+            Row of each scored copy.
+        copies : ndarray of int of shape (n_scored,)
+            The copies.
+        scores : ndarray of float of shape (n_scored,)
+            Their scores.
+        n_rows : int
+            Number of rows.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What tells a right (instance, label) pair from a wrong one: numbers for each pair.
+"""Numbers by which right (instance, label) pairs differ from wrong ones.
 
 Pairs come as a canonical CSR matrix of shape (n_samples, n_labels); features are arrays
 with a row per stored pair, in its order.
@@ -6,12 +6,17 @@ with a row per stored pair, in its order.
 
 import numpy as np
 
-from sklearn_xmr.compose._candidates import rows_of_pairs, values_at, with_values
-from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
+from sklearn_xmr.utils._rankings import (
+    csr_from_topk,
+    rows_of_pairs,
+    topk_of_csr,
+    values_at,
+    with_values,
+)
 
 SMALLEST_SCORE = 1e-6  # what a score of 0 counts as before its logarithm
-CONTEXT_LABELS = 10  # best labels of an instance that speak for others
-COMPANIONS = 100  # labels that each label speaks for
+CONTEXT_LABELS = 10  # best labels of an instance that support others
+COMPANIONS = 100  # labels that each label supports
 PRIOR_COUNT = 3  # instances that a label must exceed to be believed
 
 
@@ -22,7 +27,8 @@ def score_features(scores, pairs):
     ----------
     scores : ndarray of float32 of shape (pairs.nnz,)
         Non-negative.
-    pairs : csr_matrix
+    pairs : csr_matrix of shape (n_samples, n_labels)
+        Canonical.
 
     Returns
     -------
@@ -59,6 +65,7 @@ class LabelStatistics:
     Attributes
     ----------
     log_frequency : ndarray of float32 of shape (n_labels,)
+        Logarithm of one more than the number of each label's instances.
     companions : csr_matrix of float32 of shape (n_labels, n_labels)
         Row l: the 100 labels that occur most often with l, with the share of
         l's instances that have them, shrunk for labels of few instances.
@@ -74,6 +81,13 @@ class LabelStatistics:
 
         Support is ``sum over l' of score(l') P(label | l')`` over the ten best labels
         l' of the row other than the label itself.
+
+        Parameters
+        ----------
+        scores : ndarray of float32 of shape (pairs.nnz,)
+            Of the pairs, by any model.
+        pairs : csr_matrix of shape (n_samples, n_labels)
+            Canonical.
 
         Returns
         -------

@@ -1,23 +1,45 @@
-"""What a model proposes for instances, and what it says of any candidate pair."""
+"""What a model proposes for instances, and what it says of any candidate pair.
+
+A model takes part by what it has: ``votes`` and ``kneighbors`` (votes of neighbours,
+and how near these are), ``votes`` (all scores at once), ``score_pairs`` (scores of
+given pairs), or only a ranking.
+"""
 
 import numpy as np
 
-from sklearn_xmr.compose._candidates import rows_of_pairs, values_at
-from sklearn_xmr.compose._neighbors import XRNeighborsClassifier, nearest_with_label
 from sklearn_xmr.compose._pair_features import score_features
-from sklearn_xmr.metrics import predict_topk
-from sklearn_xmr.metrics._scorer import last_step
-from sklearn_xmr.utils.topk import csr_from_topk, topk_of_csr
+from sklearn_xmr.utils._rankings import (
+    csr_from_topk,
+    rows_of_pairs,
+    topk_of_csr,
+    values_at,
+)
+from sklearn_xmr.utils._response import last_step, predict_topk
 
 N_SCORED = 100  # labels asked from a model that cannot score given pairs
-N_NEAREST = 10  # neighbours of which the nearest with a label is told
+N_NEAREST = 10  # neighbours among which the nearest with a label is looked for
 
 
 def propose(model, X, k):
-    """The proposal of a fitted model for these instances."""
+    """The proposal of a fitted model for some instances.
+
+    Parameters
+    ----------
+    model : estimator
+        A pipeline or a search, too.
+    X : array-like of shape (n_samples, n_features)
+        Instances, as the model takes them.
+    k : int
+        Number of labels to propose.
+
+    Returns
+    -------
+    ListProposal
+    """
     model, X = last_step(model, X)
-    if isinstance(model, XRNeighborsClassifier) and model.neighbors == "instances":
-        return NeighborProposal(model, X, k)
+    if hasattr(model, "votes"):
+        kind = NeighborProposal if hasattr(model, "kneighbors") else VoteProposal
+        return kind(model, X, k)
     if hasattr(model, "score_pairs"):
         return ExactProposal(model, X, k)
     return ListProposal(model, X, k)
@@ -25,6 +47,15 @@ def propose(model, X, k):
 
 class ListProposal:
     """Scores of the labels that a model lists; others have none.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted one.
+    X : array-like of shape (n_samples, n_features)
+        Instances.
+    k : int
+        Number of labels to propose.
 
     Attributes
     ----------
@@ -37,16 +68,38 @@ class ListProposal:
         self.labels = self._ranking[0][:, :k]
 
     def scores(self, pairs):
-        """Score of each pair (ndarray of float32 of shape (pairs.nnz,))."""
+        """Score of each pair.
+
+        Parameters
+        ----------
+        pairs : csr_matrix of shape (n_samples, n_labels)
+            Canonical.
+
+        Returns
+        -------
+        ndarray of float32 of shape (pairs.nnz,)
+        """
         return values_at(csr_from_topk(*self._ranking, pairs.shape[1]), pairs)
 
     def features(self, scores, pairs):
-        """Features of each pair, whose scores are given (2-D ndarray)."""
+        """What is known of each pair, given its score.
+
+        Parameters
+        ----------
+        scores : ndarray of float32 of shape (pairs.nnz,)
+            As :meth:`scores` gives them.
+        pairs : csr_matrix of shape (n_samples, n_labels)
+            Canonical.
+
+        Returns
+        -------
+        ndarray of float32 of shape (pairs.nnz, n_pair_features)
+        """
         return score_features(scores, pairs)
 
 
 class ExactProposal(ListProposal):
-    """Every pair is scored by the model."""
+    """Every pair is scored by the model; see :class:`ListProposal`."""
 
     def __init__(self, model, X, k):
         self._model, self._X = model, X
@@ -57,21 +110,25 @@ class ExactProposal(ListProposal):
         return self._model.score_pairs(self._X, pairs).data
 
 
-class NeighborProposal(ListProposal):
-    """Votes of neighbours, and how near the nearest one with the label is."""
+class VoteProposal(ListProposal):
+    """Votes that labels get; see :class:`ListProposal`."""
 
     def __init__(self, model, X, k):
-        cosines, neighbors = model.kneighbors(X)
-        self._votes = model._votes(cosines, neighbors)
-        self._cosines = cosines[:, :N_NEAREST]
-        self._nearest = nearest_with_label(
-            self._cosines, neighbors[:, :N_NEAREST], model.targets_
-        )
+        self._votes = model.votes(X)
         self.labels = topk_of_csr(self._votes, k)[0]
 
     def scores(self, pairs):
         """Share of the votes of each pair (ndarray of float32)."""
         return values_at(self._votes, pairs)
+
+
+class NeighborProposal(VoteProposal):
+    """Votes of neighbours, and how near the nearest one with the label is."""
+
+    def __init__(self, model, X, k):
+        found = model.votes(X, n_nearest=N_NEAREST)
+        self._votes, self._cosines, self._nearest = found
+        self.labels = topk_of_csr(self._votes, k)[0]
 
     def features(self, scores, pairs):
         """As of any score, and the cosines of three neighbours.

@@ -1,42 +1,52 @@
 """Several rankings made into one by a classifier of (instance, label) pairs."""
 
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import _fit_context, clone
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_xmr.compose._base import BlockwiseRankingMixin, targets_for
-from sklearn_xmr.compose._candidates import (
+from sklearn_xmr.base import BlockwiseRankingMixin, TrainingData, is_raw
+from sklearn_xmr.compose._averaging import XREnsembleClassifier
+from sklearn_xmr.compose._fitting import (
+    asking,
+    fit_model,
+    further_metadata,
+    route_fit,
+    router_of_fit,
+)
+from sklearn_xmr.compose._pair_features import LabelStatistics
+from sklearn_xmr.compose._progress import log_line
+from sklearn_xmr.compose._proposals import propose
+from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.neighbors import XRNeighborsClassifier
+from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_splits
+from sklearn_xmr.utils._rankings import (
     rows_of_pairs,
+    topk_of_csr,
     union_of_rankings,
     values_at,
     with_values,
 )
-from sklearn_xmr.compose._ensemble import XREnsembleClassifier
-from sklearn_xmr.compose._neighbors import XRNeighborsClassifier
-from sklearn_xmr.compose._pair_features import LabelStatistics
-from sklearn_xmr.compose._proposals import propose
-from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.utils.callbacks import CallbackMixin
-from sklearn_xmr.utils.held_out import VALIDATION_SIZE, held_out_splits
-from sklearn_xmr.utils.instances import is_for_models_inside, rows_of
-from sklearn_xmr.utils.seeding import seeded
-from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import (
-    check_relevance,
-    check_weights,
-    rows_of_weight,
+from sklearn_xmr.utils._seeding import seeded
+from sklearn_xmr.utils._sklearn import (
+    BaseComposition,
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    raise_for_params,
 )
 
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
-class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseComposition):
+class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 
     The most precise recipe without a transformer. Each model proposes labels. For
@@ -50,9 +60,9 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
     ----------
     estimators : list of (str, estimator), default=None
         Models of many labels: those of this package, or any classifier of
-        scikit-learn that takes a dense label indicator. One that has
-        ``score_pairs`` also scores what the others propose. None means
-        two label trees, ``XREnsembleClassifier(XRLinearClassifier(C=0.5), 2)``, and
+        scikit-learn that takes a dense label indicator. One that has ``score_pairs``
+        or ``votes`` also scores what the others propose. None means two label trees,
+        ``XREnsembleClassifier(XRLinearClassifier(C=0.5), 2)``, and
         ``XRNeighborsClassifier(power=4.0)``.
     final_estimator : classifier, default=None
         Binary classifier of pairs with ``predict_proba``; None means
@@ -77,6 +87,8 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         Takes effect without a refit.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out instances, and seeds models that have no seed of their own.
+    verbose : int, default=0
+        1 prints a line for each part of the training.
 
     Attributes
     ----------
@@ -93,6 +105,8 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
         Number of labels.
+    target_form_ : TargetForm
+        The form of y.
     sparse_output_ : bool
         Whether ``predict`` and ``predict_proba`` return sparse matrices.
     n_features_in_ : int
@@ -109,6 +123,10 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
     -----
     The models are fitted twice (with ``cv``, once more than there are folds): without
     the held-out instances, to teach the final estimator, and on all of them.
+
+    ``n_candidates``, ``top_k``, ``label_weight`` and ``decision_threshold`` take
+    effect without a refit. With metadata routing enabled, models have to request what
+    ``fit`` is given.
 
     References
     ----------
@@ -136,7 +154,10 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
+
+    _acting_parameters = ("n_candidates", "top_k", "decision_threshold", "label_weight")
 
     def __init__(
         self,
@@ -150,6 +171,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         decision_threshold=0.5,
         label_weight=None,
         random_state=None,
+        verbose=0,
     ):
         self.estimators = estimators
         self.final_estimator = final_estimator
@@ -160,9 +182,10 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         self.decision_threshold = decision_threshold
         self.label_weight = label_weight
         self.random_state = random_state
+        self.verbose = verbose
 
     def get_params(self, deep=True):
-        """Parameters, and those of the models by their names (``trees__n_estimators``).
+        """Give parameters, and those of the models by name (``trees__n_estimators``).
 
         Parameters
         ----------
@@ -172,6 +195,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         Returns
         -------
         dict
+            Values by name.
         """
         return self._get_params("estimators", deep=deep)
 
@@ -181,17 +205,22 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
         Parameters
         ----------
         **params : dict
+            Their values by name.
 
         Returns
         -------
-        self
+        self : XRStackingClassifier
+            The estimator, with the new parameters.
         """
         return self._set_params("estimators", **params)
 
     # --- fit -----------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, relevance=None):
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X, y, sample_weight=None, relevance=None, negatives=None, **fit_params
+    ):
         """Fit the models and the classifier of their pairs.
 
         Parameters
@@ -202,102 +231,173 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, _BaseCompositio
             features of its own.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
-        sample_weight, relevance
-            As in :meth:`XRLinearClassifier.fit`, for the models whose ``fit`` takes
-            them; weights also count in the classifier of pairs.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the instances, for the models whose ``fit`` takes
+            them, and for the classifier of pairs if its does. An instance of weight 0
+            is left out.
+        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
+                default=None
+            Cost of missing each positive label, for the models whose ``fit`` takes it:
+            non-negative, zero outside the positives of y.
+        negatives : sparse matrix of shape (n_samples, n_labels), default=None
+            Pairs known to be wrong, for the models whose ``fit`` takes them: its
+            non-zeros.
+        **fit_params : dict
+            Further metadata that the models request, where scikit-learn's metadata
+            routing is enabled.
 
         Returns
         -------
-        self
+        self : XRStackingClassifier
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If y holds values other than 0 and 1, or shapes disagree; if something is
+            given that no model takes; or if a parameter does not suit the data.
         """
+        raise_for_params(fit_params, self, "fit")
         tasks, given = self._begin_tasks((self.cv or 1) + 2), (X, y)
-        X, Y = self._check_training(X, y)
-        weight = check_weights(sample_weight, Y.shape[0])
-        relevance = check_relevance(relevance, Y)
-        weight, X, Y, relevance = rows_of_weight(weight, X, Y, relevance)
+        data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
-        parts = []
-        for split in held_out_splits(Y.shape[0], self.validation_size, self.cv, rng):
-            with tasks.task("models without held-out instances"):
-                parts.append(
-                    self._held_out_pairs(models, X, Y, weight, relevance, *split)
-                )
-        features, right, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
+        more = further_metadata(X, fit_params, sample_weight)
+        models = self._route(models, data, more)
+        pairs = self._held_out_pairs(models, data, rng, tasks)
         with tasks.task("classifier of pairs"):
-            weights = {} if weight is None else {"sample_weight": weights}
-            self.final_estimator_ = _fit_final(final, features, right, weights)
+            self.final_estimator_ = _fit_final(final, pairs)
+        log_line(self, f"classifier of pairs: fitted on {pairs!r}")
         with tasks.task("models"):
-            self.estimators_ = _fit_models(models, X, Y, slice(None), weight, relevance)
-        self.statistics_ = LabelStatistics(Y)
+            self.estimators_ = _fit_models(models, data)
+        log_line(self, f"models: {len(models)} fitted on {data.n_samples} instances")
+        self.statistics_ = LabelStatistics(data.Y)
         tasks.end(*given)
         return self
 
-    def _check_training(self, X, y):
-        if not is_for_models_inside(X):
-            return super()._check_training(X, y)
+    def _check_training(self, X, y, *args):
+        if not is_raw(X):
+            return super()._check_training(X, y, *args)
         if self.estimators is None:
             raise ValueError(
                 "X is no matrix of numbers, which the default estimators need: put a "
                 "vectorizer before this classifier, or give estimators that are "
                 "pipelines with one"
             )
-        return X, self._check_targets(X, y)
+        return TrainingData.checked(X, self._check_targets(X, y), *args)
 
     def _check_instances(self, X):
-        if is_for_models_inside(X):
-            check_is_fitted(self)
-            return X
-        return super()._check_instances(X)
+        return X if is_raw(X) else super()._check_instances(X)
+
+    def _named_models(self):
+        """Unfitted models by name."""
+        if self.estimators is None:
+            return dict(default_estimators())
+        _check_pairs(self.estimators)
+        self._validate_names([name for name, _ in self.estimators])
+        return dict(self.estimators)
 
     def _seeded_models(self, rng):
         """Unfitted models and final estimator, with seeds where none are set."""
-        estimators = self.estimators
-        if estimators is None:
-            estimators = default_estimators()
-        models = [seeded(model, rng) for _, model in _checked(estimators)]
+        models = {
+            name: seeded(model, rng) for name, model in self._named_models().items()
+        }
         final = self.final_estimator
         if final is None:
             # Regularised: +0.1 at P@1 and P@5 on tate (three seeds) against 0.
             final = HistGradientBoostingClassifier(l2_regularization=10.0)
-        final = seeded(final, rng)
-        return models, final
+        return models, seeded(final, rng)
 
-    def _held_out_pairs(self, models, X, Y, weight, relevance, taught, held_out):
-        """Features of the held-out rows' pairs, which are right, and their weights."""
-        first = _fit_models(models, X, Y, taught, weight, relevance)
-        self.statistics_ = LabelStatistics(Y[taught])  # of all, at the end of fit
-        pairs, features, _ = self._features(
-            first, rows_of(X, held_out), self.n_candidates
-        )
-        weights = np.ones(len(Y.indptr) - 1) if weight is None else weight
-        right = values_at(Y[held_out], pairs) > 0
-        return features, right, weights[held_out][rows_of_pairs(pairs)]
+    def _route(self, models, data, more):
+        """Unfitted models with what else their ``fit`` is given."""
+        routed = route_fit(self, models, data, more, used=("sample_weight",))
+        return [(model, routed[name]) for name, model in models.items()]
+
+    def get_metadata_routing(self):
+        """Which metadata of ``fit`` go to which model.
+
+        Returns
+        -------
+        MetadataRouter
+            See scikit-learn's user guide, "Metadata Routing".
+        """
+        return router_of_fit(self, self._named_models())
+
+    def _held_out_pairs(self, models, data, rng, tasks):
+        """Pairs of held-out instances and the labels that are proposed for them."""
+        splits = held_out_splits(data.n_samples, self.validation_size, self.cv, rng)
+        parts = []
+        for number, (rest, held_out) in enumerate(splits, 1):
+            with tasks.task("models without held-out instances"):
+                parts.append(self._pairs(models, data, rest, held_out))
+            log_line(
+                self,
+                f"split {number} of {len(splits)}: {len(models)} models fitted on "
+                f"{len(rest)} instances, {parts[-1]!r} of {len(held_out)} held out",
+            )
+        return LabelledPairs.concatenate(parts)
+
+    def _pairs(self, models, data, rest, held_out):
+        fitted = _fit_models(models, data, rest)
+        statistics = LabelStatistics(data.Y[rest])
+        held = data.rows(held_out)
+        pairs, features, _ = _features(fitted, statistics, held.X, self.n_candidates)
+        weights = held.sample_weight
+        if weights is not None:
+            weights = weights[rows_of_pairs(pairs)]
+        return LabelledPairs(features, values_at(held.Y, pairs) > 0, weights)
 
     # --- predict -------------------------------------------------------------------
 
-    def _rank(self, X, k, weight):
-        n_candidates = max(k, self.n_candidates)
-        pairs, features, scores = self._features(self.estimators_, X, n_candidates)
+    def _rank(self, X, k, weights=None):
+        pairs, scores = self._score_proposals(X, max(k, self.n_candidates))
+        if weights is not None:
+            scores = scores * weights[pairs.indices]
+        return topk_of_csr(with_values(pairs, scores.astype(np.float32)), k)
+
+    def _score_pairs(self, X, pairs):
+        """Probabilities of pairs beside those that the models propose."""
+        scored = with_values(*self._score_proposals(X, self.n_candidates, pairs))
+        return values_at(scored, pairs)
+
+    def _score_proposals(self, X, n_candidates, more=None):
+        """Proposed pairs, and more, with their probabilities."""
+        pairs, features, scores = _features(
+            self.estimators_, self.statistics_, X, n_candidates, more
+        )
         if self.final_estimator_ is not None:
             final = self.final_estimator_.predict_proba(features)[:, 1]
             # Boosting gives equal scores to many pairs: the models' own order them.
             scores = (1 - TIE_BREAK) * final + TIE_BREAK * scores
-        if weight is not None:
-            scores = scores * weight[pairs.indices]
-        return topk_of_csr(with_values(pairs, scores.astype(np.float32)), k)
+        return pairs, scores
 
-    def _features(self, models, X, n_candidates):
-        """Pairs that any model proposes, features of each, and the mean score."""
-        proposals = [propose(model, X, n_candidates) for model in models]
-        pairs = union_of_rankings([one.labels for one in proposals], self.n_labels_)
-        scores = [one.scores(pairs) for one in proposals]
-        features = [
-            one.features(values, pairs)
-            for one, values in zip(proposals, scores, strict=True)
-        ]
-        features.append(self.statistics_.features(scores[0], pairs))
-        return pairs, np.hstack(features), np.mean(scores, axis=0)
+
+@dataclass(frozen=True)
+class LabelledPairs:
+    """Pairs on which the final estimator learns.
+
+    Parameters
+    ----------
+    features : ndarray of float32 of shape (n_pairs, n_pair_features)
+        What is known of each pair.
+    right : ndarray of bool of shape (n_pairs,)
+        Whether the instance has the label.
+    weights : ndarray of float32 of shape (n_pairs,) or None
+        Those of the instances.
+    """
+
+    features: np.ndarray
+    right: np.ndarray
+    weights: np.ndarray | None
+
+    @classmethod
+    def concatenate(cls, parts):
+        """All pairs of some (list of LabelledPairs)."""
+        columns = zip(*((p.features, p.right, p.weights) for p in parts), strict=True)
+        return cls(*(None if c[0] is None else np.concatenate(c) for c in columns))
+
+    def __repr__(self):
+        return f"{len(self.right)} pairs, {self.right.sum()} of them right"
 
 
 def default_estimators():
@@ -305,30 +405,40 @@ def default_estimators():
 
     C=0.5 instead of 1 trains a quarter faster at the same precision of the whole, on
     tate, tibkat and yso (benchmarks/RESULTS.md).
+
+    Returns
+    -------
+    list of (str, estimator)
     """
-    trees = XREnsembleClassifier(XRLinearClassifier(C=0.5), n_estimators=2)
-    return [("trees", trees), ("neighbors", XRNeighborsClassifier(power=4.0))]
+    trees = XREnsembleClassifier(asking(XRLinearClassifier(C=0.5)), n_estimators=2)
+    neighbors = XRNeighborsClassifier(power=4.0)
+    return [("trees", asking(trees)), ("neighbors", asking(neighbors))]
 
 
-def _fit_models(models, X, Y, rows, weight, relevance):
+def _features(models, statistics, X, n_candidates, more=None):
+    """Pairs that any model proposes, and more; features and mean score of each."""
+    n_labels = len(statistics.log_frequency)
+    proposals = [propose(model, X, min(n_candidates, n_labels)) for model in models]
+    pairs = union_of_rankings([one.labels for one in proposals], n_labels)
+    if more is not None:
+        pairs = pairs + more
+    scores = [one.scores(pairs) for one in proposals]
+    features = [
+        one.features(values, pairs)
+        for one, values in zip(proposals, scores, strict=True)
+    ]
+    features.append(statistics.features(scores[0], pairs))
+    return pairs, np.hstack(features), np.mean(scores, axis=0)
+
+
+def _fit_models(models, data, rows=None):
     """Clones of the models, fitted on some rows."""
-    given = {"sample_weight": weight, "relevance": relevance}
-    given = {name: value for name, value in given.items() if value is not None}
     return [
-        clone(model).fit(
-            rows_of(X, rows),
-            targets_for(model, Y[rows]),
-            **{
-                name: value[rows]
-                for name, value in given.items()
-                if has_fit_parameter(model, name)
-            },
-        )
-        for model in models
+        fit_model(clone(model), data, parameters, rows) for model, parameters in models
     ]
 
 
-def _checked(estimators):
+def _check_pairs(estimators):
     """ValueError unless a list of named estimators, at least one."""
     for pair in estimators:
         if not (isinstance(pair, tuple) and len(pair) == 2 and hasattr(pair[1], "fit")):
@@ -337,11 +447,13 @@ def _checked(estimators):
             )
     if not estimators:
         raise ValueError("estimators must name at least one model, got an empty list")
-    return estimators
 
 
-def _fit_final(final, features, right, weight):
+def _fit_final(final, pairs):
     """The fitted classifier of pairs, or None where there is nothing to tell apart."""
-    if right.all() or not right.any():
+    if pairs.right.all() or not pairs.right.any():
         return None
-    return final.fit(features, right, **weight)
+    weights = {}
+    if pairs.weights is not None and has_fit_parameter(final, "sample_weight"):
+        weights = {"sample_weight": pairs.weights}
+    return final.fit(pairs.features, pairs.right, **weights)

@@ -20,20 +20,22 @@ def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1
     Parameters
     ----------
     url : str
+        Address of the file.
     path : path-like
-        Where to; nothing is fetched if it exists.
+        Where to write it; nothing is fetched if it exists.
     digest : str, default=None
         Checksum in hexadecimal; None: not checked.
     algorithm : str, default="sha256"
-        Of :mod:`hashlib`.
+        Checksum algorithm of :mod:`hashlib`.
     n_retries : int, default=3
-        More tries after network errors.
+        Number of further tries after network errors.
     delay : float, default=1.0
         Seconds between tries.
 
     Returns
     -------
     Path
+        Of the file.
 
     Raises
     ------

@@ -6,7 +6,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._sklearn import Interval, validate_params
 
 BLOCK_SAMPLES = 1 << 16  # samples drawn at once, to bound the memory
 WORDS_PER_TOPIC = 12
@@ -49,14 +52,18 @@ def make_xmr_classification(
 
     Parameters
     ----------
-    n_samples, n_features, n_labels : int, default=1000, 2000 and 200
-        Any size; memory grows with the number of non-zeros only.
+    n_samples : int, default=1000
+        Number of instances. Memory grows with the number of non-zeros only.
+    n_features : int, default=2000
+        Number of features.
+    n_labels : int, default=200
+        Number of labels.
     labels_per_sample : float, default=3.0
         Mean number of labels drawn for an instance (repeats merge); at least 1.
     features_per_sample : float, default=20.0
         Mean number of words of an instance.
     branching_factor : int, default=16
-        Children per topic.
+        Number of children of each topic.
     exponent : float, default=0.8
         The r-th most popular label is drawn in proportion to ``r ** -exponent``.
     noise : float, default=0.3
@@ -69,7 +76,8 @@ def make_xmr_classification(
     Returns
     -------
     X : csr_matrix of float32 of shape (n_samples, n_features)
-    Y : csr_matrix of float32 of shape (n_samples, n_labels)
+        Instances.
+    Y : csr_matrix of int64 of shape (n_samples, n_labels)
         Label indicator.
     clusters : ndarray of int64 of shape (n_labels,)
         Lowest topic of each label; only if ``return_clusters``.
@@ -125,11 +133,8 @@ class _Topics:
         near = rng.random_sample(len(row)) < 0.5
         near[first] = False
         labels[near] = self._neighbours(labels[first][row[near]])
-        Y = sparse.csr_matrix(
-            (np.ones(len(row), dtype=np.float32), (row, labels)),
-            shape=(n, len(self.place)),
-        )
-        Y.data[:] = 1
+        shape = (n, len(self.place))
+        Y = label_indicator(labels.astype(np.int32), pointers(counts), shape)
         n_words = 1 + rng.poisson(features_per_sample - 1, size=n)
         word_row = np.repeat(np.arange(n), n_words)
         pick = first[word_row] + (

@@ -45,16 +45,16 @@ def load_labelled_texts(
         in JSON and Parquet, a list of names.
     separator : str, default=";"
         Between the names in a string; blanks around names are removed, empty names
-        passed over.
+        ignored.
     format : {"csv", "tsv", "jsonl", "parquet"}, default=None
         None: by the ending of the file's name.
     target_names : sequence of str, default=None
         The labels in the order of their columns, as for a test file those of the
-        training file; other names are passed over. None: all in the file, sorted.
+        training file; other names are ignored. None: all in the file, sorted.
     min_count : int, default=1
         Labels of fewer instances are left out, where ``target_names`` is None.
     encoding : str, default="utf-8"
-        Of text files; a byte order mark is passed over.
+        Encoding of text files; a byte order mark is skipped.
     return_X_y : bool, default=False
         Return ``(data, target)`` only.
 
@@ -64,19 +64,22 @@ def load_labelled_texts(
         With attributes
 
         data : list of str
-            One text for each row.
-        target : csr_matrix of int32 of shape (n_samples, n_labels)
+            The instances: one text for each row.
+        target : csr_matrix of int64 of shape (n_samples, n_labels)
             Label indicator.
         target_names : list of str of length n_labels
             Name of each column.
 
     (data, target) : tuple if ``return_X_y`` is True
+        The instances and the label indicator.
 
     Raises
     ------
     ValueError
         If a column is missing, a row is not as the others, or nothing is in the file;
-        it names the file and line.
+        the message names the file and line.
+    ImportError
+        If the file is Parquet, and pandas or pyarrow is not installed.
 
     See Also
     --------
@@ -167,8 +170,8 @@ def _read_jsonl(path, columns, encoding):
             except json.JSONDecodeError as error:
                 raise ValueError(f"{place}: no valid JSON ({error})") from error
             if not isinstance(row, dict):
-                raise ValueError(  # noqa: TRY004, the file's content is at fault
-                    f"{place}: a JSON object is wanted, found {line[:40]!r}"
+                raise ValueError(  # noqa: TRY004, the file's content is wrong
+                    f"{place}: expected a JSON object, found {line[:40]!r}"
                 )
             _check_columns(place, columns, row)
             yield place, row
@@ -213,8 +216,8 @@ def _as_text(value, place):
     if _is_missing(value):
         return ""
     if not isinstance(value, str):
-        raise ValueError(  # noqa: TRY004, the file's content is at fault
-            f"{place}: a text is wanted, found {value!r}"
+        raise ValueError(  # noqa: TRY004, the file's content is wrong
+            f"{place}: expected a text, found {value!r}"
         )
     return value
 
@@ -228,5 +231,5 @@ def _as_names(value, separator, place):
     if not hasattr(value, "__iter__"):
         value = [value]
     if any(isinstance(name, (list, dict)) for name in value):
-        raise ValueError(f"{place}: label names are wanted, found {value!r}")
+        raise ValueError(f"{place}: expected label names, found {value!r}")
     return [name for name in (str(n).strip() for n in value if n is not None) if name]

@@ -5,7 +5,9 @@ from importlib import resources
 
 from scipy import sparse
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
+
+from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._sklearn import StrOptions, validate_params
 
 FOLDER = resources.files("sklearn_xmr.datasets") / "data" / "tate_subjects"
 PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
@@ -38,7 +40,7 @@ def load_tate_subjects(*, subset="train", return_X_y=False):
         With attributes
 
         data : list of str
-            One text per artwork.
+            The instances: one text per artwork.
         target : csr_matrix of int64 of shape (n_samples, 8046)
             Label indicator.
         target_names : list of str of length 8046
@@ -81,7 +83,8 @@ def _lines(name):
 
 def _target(part):
     with (FOLDER / f"target_{part}.npz").open("rb") as file:
-        return sparse.csr_matrix(sparse.load_npz(file), dtype="int64")
+        target = sparse.csr_matrix(sparse.load_npz(file))
+    return label_indicator(target.indices, target.indptr, target.shape)
 
 
 def _description():

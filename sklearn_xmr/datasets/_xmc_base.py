@@ -6,13 +6,13 @@ import xml.etree.ElementTree as ET
 from numbers import Integral, Real
 from pathlib import Path
 
-import numpy as np
 from scipy import sparse
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_xmr.datasets._download import download
+from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
 
 HOME = "https://archive.org/download/pecos-dataset"
 MANIFEST = "pecos-dataset_files.xml"
@@ -81,7 +81,7 @@ def fetch_xmc_base(
     download_if_missing : bool, default=True
         If False, raise an OSError instead of fetching.
     n_retries : int, default=3
-        More tries after network errors.
+        Number of further tries after network errors.
     delay : float, default=1.0
         Seconds between tries.
     mirror : str, default=None
@@ -95,15 +95,17 @@ def fetch_xmc_base(
         With attributes
 
         data : csr_matrix of float32 of shape (n_samples, n_features)
-            Tf-idf.
-        target : csr_matrix of float32 of shape (n_samples, n_labels)
+            The instances: tf-idf features, as they are published. (In data sets
+            without features of their own, ``data`` are the texts.)
+        target : csr_matrix of int64 of shape (n_samples, n_labels)
             Label indicator.
-        texts : list of str
-            Raw texts; empty where the set has none.
         target_names : list of str
             Label texts; empty where the set has none.
+        texts : list of str
+            Raw texts of the instances; empty where the set has none.
 
     (data, target) : tuple if ``return_X_y`` is True
+        The instances and the label indicator.
 
     Raises
     ------
@@ -133,16 +135,17 @@ def fetch_xmc_base(
             raise OSError(f"{name} is not in {home} and download_if_missing is False")
         _fetch(name, folder, HOME if mirror is None else mirror, n_retries, delay)
     parts = SUBSETS[subset]
-    data = sparse.vstack([_matrix(folder, "X", part) for part in parts], format="csr")
-    target = sparse.vstack([_matrix(folder, "Y", part) for part in parts], format="csr")
+    data = _matrices(folder, "X", parts).astype("float32", copy=False)
+    target = _matrices(folder, "Y", parts)
+    target.eliminate_zeros()
+    target = label_indicator(target.indices, target.indptr, target.shape)
     if return_X_y:
         return data, target
-    texts = [line for part in parts for line in _lines(folder, f"X.{part}.txt")]
     return Bunch(
         data=data,
         target=target,
-        texts=texts,
         target_names=_lines(folder, "output-items.txt"),
+        texts=[line for part in parts for line in _lines(folder, f"X.{part}.txt")],
     )
 
 
@@ -175,9 +178,10 @@ def _listed_sum(manifest, file):
     return entry.findtext("sha1")
 
 
-def _matrix(folder, kind, part):
-    matrix = sparse.load_npz(_file(folder, f"{kind}.{part}.npz"))
-    return sparse.csr_matrix(matrix, dtype=np.float32)
+def _matrices(folder, kind, parts):
+    """The matrices of some parts, one below the other."""
+    found = [sparse.load_npz(_file(folder, f"{kind}.{part}.npz")) for part in parts]
+    return sparse.csr_matrix(sparse.vstack(found, format="csr"))
 
 
 def _file(folder, name):

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
-from sklearn_xmr.utils.validation import check_X_Y
+from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._validation import check_X_Y
 
 LAYOUTS = {
     3: '"n_samples n_features n_labels" (features and labels in one file)',
@@ -38,7 +39,7 @@ def load_xmc_file(path, label_path=None):
     -------
     X : csr_matrix of float32 of shape (n_samples, n_features)
         Sorted indices; values of a feature that a line repeats are added.
-    Y : csr_matrix of float32 of shape (n_samples, n_labels) or None
+    Y : csr_matrix of int64 of shape (n_samples, n_labels) or None
         Label indicator; None for a file of features alone. In a file of labels,
         zeros are not positives and other values count as 1.
 
@@ -58,7 +59,7 @@ def load_xmc_file(path, label_path=None):
     >>> X.toarray()
     array([[0. , 0.5, 1. ],
            [2. , 0. , 0. ]], dtype=float32)
-    >>> Y.toarray().astype(int)
+    >>> Y.toarray()
     array([[1, 0, 0, 1],
            [0, 0, 1, 0]])
     """
@@ -81,8 +82,7 @@ def load_xmc_file(path, label_path=None):
             f"{path} has {X.shape[0]} rows, but {label_path} has {Y.shape[0]}"
         )
     Y.eliminate_zeros()
-    Y.data[:] = 1
-    return X, Y
+    return X, label_indicator(Y.indices, Y.indptr, Y.shape)
 
 
 def dump_xmc_file(X, Y, path, label_path=None):
@@ -99,6 +99,12 @@ def dump_xmc_file(X, Y, path, label_path=None):
         replaced only when the new one is complete.
     label_path : str or path-like, default=None
         Write features to ``path`` and labels here, in the second layout.
+
+    Raises
+    ------
+    ValueError
+        If X holds NaN or infinity, Y other values than 0 and 1, or their numbers of
+        rows differ.
 
     See Also
     --------
@@ -143,11 +149,7 @@ def _read(path):
     X.sum_duplicates()
     if n_labels < 0:
         return X, None
-    ones = np.ones(len(labels), dtype=np.float32)
-    Y = sparse.csr_matrix((ones, labels, label_indptr), shape=(shape[0], n_labels))
-    Y.sum_duplicates()
-    Y.data[:] = 1
-    return X, Y
+    return X, label_indicator(labels, label_indptr, (shape[0], n_labels))
 
 
 @contextmanager
@@ -187,13 +189,10 @@ def _header(path, text):
 
 
 def _explain(path, error, row, shape):
-    message = ERRORS[error]
-    if "feature number" in message:
-        message += f", must be 0 to {shape[1] - 1}"
-    elif "label number out" in message:
-        message += f", must be 0 to {shape[2] - 1}"
-    elif "lines" in message or "early" in message:
-        message += f": the header announces {shape[0]} rows"
+    n_rows, n_features = shape[:2]
+    message = ERRORS[error].format(
+        n_rows=n_rows, last_feature=n_features - 1, last_label=shape[-1] - 1
+    )
     return f"{path}, line {row + 2}: {message}"
 
 

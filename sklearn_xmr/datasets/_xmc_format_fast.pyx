@@ -22,14 +22,15 @@ cdef enum:
     TOO_FEW_LINES = 6
     TOO_MANY_LINES = 7
 
+# What is wrong; the names in braces are filled in by the caller.
 ERRORS = {
     BAD_LABEL: "expected a label number",
-    LABEL_RANGE: "label number out of range",
+    LABEL_RANGE: "label number out of range, must be 0 to {last_label}",
     BAD_FEATURE: "expected feature:value",
-    FEATURE_RANGE: "feature number out of range",
+    FEATURE_RANGE: "feature number out of range, must be 0 to {last_feature}",
     BAD_VALUE: "expected a finite value after the colon",
-    TOO_FEW_LINES: "the file ends early",
-    TOO_MANY_LINES: "there are more lines than the header announces",
+    TOO_FEW_LINES: "the file ends early: the header announces {n_rows} rows",
+    TOO_MANY_LINES: "there are more lines than the {n_rows} of the header",
 }
 
 cdef double[23] POWERS_OF_TEN
@@ -38,24 +39,28 @@ for _i in range(23):
 
 
 cdef inline bint is_digit(uint8_t c) noexcept nogil:
-    return 48 <= c <= 57
+    return c'0' <= c <= c'9'
 
 
 cdef inline bint is_blank(uint8_t c) noexcept nogil:
-    return c == 32 or c == 9 or c == 13
+    return c == c' ' or c == c'\t' or c == c'\r'
+
+
+cdef inline bint ends_token(uint8_t c) noexcept nogil:
+    return is_blank(c) or c == c'\n'
 
 
 cdef inline const uint8_t *parse_index(const uint8_t *p, const uint8_t *end,
                                        int64_t *out) noexcept nogil:
     """A run of digits; NULL without one. A minus sign gives -1: out of range."""
     cdef int64_t value = 0
-    cdef bint negative = p < end and p[0] == 45
+    cdef bint negative = p < end and p[0] == c'-'
     cdef const uint8_t *start
     p += negative
     start = p
     while p < end and is_digit(p[0]):
         if value < (<int64_t>1 << 50):
-            value = 10 * value + (p[0] - 48)
+            value = 10 * value + (p[0] - c'0')
         p += 1
     out[0] = -1 if negative else value
     return p if p > start else NULL
@@ -67,7 +72,7 @@ cdef const uint8_t *parse_slowly(const uint8_t *p, const uint8_t *end,
     cdef char[64] text
     cdef char *stop
     cdef int64_t n = 0
-    while p + n < end and n < 63 and not is_blank(p[n]) and p[n] != 10:
+    while p + n < end and n < 63 and not ends_token(p[n]):
         n += 1
     memcpy(text, p, n)
     text[n] = 0
@@ -84,24 +89,24 @@ cdef inline const uint8_t *parse_value(const uint8_t *p, const uint8_t *end,
     cdef const uint8_t *start = p
     cdef uint64_t mantissa = 0
     cdef int n_digits = 0, n_decimals = 0
-    cdef bint negative = p < end and p[0] == 45
+    cdef bint negative = p < end and p[0] == c'-'
     p += negative
     while p < end and is_digit(p[0]):
-        mantissa = 10 * mantissa + (p[0] - 48)
+        mantissa = 10 * mantissa + (p[0] - c'0')
         n_digits += 1
         p += 1
         if n_digits > 18:
             return parse_slowly(start, end, out)
-    if p < end and p[0] == 46:
+    if p < end and p[0] == c'.':
         p += 1
         while p < end and is_digit(p[0]):
-            mantissa = 10 * mantissa + (p[0] - 48)
+            mantissa = 10 * mantissa + (p[0] - c'0')
             n_digits += 1
             n_decimals += 1
             p += 1
             if n_digits > 18:
                 return parse_slowly(start, end, out)
-    if n_digits == 0 or (p < end and not is_blank(p[0]) and p[0] != 10):
+    if n_digits == 0 or (p < end and not ends_token(p[0])):
         return parse_slowly(start, end, out)
     if mantissa >> 53:
         return parse_slowly(start, end, out)
@@ -113,8 +118,8 @@ cdef inline const uint8_t *parse_value(const uint8_t *p, const uint8_t *end,
 
 cdef bint starts_with_labels(const uint8_t *p, const uint8_t *end) noexcept nogil:
     """Whether the first token of the line is a label list: it has no colon."""
-    while p < end and not is_blank(p[0]) and p[0] != 10:
-        if p[0] == 58:
+    while p < end and not ends_token(p[0]):
+        if p[0] == c':':
             return False
         p += 1
     return True
@@ -125,7 +130,7 @@ cdef int parse_labels(const uint8_t **cursor, const uint8_t *end, int64_t n_labe
     cdef const uint8_t *p = cursor[0]
     cdef const uint8_t *after
     cdef int64_t label
-    while p < end and not is_blank(p[0]) and p[0] != 10:
+    while p < end and not ends_token(p[0]):
         after = parse_index(p, end, &label)
         if after == NULL:
             return BAD_LABEL
@@ -134,9 +139,9 @@ cdef int parse_labels(const uint8_t **cursor, const uint8_t *end, int64_t n_labe
         labels[n[0]] = <int32_t>label
         n[0] += 1
         p = after
-        if p < end and p[0] == 44:
+        if p < end and p[0] == c',':
             p += 1
-        elif p < end and not is_blank(p[0]) and p[0] != 10:
+        elif p < end and not ends_token(p[0]):
             return BAD_LABEL
     cursor[0] = p
     return OK
@@ -152,10 +157,10 @@ cdef int parse_features(const uint8_t **cursor, const uint8_t *end, int64_t n_fe
     while True:
         while p < end and is_blank(p[0]):
             p += 1
-        if p >= end or p[0] == 10:
+        if p >= end or p[0] == c'\n':
             break
         after = parse_index(p, end, &feature)
-        if after == NULL or after >= end or after[0] != 58:
+        if after == NULL or after >= end or after[0] != c':':
             return BAD_FEATURE
         if feature < 0 or feature >= n_features:
             return FEATURE_RANGE
@@ -187,23 +192,48 @@ cdef int64_t count_byte(const uint8_t *p, const uint8_t *end, uint8_t byte) noex
     return n
 
 
+cdef bint has_token(const uint8_t *p, const uint8_t *end) noexcept nogil:
+    while p < end and ends_token(p[0]):
+        p += 1
+    return p < end
+
+
 def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
                 int64_t n_features, int64_t n_labels):
     """Parse ``n_rows`` lines from ``text[start:]``.
 
+    Parameters
+    ----------
+    text : ndarray of uint8
+        Not empty.
+    start : int
+        First byte after the header.
+    n_rows, n_features : int
+        As the header says.
+    n_labels : int
+        As the header says; -1 for lines without labels.
+
     Returns
     -------
-    indptr, indices, values : CSR arrays of the features
-    label_indptr, labels : CSR arrays of the labels
-    error : int, and the row (from 0) where it was found
+    indptr : ndarray of int64 of shape (n_rows + 1,)
+        With `indices` and `values`, the features as CSR, in the order of the text.
+    indices : ndarray of int32 of shape (nnz,)
+    values : ndarray of float32 of shape (nnz,)
+    label_indptr : ndarray of int64 of shape (n_rows + 1,)
+        Labels of each row.
+    labels : ndarray of int32 of shape (n_labels_found,)
+    error : int
+        0, or a key of ``ERRORS``.
+    row : int
+        Where the error was found, from 0.
     """
     cdef const uint8_t *p = &text[0] + start
     cdef const uint8_t *end = &text[0] + text.shape[0]
     cdef int64_t row = 0, n = 0, m = 0
     cdef int error = OK
     cdef bint with_labels = n_labels >= 0
-    n_colons = count_byte(p, end, 58)
-    n_commas = count_byte(p, end, 44) if with_labels else 0
+    n_colons = count_byte(p, end, c':')
+    n_commas = count_byte(p, end, c',') if with_labels else 0
     indptr = np.zeros(n_rows + 1, dtype=np.int64)
     label_indptr = np.zeros(n_rows + 1, dtype=np.int64)
     indices = np.empty(n_colons + 1, dtype=np.int32)
@@ -226,11 +256,6 @@ def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
                 row_end[row] = n
                 label_end[row] = m
                 p += 1
-        while error == OK and p < end:
-            if not is_blank(p[0]) and p[0] != 10:
-                error = TOO_MANY_LINES
-            p += 1
-    n_labels_found = int(m)
-    n_values = int(n)
-    return (indptr, indices[:n_values], values[:n_values], label_indptr,
-            labels[:n_labels_found], error, row)
+        if error == OK and has_token(p, end):
+            error = TOO_MANY_LINES
+    return indptr, indices[:n], values[:n], label_indptr, labels[:m], error, row

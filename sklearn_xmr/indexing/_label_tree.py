@@ -6,7 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
-from sklearn_xmr.utils.ranges import pointers
+from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._validation import check_count, check_names
 
 
 class LabelTree:
@@ -16,26 +17,20 @@ class LabelTree:
     a contiguous range of the next level, and the labels under a node are a
     contiguous range of labels, so one array of offsets per level describes all.
 
-    Every label has the same depth. Make a tree with :meth:`flat`,
+    Every label has the same depth. A tree is never changed: its arrays are read-only,
+    and changes make a new tree. Make a tree with :meth:`flat`,
     :meth:`from_labels`, :meth:`from_parents` or :meth:`from_membership`, or take
     the ``tree_`` of a fitted :class:`HierarchicalLabelClusterer`.
 
     Parameters
     ----------
-    offsets : list of array-like of int
+    offsets : sequence of array-like of int
         One array per level, from the root down. The children of node ``p`` are the
         nodes ``offsets[t][p]`` to ``offsets[t][p + 1] - 1`` of the level below. The
         first array has two entries (one root); the children of the last level are
         the labels, in tree order.
     label_order : array-like of int of shape (n_labels,)
         Label at each place of the tree order: a permutation of ``range(n_labels)``.
-
-    Attributes
-    ----------
-    offsets : list of ndarray of int64
-        As given.
-    label_order : ndarray of int64 of shape (n_labels,)
-        As given.
 
     Raises
     ------
@@ -53,9 +48,12 @@ class LabelTree:
     """
 
     def __init__(self, offsets, label_order):
-        self.offsets = [np.asarray(o, dtype=np.int64) for o in offsets]
-        self.label_order = np.asarray(label_order, dtype=np.int64)
-        self._validate()
+        self._offsets = tuple(
+            _integers(level, f"offsets[{number}]")
+            for number, level in enumerate(offsets)
+        )
+        self._label_order = _integers(label_order, "label_order")
+        self._check()
 
     # --- construction ----------------------------------------------------------
 
@@ -66,11 +64,14 @@ class LabelTree:
         Parameters
         ----------
         n_labels : int
+            Number of labels.
 
         Returns
         -------
         LabelTree
+            With one level.
         """
+        n_labels = check_count(n_labels, "n_labels")
         return cls([[0, n_labels]], np.arange(n_labels))
 
     @classmethod
@@ -86,6 +87,11 @@ class LabelTree:
         -------
         LabelTree
             With two levels: clusters in the order of their ids, then labels.
+
+        Raises
+        ------
+        ValueError
+            If an id is negative, or no integer.
         """
         labels = _check_ids(labels, "labels")
         if labels.min() < 0:
@@ -117,6 +123,11 @@ class LabelTree:
         LabelTree
             Branches that end early are extended by single-child nodes, so that all
             labels have the same depth; branches without labels are dropped.
+
+        Raises
+        ------
+        ValueError
+            If there is a cycle, or a node that does not exist is named.
         """
         parents = _check_ids(parents, "parents")
         depth = _depths(parents)
@@ -146,6 +157,13 @@ class LabelTree:
         Returns
         -------
         LabelTree
+            With a level for each matrix, and that of the labels.
+
+        Raises
+        ------
+        ValueError
+            If a row has another number of parents than one, or two matrices do not fit
+            together.
         """
         matrices = list(matrices)
         if not matrices:
@@ -198,6 +216,12 @@ class LabelTree:
         Returns
         -------
         LabelTree
+            A new tree.
+
+        Raises
+        ------
+        ValueError
+            If there is no such cluster.
 
         Examples
         --------
@@ -229,6 +253,12 @@ class LabelTree:
         Returns
         -------
         LabelTree
+            A new tree.
+
+        Raises
+        ------
+        ValueError
+            If there is no such label, or none would be left.
 
         Examples
         --------
@@ -258,6 +288,11 @@ class LabelTree:
         -------
         list of ndarray of bool
             For each level, whether a node has a label that is not among them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such label, or none would be left.
         """
         labels = _check_ids(labels, "labels")
         if labels.min() < 0 or labels.max() >= self.n_labels:
@@ -275,6 +310,16 @@ class LabelTree:
         return kept
 
     # --- shape -----------------------------------------------------------------
+
+    @property
+    def offsets(self):
+        """First child of each node, level by level (tuple of ndarray of int64)."""
+        return self._offsets
+
+    @property
+    def label_order(self):
+        """Label at each place of the tree order (ndarray of int64 (n_labels,))."""
+        return self._label_order
 
     @property
     def n_labels(self):
@@ -316,7 +361,14 @@ class LabelTree:
         Returns
         -------
         ndarray of int64 of shape (n_labels,)
+            Number of the node in its level.
+
+        Raises
+        ------
+        ValueError
+            If there is no such level.
         """
+        self._check_level(level)
         node = np.arange(self.level_sizes[level])
         for offsets in self.offsets[level + 1 :]:
             node = np.repeat(node, np.diff(offsets))
@@ -325,16 +377,31 @@ class LabelTree:
         return by_label
 
     def labels_under(self, level, node):
-        """Labels under a node.
+        """Look up the labels under a node.
 
         Parameters
         ----------
-        level, node : int
+        level : int
+            0 for the children of the root, up to ``n_levels - 1`` for the labels.
+        node : int
+            Number of the node in its level.
 
         Returns
         -------
         ndarray of int64
+            In tree order.
+
+        Raises
+        ------
+        ValueError
+            If there is no such level or node.
         """
+        self._check_level(level)
+        if not 0 <= node < self.level_sizes[level]:
+            raise ValueError(
+                f"node must be one of the {self.level_sizes[level]} nodes of level "
+                f"{level}, got {node!r}"
+            )
         first, last = node, node + 1
         for offsets in self.offsets[level + 1 :]:
             first, last = offsets[first], offsets[last]
@@ -367,15 +434,27 @@ class LabelTree:
         Parameters
         ----------
         label_names : sequence of str, default=None
+            Names of the labels, all different; numbers by default.
 
         Returns
         -------
         networkx.DiGraph
             Edges from parent to child; the root is "root", inner nodes are
             ``(level, node)``, labels their names (or numbers).
+
+        Raises
+        ------
+        ValueError
+            If there are too few names, or one is used twice.
         """
         import networkx
 
+        names = self._checked_names(label_names)
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "label_names must be different, as they identify the nodes of the "
+                f"graph, but {len(names) - len(set(names))} of them repeat others"
+            )
         graph = networkx.DiGraph()
         for t, offsets in enumerate(self.offsets):
             for parent, (first, last) in enumerate(pairwise(offsets)):
@@ -383,7 +462,7 @@ class LabelTree:
                 for child in range(first, last):
                     below = (t, child)
                     if t == self.n_levels - 1:
-                        below = self._name(self.label_order[child], label_names)
+                        below = names[self.label_order[child]]
                     graph.add_edge(above, below)
         return graph
 
@@ -393,42 +472,49 @@ class LabelTree:
         Parameters
         ----------
         label_names : sequence of str, default=None
-            Numbers are shown without it.
+            Names of the labels; numbers by default.
         max_labels : int, default=5
-            Labels to show for each cluster.
+            Maximum number of labels to show for each cluster.
 
         Returns
         -------
         str
+            The root, and under it each node with its number of labels.
+
+        Raises
+        ------
+        ValueError
+            If there are too few names, or ``max_labels`` is no positive integer.
         """
-        lines = [f"root ({self.n_labels} labels)"]
-        if self.n_levels == 1:
-            some = self._some_labels(self.label_order, label_names, max_labels)
-            lines[0] += f": {some}"
-        else:
-            for node in range(self.level_sizes[0]):
-                self._describe(0, node, label_names, max_labels, lines)
+        names = self._checked_names(label_names)
+        max_labels = check_count(max_labels, "max_labels")
+        starts = self._label_starts()
+        lines, waiting = [], [(-1, 0)]  # level and number; -1 for the root
+        while waiting:
+            level, node = waiting.pop()
+            first, last = starts[level + 1][node : node + 2]
+            name = "root" if level < 0 else node
+            line = "  " * (level + 1) + f"{name} ({last - first} labels)"
+            if level == self.n_levels - 2:
+                some = names, self.label_order[first:last], max_labels
+                line += f": {_first_names(*some)}"
+            else:
+                children = range(*self.offsets[level + 1][node : node + 2])
+                waiting += [(level + 1, child) for child in reversed(children)]
+            lines.append(line)
         return "\n".join(lines)
 
-    def _describe(self, level, node, label_names, max_labels, lines):
-        labels = self.labels_under(level, node)
-        line = "  " * (level + 1) + f"{node} ({len(labels)} labels)"
-        if level == self.n_levels - 2:
-            lines.append(
-                f"{line}: {self._some_labels(labels, label_names, max_labels)}"
-            )
-            return
-        lines.append(line)
-        for child in range(*self.offsets[level + 1][node : node + 2]):
-            self._describe(level + 1, child, label_names, max_labels, lines)
+    def _label_starts(self):
+        """For the root and each level above the labels, where nodes' labels begin."""
+        starts = [self.offsets[-1]]
+        for offsets in self.offsets[-2::-1]:
+            starts.append(starts[-1][offsets])
+        return starts[::-1]
 
-    @staticmethod
-    def _name(label, label_names):
-        return int(label) if label_names is None else label_names[label]
-
-    def _some_labels(self, labels, label_names, max_labels):
-        names = [str(self._name(label, label_names)) for label in labels[:max_labels]]
-        return ", ".join(names) + (", ..." if len(labels) > max_labels else "")
+    def _checked_names(self, label_names):
+        """Names of the labels as a list, or their numbers."""
+        names = check_names(label_names, self.n_labels, "label_names")
+        return range(self.n_labels) if names is None else names
 
     # --- object protocol -----------------------------------------------------------
 
@@ -446,7 +532,19 @@ class LabelTree:
 
     __hash__ = None
 
-    def _validate(self):
+    def __setstate__(self, state):
+        self._offsets = tuple(_read_only(level) for level in state["_offsets"])
+        self._label_order = _read_only(state["_label_order"])
+        self._check()
+
+    def _check_level(self, level):
+        if not 0 <= level < self.n_levels:
+            raise ValueError(
+                f"level must lie in 0 to {self.n_levels - 1}, got {level!r}"
+            )
+
+    def _check(self):
+        """ValueError unless the arrays are a tree that holds each label once."""
         if not self.offsets:
             raise ValueError("offsets must hold one array per level, but is empty")
         n_parents = 1
@@ -457,14 +555,44 @@ class LabelTree:
                     f"the {n_parents} nodes above) and start at 0, got shape "
                     f"{offsets.shape}"
                 )
-            if (np.diff(offsets) <= 0).any():
+            if (offsets[1:] <= offsets[:-1]).any():
                 raise ValueError(f"offsets[{t}] must increase: every node has a child")
             n_parents = int(offsets[-1])
-        if not np.array_equal(np.sort(self.label_order), np.arange(n_parents)):
+        if not _is_permutation(self.label_order, n_parents):
             raise ValueError(
                 "label_order must hold each of the labels 0 to "
                 f"{n_parents - 1} once, as the last offsets announce"
             )
+
+
+def _integers(values, name):
+    """A read-only copy as int64."""
+    array = np.array(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must hold integers, got dtype {array.dtype}")
+    return _read_only(array.astype(np.int64, copy=False))
+
+
+def _read_only(array):
+    """A view of an array, of int64, that cannot be written to."""
+    view = np.asarray(array, dtype=np.int64).view()
+    view.flags.writeable = False
+    return view
+
+
+def _is_permutation(order, n):
+    """Whether an array holds each of the numbers 0 to n - 1 once."""
+    if order.shape != (n,) or order.min() < 0 or order.max() >= n:
+        return False
+    seen = np.zeros(n, dtype=bool)
+    seen[order] = True  # a fifth of the time of sorting
+    return bool(seen.all())
+
+
+def _first_names(names, labels, n):
+    """Names of the first n labels, and dots if there are more."""
+    some = ", ".join(str(names[label]) for label in labels[:n].tolist())
+    return some + (", ..." if len(labels) > n else "")
 
 
 def _check_ids(ids, name):

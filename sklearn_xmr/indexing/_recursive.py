@@ -6,12 +6,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_xmr.indexing._label_clusterer import LabelClustererMixin
+from sklearn_xmr.indexing._base import LabelClustererMixin
 from sklearn_xmr.indexing._label_tree import LabelTree
-from sklearn_xmr.indexing._representation import METHODS
-from sklearn_xmr.utils.seeding import seeded
+from sklearn_xmr.utils._seeding import seeded
+from sklearn_xmr.utils._sklearn import HasMethods, Interval
 
 
 class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
@@ -29,13 +28,15 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
         first. Where it has ``n_clusters``, that is lowered for nodes of fewer labels.
         None means ``KMeans(16, n_init=1)``.
     representation : str, callable, array-like or sparse matrix, default="pifa"
-        Label vectors for ``fit(X, Y)``, as in :class:`HierarchicalLabelClusterer`.
+        Label vectors for ``fit(X, Y)``: a method of :func:`label_representation`; a
+        function of X and Y that returns a row for each label; or these rows.
     label_features : {array-like, sparse matrix} of shape (n_labels, any), default=None
-        For the methods of :func:`label_representation` that take them.
+        Features of the labels, for the methods of :func:`label_representation` that
+        take them.
     max_leaf_size : int, default=100
         Larger clusters are split again.
     max_depth : int, default=3
-        Most levels of clusters.
+        Maximum number of levels of clusters.
     random_state : int, RandomState instance or None, default=None
         Seeds a clusterer that has no seed of its own.
 
@@ -61,7 +62,8 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
 
     Notes
     -----
-    Labels without a positive instance have no vector: they are dealt to the leaves.
+    Labels without a positive instance have no vector: they are distributed over the
+    leaves.
 
     References
     ----------
@@ -81,17 +83,10 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
+        **LabelClustererMixin._parameter_constraints,
         "clusterer": [HasMethods("fit_predict"), None],
-        "representation": [
-            StrOptions(set(METHODS)),
-            "array-like",
-            "sparse matrix",
-            callable,
-        ],
-        "label_features": ["array-like", "sparse matrix", None],
         "max_leaf_size": [Interval(Integral, 1, None, closed="left")],
         "max_depth": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -112,7 +107,7 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
         self.random_state = random_state
 
     def _grow(self, vectors):
-        """Cluster the non-zero vectors, deal the others to the leaves."""
+        """Cluster the non-zero vectors, distribute the others over the leaves."""
         clusterer = KMeans(16, n_init=1) if self.clusterer is None else self.clusterer
         counts = np.diff(vectors.indptr)
         with_vector = np.flatnonzero(counts)
@@ -126,7 +121,7 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
                 if len(rows) > self.max_leaf_size
                 for part in _split(clusterer, vectors, rows, paths[level], rng)
             ]
-        _deal(paths, with_vector, np.flatnonzero(counts == 0))
+        _distribute(paths, with_vector, np.flatnonzero(counts == 0))
         used = np.flatnonzero(paths.max(axis=1))  # no level of single-child nodes alone
         return LabelTree._from_paths(paths[: used.max(initial=-1) + 1])
 
@@ -144,7 +139,7 @@ def _split(clusterer, vectors, rows, numbers, rng):
     return [rows[found == i] for i in range(n_found)] if n_found > 1 else []
 
 
-def _deal(paths, with_vector, others):
+def _distribute(paths, with_vector, others):
     """Give each of the other labels the path of a leaf, in turn."""
     if len(with_vector) and len(others):
         _, first = np.unique(paths[:, with_vector], axis=1, return_index=True)

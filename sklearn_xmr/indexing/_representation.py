@@ -8,9 +8,9 @@ from scipy.sparse.linalg import svds
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_random_state, check_scalar
 
-from sklearn_xmr.indexing._balanced_kmeans import sum_of_rows
+from sklearn_xmr.indexing._pifa import sum_of_rows
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
-from sklearn_xmr.utils.validation import as_csr_float32, check_X_Y
+from sklearn_xmr.utils._validation import as_csr_float32, check_count, check_X_Y
 
 METHODS = ("pifa", "pii", "lf", "pifa+lf", "pifa_lf_convex", "spectral", "label_graph")
 SMALL = 50  # a side up to which all singular vectors are computed
@@ -51,13 +51,13 @@ def label_representation(
         - "label_graph": the same of a graph of labels, ``label_features`` being its
           symmetric, non-negative adjacency matrix.
     label_features : {array-like, sparse matrix} of shape (n_labels, any), default=None
-        For the methods that say so.
+        Features of the labels, or their graph, for the methods that say so.
     feature_share : float in [0, 1], default=0.5
-        For "pifa+lf" and "pifa_lf_convex".
+        Share of the label features in "pifa+lf" and "pifa_lf_convex".
     n_components : int, default=64
         Columns of "spectral" and "label_graph"; fewer where there are fewer labels.
     random_state : int, RandomState instance or None, default=0
-        For the singular vectors.
+        Draws the starting vector of "spectral" and "label_graph".
 
     Returns
     -------
@@ -88,9 +88,15 @@ def label_representation(
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    check_scalar(feature_share, "feature_share", Real, min_val=0, max_val=1)
+    check_count(n_components, "n_components")
     X, Y = check_X_Y(X, Y)
     if method in NEED_FEATURES:
-        label_features = check_label_features(label_features, Y.shape[1], method)
+        if label_features is None:
+            raise ValueError(
+                f"label_features must be given for the representation {method!r}"
+            )
+        label_features = check_label_features(label_features, Y.shape[1])
     if method == "pifa":
         return _unit_pifa(X, Y)
     if method == "pii":
@@ -102,11 +108,16 @@ def label_representation(
     if method == "label_graph":
         graph = _check_graph(label_features)
         return _spectral(graph, n_components, random_state, bipartite=False)
-    check_scalar(feature_share, "feature_share", Real, min_val=0, max_val=1)
+    return _beside_or_mixed(X, Y, method, label_features, feature_share)
+
+
+def _beside_or_mixed(X, Y, method, label_features, feature_share):
+    """PIFA and label features, as two blocks or as their weighted sum."""
     both = as_csr_float32(_unit_pifa(X, Y)), as_csr_float32(normalize(label_features))
     if method == "pifa+lf":
         shares = np.sqrt([1 - feature_share, feature_share]).astype(np.float32)
-        return normalize(sparse.hstack([s * m for s, m in zip(shares, both)]).tocsr())
+        parts = [share * part for share, part in zip(shares, both, strict=True)]
+        return normalize(sparse.hstack(parts).tocsr())
     if both[0].shape != both[1].shape:
         raise ValueError(
             "label_features must have the columns of X for 'pifa_lf_convex', "
@@ -124,21 +135,33 @@ def _unit_pifa(X, Y):
     return normalize(normalize(Y).T @ X)
 
 
-def check_label_features(label_features, n_labels, method):
-    """Label features as float32, a row for each label."""
-    if label_features is None:
-        raise ValueError(
-            f"label_features must be given for the representation {method!r}"
-        )
+def check_label_features(features, n_labels, name="label_features"):
+    """Features of the labels as float32.
+
+    Parameters
+    ----------
+    features : {array-like, sparse matrix} of shape (n_labels, any)
+        A row for each label.
+    n_labels : int
+        Number of labels.
+    name : str, default="label_features"
+        What errors call them.
+
+    Returns
+    -------
+    {ndarray, csr_matrix} of float32
+
+    Raises
+    ------
+    ValueError
+        Unless there is a finite row for each label.
+    """
     features = check_array(
-        label_features,
-        accept_sparse="csr",
-        dtype=np.float32,
-        input_name="label_features",
+        features, accept_sparse="csr", dtype=np.float32, input_name=name
     )
     if features.shape[0] != n_labels:
         raise ValueError(
-            f"label_features must have a row for each of the {n_labels} labels, got "
+            f"{name} must have a row for each of the {n_labels} labels, got "
             f"{features.shape[0]}"
         )
     return features
@@ -153,10 +176,14 @@ def _check_graph(graph):
         )
     if graph.nnz and graph.data.min() < 0:
         raise ValueError(
-            f"an adjacency matrix must not be negative, found {graph.data.min()}"
+            "label_features must not be negative, being an adjacency matrix for "
+            f"'label_graph', found {graph.data.min()}"
         )
     if abs(graph - graph.T).max() > 1e-6 * max(abs(graph).max(), 1):
-        raise ValueError("an adjacency matrix must be symmetric")
+        raise ValueError(
+            "label_features must be symmetric, being an adjacency matrix for "
+            "'label_graph'"
+        )
     return graph
 
 
@@ -194,7 +221,8 @@ def _left_singular_vectors(matrix, n_wanted, random_state):
 def pifa(X, Y, max_entries=None):
     """PIFA of checked input: CSR float32 X and CSR Y with 0/1 values, sorted.
 
-    With `max_entries`, only that many largest entries of each label, not rescaled.
+    With `max_entries`, each label keeps only that many entries, the largest ones,
+    which are not rescaled.
     """
     X = as_csr_float32(X)
     counts = np.diff(Y.indptr)

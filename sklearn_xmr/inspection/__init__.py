@@ -1,4 +1,4 @@
-"""Pictures of models and predictions, and explanations of them."""
+"""Plots of models and predictions, and explanations of them."""
 
 from sklearn_xmr.inspection._explanation import (
     Explanation,

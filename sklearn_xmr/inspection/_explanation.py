@@ -1,24 +1,23 @@
-"""Why a label was ranked where it was; what speaks for a label; labels like it."""
+"""Why a label was ranked where it was; what supports a label; labels like it."""
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
+from sklearn.utils import check_array
 
-from sklearn_xmr.inspection._tree_model import (
+from sklearn_xmr.inspection._classifier import as_row, find_classifier, one_instance
+from sklearn_xmr.inspection._names import (
     Names,
-    ancestors,
-    as_row,
-    child_weights,
-    classifier_of,
     group_name,
-    names_of,
-    one_row,
-    path_scores,
+    label_number,
+    resolve_names,
 )
-from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.linear import PostProcessor
+from sklearn_xmr.utils._validation import check_count, check_names
 
 
 @dataclass
@@ -28,11 +27,11 @@ class Step:
     Parameters
     ----------
     name : str
-        The group's, or the label's.
+        Name of the group, or of the label.
     node : int
         Number in the level; the label on the last.
     n_labels : int
-        Labels under the node.
+        Number of labels under the node.
     margin : float
         ``intercept`` and all contributions together.
     score : float
@@ -40,8 +39,9 @@ class Step:
     rank : int
         Place among the siblings, 1 for the best.
     n_siblings : int
-        How many there are, the node included.
+        Number of siblings, the node included.
     intercept : float
+        The part of the margin that does not depend on the instance.
     features : list of (str, float, float)
         Name, value in the instance, and contribution (value times weight) of each
         feature of the instance that the node has a weight for, largest first.
@@ -66,16 +66,13 @@ class Explanation:
     label : int
         Column of Y.
     name : str
-        The label's.
+        Name of the label.
     steps : list of Step
-        From the root down.
+        The levels of the tree, from the root down.
 
-    Attributes
-    ----------
-    label, name, steps
-        As given.
-    score : float
-        As ``post_processor`` makes it, without logarithm and ``label_weight``.
+    See Also
+    --------
+    explain : Makes it.
 
     Examples
     --------
@@ -94,7 +91,7 @@ class Explanation:
 
     @property
     def score(self):
-        """Score of the whole path (float)."""
+        """Score of the label, without logarithm and ``label_weight`` (float)."""
         return self.steps[-1].score
 
     def to_dict(self):
@@ -103,6 +100,7 @@ class Explanation:
         Returns
         -------
         dict
+            With "label", "name", "score" and "steps", a list of dicts.
         """
         steps = [
             vars(step)
@@ -127,11 +125,12 @@ class Explanation:
         Parameters
         ----------
         n_features : int, default=5
-            Features to show of each level.
+            Maximum number of features to show for each level.
 
         Returns
         -------
         str
+            The score, and for each level its group and largest contributions.
         """
         lines = [f"{self.name}: score {self.score:.4f}"]
         for step in self.steps:
@@ -146,18 +145,24 @@ class Explanation:
         return "\n".join(lines)
 
     def plot(self, *, n_features=8, axes=None):
-        """Bars of the largest contributions, a panel for each level.
+        """Draw bars of the largest contributions, a panel for each level.
 
         Parameters
         ----------
         n_features : int, default=8
-            Features to show of each level.
+            Maximum number of features to show for each level.
         axes : array of matplotlib Axes, default=None
-            One for each level.
+            Where to draw, one for each level; a new figure by default.
 
         Returns
         -------
         ndarray of matplotlib Axes
+            One for each level.
+
+        Raises
+        ------
+        ValueError
+            If ``axes`` are not one for each level.
         """
         from sklearn_xmr.inspection._plotting import plot_contributions
 
@@ -173,8 +178,8 @@ class Explanation:
 def explain(estimator, X, label, *, feature_names=None, label_names=None):
     """Explain the score of a label for one instance, level by level.
 
-    A label's score is the product of what the linear models on the way to it say. Each
-    model's margin is a sum over the features of the instance, given exactly.
+    A label's score is the product of the scores that the linear models on the way to it
+    give. The margin of each is a sum over the features of the instance, shown exactly.
 
     Parameters
     ----------
@@ -197,8 +202,10 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
 
     Raises
     ------
+    TypeError
+        If ``estimator`` does not end in an XRLinearClassifier.
     ValueError
-        If X holds more than one instance, or there is no such label.
+        If X holds more than one instance, there is no such label, or names are too few.
 
     Examples
     --------
@@ -215,25 +222,53 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
     >>> name
     'red'
     """
-    clf, X = one_row(estimator, X)
-    names = names_of(estimator, feature_names, label_names)
-    return explain_label(clf, as_row(X), column_of(clf, label, names), names)
+    clf, X = one_instance(estimator, X)
+    names = resolve_names(estimator, clf, feature_names, label_names)
+    label = label_number(label, names, clf.n_labels_)
+    return explain_label(clf, as_row(X), label, names)
 
 
 def explain_label(clf, row, label, names):
-    """The explanation of one checked instance's label."""
+    """The explanation of a label's score for one checked instance.
+
+    Parameters
+    ----------
+    clf : XRLinearClassifier
+        Fitted.
+    row : csr_matrix of shape (1, n_features)
+        The instance, with dense features as the last columns.
+    label : int
+        Column of Y.
+    names : Names
+        Names of features and labels.
+
+    Returns
+    -------
+    Explanation
+    """
+    of_paths = PostProcessor(clf.post_processor).of_paths
     score, steps = 1.0, []
-    for level, (parent, node) in enumerate(ancestors(clf.tree_, label)):
-        step = _step(clf, row, level, parent, node, score, names)
+    for level, edge in enumerate(_ancestors(clf.model_.tree, label)):
+        step = _step(clf.model_, row, level, edge, names, partial(of_paths, score))
         score = step.score
         steps.append(step)
     return Explanation(label, names.label(label), steps)
 
 
-def _step(clf, row, level, parent, node, above, names):
-    """What the models of a parent's children say."""
-    tree = clf.tree_
-    weights, intercepts = child_weights(clf, level, [parent])
+def _ancestors(tree, label):
+    """Parent and node on each level, from the root down to a label."""
+    place = int(np.flatnonzero(tree.label_order == label)[0])
+    nodes = [place]
+    for offsets in tree.offsets[:0:-1]:
+        nodes.append(int(np.searchsorted(offsets, nodes[-1], side="right")) - 1)
+    nodes.append(0)
+    return [(parent, node) for node, parent in pairwise(nodes)][::-1]
+
+
+def _step(model, row, level, edge, names, score_of):
+    """What the models of a parent's children give for one of them."""
+    tree, (parent, node) = model.tree, edge
+    weights, intercepts = model.child_weights(level, [parent])
     margins = (weights @ row.T).toarray().ravel() + intercepts
     place = int(node - tree.offsets[level][parent])
     last = level == tree.n_levels - 1
@@ -243,7 +278,7 @@ def _step(clf, row, level, parent, node, above, names):
         node=own,
         n_labels=len(tree.labels_under(level, node)),
         margin=float(margins[place]),
-        score=float(path_scores(clf, above, margins[place])),
+        score=float(score_of(margins[place])),
         rank=int((margins > margins[place]).sum()) + 1,
         n_siblings=len(margins),
         intercept=float(intercepts[place]),
@@ -268,7 +303,7 @@ def _contributions(weights, row, names):
 def top_features(
     estimator, label, n_features=10, *, feature_names=None, label_names=None
 ):
-    """The features that speak most for a label, against its siblings in the tree.
+    """The features that support a label most, against its siblings in the tree.
 
     Parameters
     ----------
@@ -277,14 +312,24 @@ def top_features(
     label : int or str
         Column of Y, or one of ``label_names``.
     n_features : int, default=10
-        At most so many.
-    feature_names, label_names : sequence of str, default=None
-        As of :func:`explain`.
+        Maximum number of features.
+    feature_names : sequence of str, default=None
+        Names of the features that the classifier sees, where the pipeline does not
+        know them.
+    label_names : sequence of str, default=None
+        Names of the columns of Y.
 
     Returns
     -------
     list of (str, float)
         Names and weights, largest first; positive weights only.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` does not end in an XRLinearClassifier.
+    ValueError
+        If there is no such label, or names are too few.
 
     Examples
     --------
@@ -299,15 +344,14 @@ def top_features(
     >>> name
     'fish'
     """
-    check_k(n_features)
-    clf, names = (
-        classifier_of(estimator),
-        names_of(estimator, feature_names, label_names),
-    )
-    label = column_of(clf, label, names)
-    parent, place = ancestors(clf.tree_, label)[-1]
-    weights, _ = child_weights(clf, clf.tree_.n_levels - 1, [parent])
-    own = weights[place - int(clf.tree_.offsets[-1][parent])]
+    check_count(n_features, "n_features")
+    clf = find_classifier(estimator)
+    names = resolve_names(estimator, clf, feature_names, label_names)
+    label = label_number(label, names, clf.n_labels_)
+    tree = clf.model_.tree
+    parent, place = _ancestors(tree, label)[-1]
+    weights, _ = clf.model_.child_weights(tree.n_levels - 1, [parent])
+    own = weights[place - int(tree.offsets[-1][parent])]
     order = np.argsort(-own.data, kind="stable")[:n_features]
     return [
         (names.feature(own.indices[at]), float(own.data[at]))
@@ -322,13 +366,13 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
     Parameters
     ----------
     estimator : XRLinearClassifier, pipeline, search or matrix of label vectors
-        Of a fitted model, labels are compared by the weights that tell them from their
-        siblings in the tree; a matrix has a row for each label, as
+        In a fitted model, labels are compared by the weights that separate them from
+        their siblings in the tree; a matrix has a row for each label, as
         :func:`sklearn_xmr.label_representation` makes it.
     label : int or str
         Column of Y, or one of ``label_names``.
     n_labels : int, default=10
-        At most so many; the label itself is not among them.
+        Maximum number of labels; the label itself is not among them.
     label_names : sequence of str, default=None
         Names of the columns of Y.
 
@@ -337,6 +381,19 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
     list of (int, str, float)
         Number, name and cosine, most similar first; positive cosines only.
 
+    Raises
+    ------
+    TypeError
+        If ``estimator`` is neither a matrix nor ends in an XRLinearClassifier.
+    ValueError
+        If there is no such label, or names are too few.
+
+    Notes
+    -----
+    The weights are those of the labels alone. With those of the groups above, which are
+    larger, labels that share a group would be near: in Tate's subjects "sea" would be
+    next to a canal, a castle and a river instead of "wave", "coast" and "beach".
+
     Examples
     --------
     >>> from sklearn_xmr.inspection import nearest_labels
@@ -344,14 +401,9 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
     >>> [(n, name) for n, name, _ in nearest_labels(vectors, 0, label_names="abc")]
     [(1, 'b')]
     """
-    check_k(n_labels)
-    if sparse.issparse(estimator) or isinstance(estimator, (list, np.ndarray)):
-        vectors = sparse.csr_matrix(estimator, dtype=np.float32)
-        names = _names_of_vectors(vectors, label_names)
-    else:
-        clf = classifier_of(estimator)
-        vectors, names = label_vectors(clf), names_of(estimator, None, label_names)
-    label = column_of(vectors, label, names)
+    check_count(n_labels, "n_labels")
+    vectors, names = _vectors_and_names(estimator, label_names)
+    label = label_number(label, names, vectors.shape[0])
     vectors = normalize(vectors)
     cosines = (vectors @ vectors[label].T).toarray().ravel()
     cosines[label] = 0
@@ -363,45 +415,14 @@ def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
     ]
 
 
-def label_vectors(clf):
-    """Each label's own weights.
-
-    With those of the groups above, which are larger, labels are near that share a
-    group: on tate "sea" is next to a canal, a castle and a river instead of "wave",
-    "coast" and "beach".
-
-    Returns
-    -------
-    csr_matrix of float32 of shape (n_labels, n_features)
-    """
-    weights = clf.weights_[-1]
-    own = weights.to_csr()
-    if clf.n_dense_features_:
-        own = sparse.hstack([own, weights.dense_weights()], format="csr")
-    return own[clf.tree_.node_of_label(clf.tree_.n_levels - 1)]
-
-
-def column_of(model, label, names):
-    """Number of a label, given by number or name."""
-    known = isinstance(model, XRLinearClassifier)
-    n_labels = model.n_labels_ if known else model.shape[0]
-    if isinstance(label, str):
-        found = [] if names.labels is None else list(names.labels)
-        if label not in found:
-            raise ValueError(f"label {label!r} is none of label_names")
-        return found.index(label)
-    if not isinstance(label, (int, np.integer)) or not 0 <= label < n_labels:
-        raise ValueError(
-            f"label must be a column of Y, 0 to {n_labels - 1}, or one of label_names, "
-            f"got {label!r}"
+def _vectors_and_names(source, label_names):
+    """Label vectors as CSR, of a model or as they are, and names of the labels."""
+    if sparse.issparse(source) or isinstance(source, (list, tuple, np.ndarray)):
+        vectors = check_array(
+            source, accept_sparse="csr", dtype=np.float32, input_name="estimator"
         )
-    return int(label)
-
-
-def _names_of_vectors(vectors, label_names):
-    if label_names is not None and len(label_names) != vectors.shape[0]:
-        raise ValueError(
-            f"label_names must hold a name for each of the {vectors.shape[0]} labels, "
-            f"got {len(label_names)}"
-        )
-    return Names(labels=label_names)
+        vectors = sparse.csr_matrix(vectors)
+        names = check_names(label_names, vectors.shape[0], "label_names")
+        return vectors, Names(labels=names)
+    clf = find_classifier(source)
+    return clf.model_.label_weights(), resolve_names(source, clf, None, label_names)

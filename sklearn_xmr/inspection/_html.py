@@ -6,10 +6,12 @@ import webbrowser
 from importlib import resources
 from pathlib import Path
 
-from sklearn_xmr.inspection._explanation import column_of, explain_label
+from sklearn_xmr.inspection._classifier import as_row, one_instance
+from sklearn_xmr.inspection._explanation import explain_label
+from sklearn_xmr.inspection._names import label_number, resolve_names
 from sklearn_xmr.inspection._outline import outline_of
 from sklearn_xmr.inspection._search_path import follow
-from sklearn_xmr.inspection._tree_model import as_row, names_of, one_row
+from sklearn_xmr.utils._validation import check_count
 
 TEMPLATES = resources.files("sklearn_xmr.inspection") / "templates"
 
@@ -42,10 +44,12 @@ class HTMLView:
         Parameters
         ----------
         path : path-like
+            Where to write it.
 
         Returns
         -------
         Path
+            Of the file.
         """
         path = Path(path)
         path.write_text(self.html, encoding="utf-8")
@@ -57,11 +61,12 @@ class HTMLView:
         Parameters
         ----------
         path : path-like, default=None
-            None: a new temporary file.
+            Where to write it; a new temporary file by default.
 
         Returns
         -------
         Path
+            Of the file.
         """
         if path is None:
             folder = tempfile.mkdtemp(prefix="sklearn_xmr_")
@@ -104,6 +109,14 @@ def view_label_tree(
     Returns
     -------
     HTMLView
+        The page.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` has no label tree.
+    ValueError
+        If names or counts are not one for each label.
 
     Examples
     --------
@@ -132,10 +145,10 @@ def view_search_path(
     path=None,
     open_browser=True,
 ):
-    """Show one instance's way through the label tree in the browser.
+    """Show one instance's path through the label tree in the browser.
 
     Each level with the groups that were kept and dropped, their scores, and for the k
-    best labels (and the true ones) which features spoke for them.
+    best labels (and the true ones) which features supported them.
 
     Parameters
     ----------
@@ -144,13 +157,16 @@ def view_search_path(
     X : array-like, sparse matrix or list of str with one instance
         What the estimator takes; a text is shown.
     k : int, default=5
-        Labels that count as kept.
-    label_names, feature_names : sequence of str, default=None
-        As of :func:`explain`.
-    true_labels : collection of int, default=()
-        Columns of Y that are right: marked.
+        Number of labels that count as kept.
+    label_names : sequence of str, default=None
+        Names of the columns of Y.
+    feature_names : sequence of str, default=None
+        Names of the features that the classifier sees, where the pipeline does not
+        know them.
+    true_labels : collection of int or str, default=()
+        Columns of Y that are right, or their names: marked.
     n_nodes : int, default=30
-        Nodes to show of each level, the best.
+        Maximum number of nodes to show for each level, the best.
     path : path-like, default=None
         Where to write the page; a temporary file by default.
     open_browser : bool, default=True
@@ -159,6 +175,15 @@ def view_search_path(
     Returns
     -------
     HTMLView
+        The page.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` does not end in an XRLinearClassifier.
+    ValueError
+        If X holds more than one instance, a label does not exist, k is no positive
+        integer, or names are too few.
 
     Examples
     --------
@@ -171,22 +196,27 @@ def view_search_path(
     >>> "group 0" in view.html
     True
     """
-    clf, instance = one_row(estimator, X)
-    names = names_of(estimator, feature_names, label_names)
+    check_count(k, "k")
+    clf, instance = one_instance(estimator, X)
+    names = resolve_names(estimator, clf, feature_names, label_names)
     data = follow(clf, instance, k, names).to_dict()
     best = [row["node"] for row in data["levels"][-1] if row["kept"]]
-    data["true"] = [column_of(clf, label, names) for label in true_labels]
+    data["true"] = [label_number(each, names, clf.n_labels_) for each in true_labels]
     row, shown = as_row(instance), dict.fromkeys([*best, *data["true"]])
     data["explanations"] = {
         label: explain_label(clf, row, label, names).to_dict() for label in shown
     }
     data["levels"] = [level[:n_nodes] for level in data["levels"]]
-    data["text"] = X[0] if isinstance(X, (list, tuple)) and _is_text(X) else None
+    data["text"] = _text_of(X)
     return _shown("search_path.html", data, path, open_browser)
 
 
-def _is_text(X):
-    return isinstance(X[0], str)
+def _text_of(X):
+    """The only text of a sequence, whatever its index, or None."""
+    if getattr(X, "ndim", 1) != 1:
+        return None
+    first = next(iter(X))
+    return str(first) if isinstance(first, str) else None
 
 
 def _plain(node):

@@ -1,15 +1,20 @@
-"""Pictures of how good a model is: by k, by label frequency, calibration, size."""
+"""Plots of how good a model is: by k, by label frequency, calibration, size."""
 
 from copy import copy
 
 import numpy as np
 
+from sklearn_xmr.inspection._classifier import find_classifier
 from sklearn_xmr.inspection._plotting import figure_and_axes
-from sklearn_xmr.inspection._tree_model import classifier_of
-from sklearn_xmr.metrics import frequency_breakdown, precision_at_k, predict_topk
-from sklearn_xmr.metrics._calibration import calibration_bins
-from sklearn_xmr.metrics._scorer import METRICS, last_step, topk_of_scores
-from sklearn_xmr.utils.validation import check_k, check_label_indicator
+from sklearn_xmr.metrics import (
+    calibration_curve_at_k,
+    ece_at_k,
+    frequency_breakdown,
+    get_topk_metrics,
+    precision_at_k,
+)
+from sklearn_xmr.utils._response import last_step, predict_topk, topk_of_scores
+from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
 class MetricAtKDisplay:
@@ -20,15 +25,20 @@ class MetricAtKDisplay:
     Parameters
     ----------
     ks : ndarray of int of shape (n_ks,)
+        Numbers of labels.
     values : dict of str to ndarray of shape (n_ks,)
         Values of each metric.
     estimator_name : str, default=None
+        Name for the legend.
 
     Attributes
     ----------
     lines_ : list of matplotlib Artists
+        The curves.
     ax_ : matplotlib Axes
+        Axes with the curves.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     Examples
     --------
@@ -58,15 +68,21 @@ class MetricAtKDisplay:
         max_k : int, default=10
             Largest k.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         **options
-            As of :meth:`from_predictions`.
+            Other arguments of :meth:`from_predictions`.
 
         Returns
         -------
         MetricAtKDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
-        topk = predict_topk(estimator, X, check_k(max_k))
+        topk = predict_topk(estimator, X, check_count(max_k, "max_k"))
         return cls.from_predictions(y, topk, max_k=max_k, name=name, **options)
 
     @classmethod
@@ -89,31 +105,41 @@ class MetricAtKDisplay:
         y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Label indicator.
         y_score : sparse matrix, array-like or (labels, scores)
-            As of :func:`sklearn_xmr.metrics.precision_at_k`.
+            Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+            returns; see :func:`sklearn_xmr.metrics.precision_at_k`.
         max_k : int, default=10
             Largest k.
         metrics : sequence of str, default=("precision", "recall")
-            Names of :func:`sklearn_xmr.metrics.get_topk_scorer_names` without
-            "_at_k".
+            Names of :func:`sklearn_xmr.metrics.get_topk_metrics`.
         propensities : array-like of shape (n_labels,), default=None
-            For propensity-scored metrics.
+            Propensities of the labels, for propensity-scored metrics.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         MetricAtKDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
-        unknown = [metric for metric in metrics if metric not in METRICS]
+        known = get_topk_metrics()
+        unknown = [metric for metric in metrics if metric not in known]
         if unknown:
             raise ValueError(
-                f"metrics must be among {sorted(METRICS)}, found {unknown[0]!r}"
+                f"metrics must be among {sorted(known)}, found {unknown[0]!r}"
             )
-        ks = np.arange(1, check_k(max_k) + 1)
+        scored = [metric for metric in metrics if metric.startswith("ps")]
+        if scored and propensities is None:
+            raise ValueError(f"propensities must be given for the metric {scored[0]!r}")
+        ks = np.arange(1, check_count(max_k, "max_k") + 1)
         y_true = check_label_indicator(y_true, "y_true")
         if not isinstance(y_score, tuple):  # ranked once for all k
             is_matrix = hasattr(y_score, "shape")
@@ -121,8 +147,8 @@ class MetricAtKDisplay:
             y_score = topk_of_scores(y_score, max_k)
         values = {}
         for metric in metrics:
-            given = {"propensities": propensities} if metric.startswith("ps") else {}
-            of_k = [METRICS[metric](y_true, y_score, int(k), **given) for k in ks]
+            given = {"propensities": propensities} if metric in scored else {}
+            of_k = [known[metric](y_true, y_score, int(k), **given) for k in ks]
             values[metric] = np.array(of_k)
         return cls(ks, values, estimator_name=name).plot(ax, **kwargs)
 
@@ -132,14 +158,16 @@ class MetricAtKDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         MetricAtKDisplay
+            Itself.
         """
         self.figure_, self.ax_ = figure_and_axes(ax)
         name = self.estimator_name if name is None else name
@@ -165,17 +193,22 @@ class LabelFrequencyDisplay:
     lower : ndarray of int of shape (n_groups,)
         Least number of training instances of each group of labels.
     values : ndarray of float of shape (n_groups,)
+        Value of the metric in each group.
     n_labels : ndarray of int of shape (n_groups,)
-        Labels of each group.
+        Number of labels of each group.
     metric : str
-        What the values are.
+        Name of the metric.
     k : int
+        Number of labels that count.
 
     Attributes
     ----------
     bars_ : matplotlib BarContainer
+        The bars.
     ax_ : matplotlib Axes
+        Axes with the bars.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     Examples
     --------
@@ -208,11 +241,17 @@ class LabelFrequencyDisplay:
         k : int, default=5
             Number of labels.
         **options
-            As of :meth:`from_predictions`.
+            Other arguments of :meth:`from_predictions`.
 
         Returns
         -------
         LabelFrequencyDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
         topk = predict_topk(estimator, X, k)
         return cls.from_predictions(y, topk, Y_train, k=k, **options)
@@ -234,8 +273,13 @@ class LabelFrequencyDisplay:
 
         Parameters
         ----------
-        y_true, y_score, Y_train
-            As of :func:`sklearn_xmr.metrics.frequency_breakdown`.
+        y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
+        y_score : sparse matrix, array-like or (labels, scores)
+            Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+            returns; see :func:`sklearn_xmr.metrics.precision_at_k`.
+        Y_train : {array-like, sparse matrix} of shape (n_train, n_labels)
+            Labels of the training data, which are counted.
         k : int, default=5
             Number of labels.
         metric : {"recall", "precision", "macro_f1", "coverage", "psprecision"}, \
@@ -245,12 +289,19 @@ class LabelFrequencyDisplay:
         bounds : sequence of int, default=(1, 3, 10, 30, 100, 300, 1000)
             Numbers of training instances between the groups.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``bar``.
+            Arguments of matplotlib's ``bar``.
 
         Returns
         -------
         LabelFrequencyDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
         known = ("recall", "precision", "macro_f1", "coverage", "psprecision")
         if metric not in known:
@@ -266,12 +317,14 @@ class LabelFrequencyDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``bar``.
+            Arguments of matplotlib's ``bar``.
 
         Returns
         -------
         LabelFrequencyDisplay
+            Itself.
         """
         self.figure_, self.ax_ = figure_and_axes(ax)
         places = np.arange(len(self.values))
@@ -305,17 +358,22 @@ class CalibrationAtKDisplay:
     prob_true : ndarray of float of shape (n_bins,)
         Share of right labels.
     counts : ndarray of int of shape (n_bins,)
-        Labels in each bin.
+        Number of labels in each bin.
     ece : float
         Expected calibration error at k.
     k : int
+        Number of labels that count.
     estimator_name : str, default=None
+        Name for the legend.
 
     Attributes
     ----------
     line_ : matplotlib Artist
+        The curve.
     ax_ : matplotlib Axes
+        Axes with the curve.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     Examples
     --------
@@ -346,11 +404,17 @@ class CalibrationAtKDisplay:
         k : int, default=5
             Number of labels.
         **options
-            As of :meth:`from_predictions`.
+            Other arguments of :meth:`from_predictions`.
 
         Returns
         -------
         CalibrationAtKDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
         topk = predict_topk(estimator, X, k)
         return cls.from_predictions(y, topk, k=k, **options)
@@ -363,23 +427,36 @@ class CalibrationAtKDisplay:
 
         Parameters
         ----------
-        y_true, y_score, k, n_bins
-            As of :func:`sklearn_xmr.metrics.ece_at_k`.
+        y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
+        y_score : sparse matrix, array-like or (labels, scores)
+            Probabilities of shape (n_samples, n_labels), or the pair that
+            ``predict_topk`` returns; see :func:`sklearn_xmr.metrics.precision_at_k`.
+        k : int, default=5
+            Number of labels of each instance that count.
+        n_bins : int, default=10
+            Number of bins of equal width.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         CalibrationAtKDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
         """
-        bins = calibration_bins(y_true, y_score, k, n_bins)
-        filled = bins.counts > 0
-        counts = bins.counts[filled]
-        mean, right = bins.scores[filled] / counts, bins.hits[filled] / counts
-        display = cls(mean, right, counts, ece=bins.error, k=k, estimator_name=name)
+        given = {"k": k, "n_bins": n_bins}
+        prob_true, prob_pred, counts = calibration_curve_at_k(y_true, y_score, **given)
+        error = ece_at_k(y_true, y_score, **given)
+        display = cls(prob_pred, prob_true, counts, ece=error, k=k, estimator_name=name)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax=None, *, name=None, **kwargs):
@@ -388,14 +465,16 @@ class CalibrationAtKDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         CalibrationAtKDisplay
+            Itself.
         """
         self.figure_, self.ax_ = figure_and_axes(ax)
         if not any(line.get_label() == "as they should be" for line in self.ax_.lines):
@@ -430,13 +509,18 @@ class ModelSizeDisplay:
     thresholds : ndarray of float of shape (n_points,)
         Weights below were dropped.
     k : int
+        Number of labels that count.
     estimator_name : str, default=None
+        Name for the legend.
 
     Attributes
     ----------
     line_ : matplotlib Artist
+        The curve.
     ax_ : matplotlib Axes
+        Axes with the curve.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     Examples
     --------
@@ -482,18 +566,28 @@ class ModelSizeDisplay:
         k : int, default=5
             Number of labels.
         thresholds : sequence of float, default=(0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
-            As ``threshold`` of :meth:`XRLinearClassifier.prune`.
+            Smallest absolute values of weights to keep, see
+            :meth:`XRLinearClassifier.prune`.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         ModelSizeDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        TypeError
+            If ``estimator`` does not end in an XRLinearClassifier.
+        ValueError
+            If an argument is not as described.
         """
-        clf = classifier_of(estimator)
+        clf = find_classifier(estimator)
         _, X = last_step(estimator, X)
         sizes, precisions = [], []
         for threshold in thresholds:
@@ -509,14 +603,16 @@ class ModelSizeDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         name : str, default=None
-            For the legend.
+            Name for the legend.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         ModelSizeDisplay
+            Itself.
         """
         self.figure_, self.ax_ = figure_and_axes(ax)
         name = self.estimator_name if name is None else name

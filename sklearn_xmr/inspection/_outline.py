@@ -1,16 +1,14 @@
-"""A part of a label tree as nested nodes: what pictures and pages draw."""
+"""A part of a label tree as nested nodes: what plots and pages draw."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.inspection._tree_model import (
-    Names,
-    classifier_of,
-    group_name,
-    names_of,
-)
+from sklearn_xmr.inspection._classifier import find_classifier
+from sklearn_xmr.inspection._names import Names, group_name
+from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._validation import check_names
 
 
 @dataclass
@@ -20,12 +18,15 @@ class OutlineNode:
     Parameters
     ----------
     name : str
+        Name of the group, or of the label.
     n_labels : int
+        Number of labels under the node.
     weight : float
         Positives under the node, or its labels where these were not counted.
     children : list of OutlineNode
+        The nodes below, heaviest first.
     n_hidden : int
-        Children that were left out.
+        Number of children that were left out.
     examples : list of str
         Names of the heaviest labels under the node.
     """
@@ -39,7 +40,7 @@ class OutlineNode:
 
 
 def outline_of(
-    tree_or_estimator,
+    source,
     label_names=None,
     label_counts=None,
     *,
@@ -52,8 +53,10 @@ def outline_of(
 
     Parameters
     ----------
-    tree_or_estimator : LabelTree, or fitted estimator with one
+    source : LabelTree, or fitted estimator with one
+        What has the tree.
     label_names : sequence of str, default=None
+        Names of the labels; numbers by default.
     label_counts : array-like of shape (n_labels,), default=None
         Positives of each label, by which nodes are ordered.
     root : (level, node), default=None
@@ -63,31 +66,42 @@ def outline_of(
     max_children : int, default=None
         Children to follow of each node, the heaviest; None for all.
     n_examples : int, default=5
-        Labels to name of each group.
+        Number of labels to name of each group.
 
     Returns
     -------
     OutlineNode
+        The root, with the nodes below it.
+
+    Raises
+    ------
+    TypeError
+        If there is no label tree.
+    ValueError
+        If names or counts are not one for each label, or there is no such root.
     """
-    tree, names = tree_and_names(tree_or_estimator, label_names)
+    tree = find_tree(source)
+    names = Names(labels=_label_names(source, label_names, tree.n_labels))
     counts = _checked_counts(label_counts, tree.n_labels)
     level, node = (-1, 0) if root is None else _checked_node(tree, root)
     builder = _Builder(tree, names, counts, max_children, n_examples)
     return builder.build(level, node, tree.n_levels if max_depth is None else max_depth)
 
 
-def tree_and_names(tree_or_estimator, label_names):
-    """The label tree of an estimator, and names of labels."""
-    tree = getattr(tree_or_estimator, "tree_", tree_or_estimator)
-    if not isinstance(tree, LabelTree):
-        clf = classifier_of(tree_or_estimator)
-        return clf.tree_, names_of(clf, None, label_names)
-    if label_names is not None and len(label_names) != tree.n_labels:
-        raise ValueError(
-            f"label_names must hold a name for each of the {tree.n_labels} labels, got "
-            f"{len(label_names)}"
-        )
-    return tree, Names(labels=label_names)
+def find_tree(source):
+    """The label tree of an estimator, Pipeline or search, or the tree itself."""
+    if isinstance(source, LabelTree):
+        return source
+    tree = getattr(last_estimator(source), "tree_", None)
+    return tree if isinstance(tree, LabelTree) else find_classifier(source).model_.tree
+
+
+def _label_names(source, label_names, n_labels):
+    """Names as given, or the classes of a 1-D y that the estimator was fitted on."""
+    form = getattr(last_estimator(source), "target_form_", None)
+    if label_names is None and form is not None and not form.is_multilabel:
+        label_names = form.classes
+    return check_names(label_names, n_labels, "label_names")
 
 
 class _Builder:

@@ -4,15 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_xmr.inspection._tree_model import (
-    as_row,
-    child_weights,
-    group_name,
-    names_of,
-    one_row,
-    path_scores,
-)
-from sklearn_xmr.utils.ranges import ranges
+from sklearn_xmr.base import checked_label_weights
+from sklearn_xmr.inspection._classifier import as_row, one_instance
+from sklearn_xmr.inspection._names import group_name, resolve_names
+from sklearn_xmr.linear import PostProcessor
+from sklearn_xmr.utils._ranges import ranges
+from sklearn_xmr.utils._validation import check_count
 
 
 @dataclass
@@ -26,13 +23,13 @@ class PathLevel:
     parents : ndarray of int
         Node of the level above.
     margins : ndarray of float
-        Linear models' outputs.
+        Outputs of the linear models.
     scores : ndarray of float
-        Product of the steps' scores, from the root down.
+        Product of the steps' scores from the root down, without ``label_weight``.
     kept : ndarray of bool
-        Whether the search went on with the node.
+        Whether the search kept the node.
     n_labels : ndarray of int
-        Labels under the node.
+        Number of labels under the node.
     """
 
     nodes: np.ndarray
@@ -44,7 +41,7 @@ class PathLevel:
 
 
 class SearchPath:
-    """The way of one instance through the label tree.
+    """The path of one instance through the label tree.
 
     What :func:`search_path` returns.
 
@@ -55,16 +52,13 @@ class SearchPath:
     beam_size : int or None
         Nodes kept on each level; None: those that can hold one of the k best labels.
     tree : LabelTree
+        The tree.
     names : Names
         Names of the labels.
 
-    Attributes
-    ----------
-    levels, beam_size
-        As given.
-
     See Also
     --------
+    search_path : Makes it.
     SearchPathDisplay : Draws it.
 
     Examples
@@ -89,11 +83,15 @@ class SearchPath:
 
         Parameters
         ----------
-        level, node : int
+        level : int
+            0 for the children of the root.
+        node : int
+            Number in the level; the label on the last.
 
         Returns
         -------
         str
+            As "group 1.3" for node 3 of level 1.
         """
         if level == len(self.levels) - 1:
             return self._names.label(node)
@@ -105,6 +103,7 @@ class SearchPath:
         Returns
         -------
         dict
+            With "beam_size" and "levels", a list of lists of dicts, one for each node.
         """
         rows = []
         for number, level in enumerate(self.levels):
@@ -131,11 +130,12 @@ class SearchPath:
         Parameters
         ----------
         n_nodes : int, default=5
-            Nodes to show of each level.
+            Maximum number of nodes to show for each level.
 
         Returns
         -------
         str
+            Scores and names, best first.
         """
         lines = []
         for number, rows in enumerate(self.to_dict()["levels"]):
@@ -166,7 +166,7 @@ def search_path(estimator, X, *, k=5, label_names=None):
     X : array-like, sparse matrix or list of str with one instance
         What the estimator takes.
     k : int, default=5
-        Labels that count as kept on the last level.
+        Number of labels that count as kept on the last level.
     label_names : sequence of str, default=None
         Names of the columns of Y.
 
@@ -174,7 +174,17 @@ def search_path(estimator, X, *, k=5, label_names=None):
     -------
     SearchPath
         With every node that the beam search scores. With ``beam_size=None`` those are
-        kept that can hold one of the k best labels.
+        kept that can hold one of the k best labels. With ``label_weight``, nodes are
+        ranked by score times the largest weight of a label under them, as the search
+        ranks them.
+
+    Raises
+    ------
+    TypeError
+        If ``estimator`` does not end in an XRLinearClassifier.
+    ValueError
+        If X holds more than one instance, k is no positive integer, or names are too
+        few.
 
     Examples
     --------
@@ -190,51 +200,88 @@ def search_path(estimator, X, *, k=5, label_names=None):
     >>> path.to_dict()["levels"][1][0]["name"]
     'ant'
     """
-    clf, X = one_row(estimator, X)
-    return follow(clf, X, k, names_of(clf, None, label_names))
+    check_count(k, "k")
+    clf, X = one_instance(estimator, X)
+    return follow(clf, X, k, resolve_names(estimator, clf, None, label_names))
 
 
 def follow(clf, X, k, names):
-    """The search path of one checked instance."""
-    row, tree = as_row(X), clf.tree_
-    parents, above, levels = np.zeros(1, dtype=int), np.ones(1), []
-    least = -np.inf if clf.beam_size else _least_score(clf, X, k)
-    for number in range(tree.n_levels):
-        last = number == tree.n_levels - 1
-        level = _scored_level(clf, row, number, parents, above)
-        within = np.arange(len(level.nodes)) < (k if last else clf.beam_size or np.inf)
-        level.kept = within & (level.scores >= least)
-        parents, above = level.nodes[level.kept], level.scores[level.kept]
-        if last:
-            level.nodes = tree.label_order[level.nodes]
-        levels.append(level)
-    return SearchPath(levels, clf.beam_size, tree, names)
+    """The search path of one checked instance.
 
+    Parameters
+    ----------
+    clf : XRLinearClassifier
+        Fitted.
+    X : HybridFeatures
+        Of one row.
+    k : int
+        Number of labels that count as kept.
+    names : Names
+        Names of the labels.
 
-def _scored_level(clf, row, level, parents, above):
-    """All children of some nodes, best first."""
-    tree, offsets = clf.tree_, clf.tree_.offsets[level]
-    sizes = np.diff(offsets)[parents]
-    nodes, owners = ranges(offsets[parents], sizes), np.repeat(parents, sizes)
-    weights, intercepts = child_weights(clf, level, parents)
-    margins = (weights @ row.T).toarray().ravel() + intercepts
-    scores = path_scores(clf, np.repeat(above, sizes), margins)
-    # Equal scores: labels by their number, groups by their place, as the search does.
-    ties = tree.label_order[nodes] if level == tree.n_levels - 1 else nodes
-    order = np.lexsort((ties, -scores))
-    n_labels = np.bincount(tree.node_of_label(level), minlength=offsets[-1])
-    parts = [part[order] for part in (nodes, owners, margins, scores)]
-    return PathLevel(*parts, None, n_labels[parts[0]])
-
-
-def _least_score(clf, X, k):
-    """What a node has to score to be opened by the exact search: as the k-th label.
-
-    Margins ("noop") of groups bound nothing: all nodes are opened.
+    Returns
+    -------
+    SearchPath
     """
-    if clf.post_processor == "noop":
-        return -np.inf
-    worst = float(clf.predict_topk(X, k=k)[1][0].min())
-    if clf.post_processor.startswith("log_"):
-        worst = np.exp(worst)
-    return worst * (1 - 1e-5)  # scores are summed as float32 logarithms there
+    search = _Search(clf, X, k)
+    parents, above, levels = np.zeros(1, dtype=int), np.ones(1), []
+    for number in range(search.tree.n_levels):
+        level = search.open(number, parents, above)
+        parents, above = level.nodes[level.kept], level.scores[level.kept]
+        levels.append(level)
+    levels[-1].nodes = search.tree.label_order[levels[-1].nodes]
+    return SearchPath(levels, clf.beam_size, search.tree, names)
+
+
+class _Search:
+    """The search of the k best labels of one instance, level by level."""
+
+    def __init__(self, clf, X, k):
+        self.model, self.tree, self.row = clf.model_, clf.model_.tree, as_row(X)
+        self.beam_size, self.k = clf.beam_size, k
+        self.score_of = PostProcessor(clf.post_processor).of_paths
+        label_weight = checked_label_weights(clf)
+        self.weights = _largest_weights(self.tree, label_weight)
+        log_scores = self.model.topk(
+            X,
+            k,
+            beam_size=clf.beam_size,
+            post_processor=clf.post_processor,
+            label_weight=label_weight,
+        )[1]
+        # What a node has to score to be opened by the exact search: as the k-th label.
+        # Margins ("noop") of groups bound nothing: all nodes are opened.
+        self.least = -np.inf
+        if clf.beam_size is None and clf.post_processor != "noop":
+            # Scores are summed as float32 logarithms there.
+            self.least = np.exp(float(log_scores[0].min())) * (1 - 1e-5)
+
+    def open(self, number, parents, above):
+        """All children of some nodes, best first."""
+        offsets = self.tree.offsets[number]
+        sizes = np.diff(offsets)[parents]
+        nodes, owners = ranges(offsets[parents], sizes), np.repeat(parents, sizes)
+        weights, intercepts = self.model.child_weights(number, parents)
+        margins = (weights @ self.row.T).toarray().ravel() + intercepts
+        scores = self.score_of(np.repeat(above, sizes), margins)
+        ranked_by = scores * self.weights[number][nodes]
+        # Equal scores: labels by their number, groups by their place, as the search.
+        last = number == self.tree.n_levels - 1
+        ties = self.tree.label_order[nodes] if last else nodes
+        order = np.lexsort((ties, -ranked_by))
+        most = self.k if last else self.beam_size or np.inf
+        kept = (np.arange(len(order)) < most) & (ranked_by[order] >= self.least)
+        nodes = nodes[order]
+        n_labels = np.bincount(self.tree.node_of_label(number), minlength=offsets[-1])
+        parts = (owners[order], margins[order], scores[order])
+        return PathLevel(nodes, *parts, kept, n_labels[nodes])
+
+
+def _largest_weights(tree, label_weight):
+    """For each level, the largest weight of a label under each node."""
+    if label_weight is None:
+        return [np.ones(size) for size in tree.level_sizes]
+    weights = [label_weight[tree.label_order].astype(np.float64)]
+    for offsets in tree.offsets[:0:-1]:
+        weights.append(np.maximum.reduceat(weights[-1], offsets[:-1]))
+    return weights[::-1]

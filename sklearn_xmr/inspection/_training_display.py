@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_xmr.inspection._plotting import figure_and_axes
+from sklearn_xmr.utils._response import last_estimator
 
 
 class TrainingHistoryDisplay:
@@ -13,14 +14,17 @@ class TrainingHistoryDisplay:
     Parameters
     ----------
     history : list of dict
-        As ``history_`` of :class:`sklearn_xmr.XTransformerClassifier`: of each record
+        The ``history_`` of an :class:`sklearn_xmr.XTransformerClassifier`: records with
         "level", "step" and "loss" or "metric" (with its "name").
 
     Attributes
     ----------
     lines_ : list of matplotlib Artists
+        The curves.
     ax_ : matplotlib Axes
+        Axes with the curves.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     Examples
     --------
@@ -40,21 +44,29 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        estimator : estimator with ``history_``
-            Fitted, with ``fine_tune=True``.
+        estimator : estimator, Pipeline or search object
+            Fitted, with ``history_``: an XTransformerClassifier that fine-tunes.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         TrainingHistoryDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If there is no history.
         """
-        history = getattr(estimator, "history_", None)
+        history = getattr(last_estimator(estimator), "history_", None)
         if not history:
             raise ValueError(
                 f"estimator must have trained step by step, but {estimator!r} has no "
-                "history_: fit an XTransformerClassifier with fine_tune=True"
+                "history_: fit an XTransformerClassifier that fine-tunes its encoder "
+                "(fine_tuning=FineTuning())"
             )
         return cls(history).plot(ax, **kwargs)
 
@@ -64,12 +76,14 @@ class TrainingHistoryDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         **kwargs
-            For matplotlib's ``plot``.
+            Arguments of matplotlib's ``plot``.
 
         Returns
         -------
         TrainingHistoryDisplay
+            Itself.
         """
         self.figure_, self.ax_ = figure_and_axes(ax)
         self.lines_ = self._lines(self.ax_, "loss", **kwargs)

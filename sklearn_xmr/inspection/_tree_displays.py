@@ -1,10 +1,11 @@
-"""Pictures of a label tree, and of one instance's way through it."""
+"""Plots of a label tree, and of one instance's path through it."""
 
 import numpy as np
 
 from sklearn_xmr.inspection._outline import OutlineNode, outline_of
 from sklearn_xmr.inspection._plotting import figure_and_axes, shorten
 from sklearn_xmr.inspection._search_path import search_path
+from sklearn_xmr.utils._validation import check_count
 
 LINE = 0.32  # inches of height for each line of text
 
@@ -22,8 +23,11 @@ class LabelTreeDisplay:
     Attributes
     ----------
     texts_ : list of matplotlib Text
+        Names of the nodes.
     ax_ : matplotlib Axes
+        Axes with the plot.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     See Also
     --------
@@ -70,15 +74,27 @@ class LabelTreeDisplay:
             Level and number of a group, to draw its branch; levels count from 0, the
             children of the root. None: the whole tree.
         max_depth : int, default=1
-            Levels below the root to draw; groups at the lowest name some labels.
+            Number of levels below the root to draw; groups at the lowest name some
+            labels.
         max_children : int, default=12
-            Children to draw of each node.
+            Maximum number of children to draw of each node.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
 
         Returns
         -------
         LabelTreeDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        TypeError
+            If ``estimator`` has no label tree.
+        ValueError
+            If an argument is not as described.
         """
+        check_count(max_depth, "max_depth")
+        check_count(max_children, "max_children")
         outline = outline_of(
             estimator,
             label_names,
@@ -95,10 +111,12 @@ class LabelTreeDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
 
         Returns
         -------
         LabelTreeDisplay
+            Itself.
         """
         rows = _rows(self.outline)
         depth = max(row.depth for row in rows)
@@ -122,8 +140,11 @@ class SearchPathDisplay:
     Attributes
     ----------
     texts_ : list of matplotlib Text
+        Names of the nodes.
     ax_ : matplotlib Axes
+        Axes with the plot.
     figure_ : matplotlib Figure
+        Figure with the axes.
 
     See Also
     --------
@@ -157,18 +178,27 @@ class SearchPathDisplay:
         X : array-like, sparse matrix or list of str with one instance
             What the estimator takes.
         k : int, default=5
-            Labels that count as kept.
+            Number of labels that count as kept.
         label_names : sequence of str, default=None
             Names of the columns of Y.
         n_nodes : int, default=8
-            Nodes to draw of each level, the best.
+            Maximum number of nodes to draw for each level, the best.
         true_labels : collection of int, default=()
             Columns of Y that are right: marked.
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
 
         Returns
         -------
         SearchPathDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        TypeError
+            If ``estimator`` does not end in an XRLinearClassifier.
+        ValueError
+            If an argument is not as described.
         """
         path = search_path(estimator, X, k=k, label_names=label_names)
         return cls(path).plot(ax, n_nodes=n_nodes, true_labels=true_labels)
@@ -179,15 +209,18 @@ class SearchPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
         n_nodes : int, default=8
-            Nodes to draw of each level, the best.
+            Maximum number of nodes to draw for each level, the best.
         true_labels : collection of int, default=()
             Columns of Y that are right: marked.
 
         Returns
         -------
         SearchPathDisplay
+            Itself.
         """
+        check_count(n_nodes, "n_nodes")
         levels = self.path.levels
         n_levels, true_labels = len(levels), set(true_labels)
         size = (3.6 * n_levels + 1, LINE * (n_nodes + 2) + 0.5)
@@ -236,7 +269,7 @@ class SearchPathDisplay:
 
 
 class _Row:
-    """A node of the picture: depth, height, text and where its line comes from."""
+    """A node of the plot: depth, height, text and where its line comes from."""
 
     def __init__(self, node, depth, parent):
         self.node, self.depth, self.parent = node, depth, parent

@@ -1,332 +1,387 @@
-"""Cut the training of a label tree into node problems, and collect their weights."""
+"""Training of a label tree: from data, a tree and settings to a TreeModel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
+from sklearn.preprocessing import normalize
 
-from sklearn_xmr.linear._chunked_weights import (
-    SPARE,
-    VALUE_TYPES,
-    ChunkedWeights,
-    bucket_shift,
-    count_buckets,
-    encode_dense,
-    plan_chunks,
+from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._solver._level_problem import (
+    level_targets,
+    make_level_problem,
+    root_rows,
 )
-from sklearn_xmr.linear._node_solver import NodeSolver
-from sklearn_xmr.utils._openmp_helpers import effective_n_threads
-
-MAX_LANES = 32  # children solved in lockstep, as in _node_solver.pyx
-
-# A node with more than this share of all work is trained block by block, so that
-# the root's few children, with all rows, can occupy all threads.
-SPLIT_SHARE = 1 / 64
-
-
-@dataclass
-class SolverSettings:
-    """What the node solver needs to know; see :class:`XRLinearClassifier`."""
-
-    loss: str
-    positive_cost: float
-    negative_cost: float
-    bias: float
-    tol: float
-    max_iter: int
-    weight_threshold: float
-    weight_dtype: str
-    seed: int
-    mode: str = "auto"  # how nodes are solved: "rows", "gram", or the faster of both
+from sklearn_xmr.linear._solver._level_solver import (
+    SolverSettings,
+    estimate_nbytes,
+    solve_levels,
+)
+from sklearn_xmr.linear._tree_model import TreeModel
+from sklearn_xmr.utils._callbacks import NO_TASKS
+from sklearn_xmr.utils._ranges import pointers, ranges
+from sklearn_xmr.utils._rankings import csr_from_topk
 
 
-@dataclass
-class LevelProblem:
-    """The binary problems of all children of one level, on node-shared rows.
-
-    Rows of a parent and positives of a child are ascending row numbers, stored one
-    after another with pointers, as in a CSC matrix.
-    """
-
-    child_ptr: np.ndarray
-    parent_ptr: np.ndarray
-    parent_rows: np.ndarray
-    parent_shared: np.ndarray  # empty: every row counts for all children
-    positive_ptr: np.ndarray
-    positive_rows: np.ndarray
-    positive_weight: np.ndarray  # empty: all 1
-
-
-def level_targets(Y, tree, induce=True):
-    """Label indicator (or relevance) of every level of the tree.
+@dataclass(frozen=True)
+class TreeSettings:
+    """Settings for training a label tree, as in :class:`XRLinearClassifier`.
 
     Parameters
     ----------
-    Y : csr_matrix of shape (n_samples, n_labels)
-        Values are summed over the labels of a node.
+    solver : SolverSettings, default=SolverSettings()
+        Settings of the node solver.
+    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+        The instances on which the children of a node are trained: "tfn", those with a
+        label under the node; "man", those for which beam search reaches the node;
+        "tfn+man", both.
+    beam_size : int or None, default=10
+        Number of nodes kept per level in this search; None means all.
+    post_processor : str, default="l3_hinge"
+        How margins become scores in this search.
+    cost_sensitive : {None, "induce", "ranker_only", "propensity"}, default=None
+        How relevance weights the positives.
+    relevance_norm : {None, "l1", "l2", "max"}, default=None
+        Norm to which each instance's relevance is scaled.
+    propensities : ndarray of shape (n_labels,), default=None
+        Propensities of the labels, for ``cost_sensitive="propensity"``.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.linear import SolverSettings, TreeSettings
+    >>> settings = TreeSettings(SolverSettings(max_iter=20), negative_sampling="man")
+    >>> settings.beam_size
+    10
+    """
+
+    solver: SolverSettings = field(default_factory=SolverSettings)
+    negative_sampling: str = "tfn"
+    beam_size: int | None = 10
+    post_processor: str = "l3_hinge"
+    cost_sensitive: str | None = None
+    relevance_norm: str | None = None
+    propensities: np.ndarray | None = None
+
+
+def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
+    """Train all nodes of a label tree.
+
+    With teacher-forced negatives, all levels are trained together; with matcher-aware
+    ones, level by level, since a level's negatives come from the levels above.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Training data with instances as HybridFeatures.
     tree : LabelTree
-    induce : bool
-        Sum the values; otherwise the levels above the labels get ones.
+        The label tree.
+    settings : TreeSettings
+        Settings of the training.
+    tasks : FitTasks, default=NO_TASKS
+        Tasks of callbacks, notified of each level that is trained separately.
+    log : callable, default=lambda message: None
+        Function that is called with a line of text for each level.
 
     Returns
     -------
-    list of csr_matrix of shape (n_samples, n_nodes)
-    """
-    targets = []
-    for level, n_nodes in enumerate(tree.level_sizes):
-        target = sparse.csr_matrix(
-            (Y.data, tree.node_of_label(level)[Y.indices], Y.indptr),
-            shape=(Y.shape[0], n_nodes),
-            copy=True,  # sum_duplicates works in place
-        )
-        target.sum_duplicates()
-        if not induce and level < tree.n_levels - 1:
-            target.data[:] = 1
-        targets.append(target)
-    return targets
-
-
-def make_level_problem(target, teacher, matched, offsets, weighted):
-    """Rows, positives and weights of one level.
-
-    Parameters
-    ----------
-    target : csr_matrix of shape (n_samples, n_nodes)
-        Positives of the level, with their relevance as values.
-    teacher : csr_matrix of shape (n_samples, n_parents)
-        Positives of the parents.
-    matched : csr_matrix of shape (n_samples, n_parents) or None
-        Rows whose negatives count for all children of a parent. A teacher row that
-        is not among them counts for its own positives only. None: the teacher's.
-    offsets : ndarray
-        Children of each parent.
-    weighted : bool
-        Whether the values of `target` weigh the positives.
-    """
-    seen = teacher.tocsc()
-    shared = np.empty(0, dtype=np.uint8)
-    if matched is not None:
-        # 1: teacher only, 2: matched only, 3: both.
-        seen = (_pattern(teacher, 1) + _pattern(matched, 2)).tocsc()
-        shared = (seen.data >= 2).astype(np.uint8)
-    positives = target.tocsc()
-    return LevelProblem(
-        child_ptr=offsets,
-        parent_ptr=seen.indptr.astype(np.int64),
-        parent_rows=seen.indices.astype(np.int32),
-        parent_shared=shared,
-        positive_ptr=positives.indptr.astype(np.int64),
-        positive_rows=positives.indices.astype(np.int32),
-        positive_weight=(
-            positives.data.astype(np.float32) if weighted else np.empty(0, np.float32)
-        ),
-    )
-
-
-def _pattern(matrix, value):
-    data = np.full(len(matrix.indices), value, dtype=np.int8)
-    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def solve_levels(X, problems, settings, sample_weight=None):
-    """Train the given levels together, largest nodes first.
-
-    Parameters
-    ----------
-    X : HybridFeatures
-        Canonical CSR of float32 with int32 indices, and a dense block.
-    problems : list of LevelProblem
-        Independent of each other.
-    settings : SolverSettings
-    sample_weight : ndarray of float32 of shape (n_samples,), optional
-        Multiplies the costs of each row.
-
-    Returns
-    -------
-    weights : list of ChunkedWeights
+    model : TreeModel
+        The trained tree.
     n_iter : int
-        Passes of the block that needed most.
+        Largest number of iterations that a node needed.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import HierarchicalLabelClusterer, HybridFeatures
+    >>> from sklearn_xmr.base import TrainingData
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.linear import TreeSettings, train_tree
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> tree = HierarchicalLabelClusterer(random_state=0).fit(X, Y).tree_
+    >>> data = TrainingData(HybridFeatures(X), Y.astype("float32"))
+    >>> model, n_iter = train_tree(data, tree, TreeSettings())
+    >>> model.n_labels
+    50
     """
-    joint = _concatenate(problems)
-    plan = _plan_blocks(joint)
-    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings, sample_weight)
-    weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
-    return weights, int(solver.n_iter.max(initial=0))
+    levels = _Levels(data, tree, settings)
+    if settings.negative_sampling == "tfn":
+        problems = [levels.problem(number) for number in range(tree.n_levels)]
+        weights, n_iter = levels.solve(problems)
+        for number, level in enumerate(weights):
+            log(f"level {number + 1} of {tree.n_levels}: {level!r}")
+        return TreeModel(tree, weights), n_iter
+    weights, n_iter = [], 0
+    for number in range(tree.n_levels):
+        with tasks.task(f"level {number + 1}"):
+            matched = levels.matched(weights) if number else None
+            (level,), n_passes = levels.solve([levels.problem(number, matched)])
+        weights, n_iter = [*weights, level], max(n_iter, n_passes)
+        log(f"level {number + 1} of {tree.n_levels}: {level!r}")
+    return TreeModel(tree, weights), n_iter
 
 
-def estimate_nbytes(X, problems, settings, share):
-    """Bytes of the weights of all levels, from training a random share of each.
+def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):
+    """Train the nodes of a single level.
 
     Parameters
     ----------
-    X, problems, settings
-        As in :func:`solve_levels`.
+    X : HybridFeatures of shape (n_samples, n_features)
+        Instances.
+    target : csr_matrix of shape (n_samples, n_nodes)
+        Positives of each node.
+    teacher : csr_matrix of shape (n_samples, n_parents)
+        Instances with a positive child under each parent.
+    offsets : ndarray of int64 of shape (n_parents + 1,)
+        First child of each parent, and the number of children.
+    settings : SolverSettings
+        Settings of the node solver.
+    matched : csr_matrix of shape (n_samples, n_parents), default=None
+        Instances that are negatives for the children of each parent; None means
+        those of ``teacher``.
+    weight : ndarray of float32 of shape (n_samples,), default=None
+        Weights of instances.
+
+    Returns
+    -------
+    ChunkedWeights
+        Weights of the nodes.
+
+    Examples
+    --------
+    All labels under a single parent, for which every instance is used:
+
+    >>> import numpy as np
+    >>> from scipy import sparse
+    >>> from sklearn_xmr import HybridFeatures
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.linear import SolverSettings, train_level
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> everyone = sparse.csr_matrix(np.ones((500, 1)))
+    >>> weights = train_level(
+    ...     HybridFeatures(X), Y, everyone, np.array([0, 50]), SolverSettings())
+    >>> weights.n_nodes
+    50
+    """
+    problem = make_level_problem(target, teacher, matched, offsets, False)
+    (weights,), _ = solve_levels(X, [problem], settings, weight)
+    return weights
+
+
+def train_new_labels(model, data, settings, clusters=None):
+    """Train the labels that the last columns of the targets add to a model.
+
+    Parameters
+    ----------
+    model : TreeModel
+        Model of the first ``n_labels`` columns of ``data.Y``.
+    data : TrainingData
+        Instances of new labels, and of old ones, which are the negatives.
+    settings : TreeSettings
+        Settings with which the model was trained.
+    clusters : array-like of int of shape (n_new,), default=None
+        Cluster that each new label joins; None means those of
+        :func:`matching_clusters`.
+
+    Returns
+    -------
+    TreeModel
+        Model with the new labels.
+    """
+    n_old, level = model.n_labels, model.tree.n_levels - 1
+    if clusters is None:
+        clusters = matching_clusters(model, data.X, data.Y[:, n_old:], settings)
+    tree = model.tree.with_labels(clusters)
+    levels = _Levels(data, tree, settings)
+    trained = levels.solve_children(model, level, np.unique(clusters), n_old)
+    return model.with_labels(clusters, trained)
+
+
+def train_branch(model, data, settings, level, node):
+    """Train all nodes under a node again.
+
+    Parameters
+    ----------
+    model : TreeModel
+        The fitted model.
+    data : TrainingData
+        Training data with the labels of the model.
+    settings : TreeSettings
+        Settings with which the model was trained.
+    level, node : int
+        Level and number of the node; level 0 holds the children of the root.
+
+    Returns
+    -------
+    TreeModel
+        Model with new weights under the node.
+    """
+    levels, bounds = _Levels(data, model.tree, settings), np.array([node, node + 1])
+    for below in range(level + 1, model.tree.n_levels):
+        parents = np.arange(*bounds)
+        trained = levels.solve_children(model, below, parents)
+        model = model.with_children(below, parents, trained)
+        bounds = model.tree.offsets[below][bounds]
+    return model
+
+
+def matching_clusters(model, X, Y, settings):
+    """Find the cluster to which a model assigns the instances of each new label.
+
+    Parameters
+    ----------
+    model : TreeModel
+        The fitted model.
+    X : HybridFeatures
+        Instances.
+    Y : csr_matrix of shape (n_samples, n_new)
+        Indicator of the new labels.
+    settings : TreeSettings
+        Settings with the ``beam_size`` and ``post_processor`` to use.
+
+    Returns
+    -------
+    ndarray of int of shape (n_new,)
+        The cluster with the highest matching score, summed over the label's instances;
+        the smallest cluster for a label without instances.
+    """
+    smallest = np.diff(model.tree.offsets[-1]).argmin()
+    clusters = np.full(Y.shape[1], smallest)
+    rows = np.flatnonzero(np.diff(Y.indptr))  # other instances have no new label
+    if len(rows) == 0:
+        return clusters
+    matching = model.matching(
+        X[rows], beam_size=settings.beam_size, post_processor=settings.post_processor
+    )
+    votes = sparse.csr_matrix(Y[rows].T @ matching)
+    voted = np.flatnonzero(np.diff(votes.indptr))
+    clusters[voted] = np.asarray(votes[voted].argmax(axis=1)).ravel()
+    return clusters
+
+
+def estimate_model_nbytes(data, tree, settings, share):
+    """Estimate the size of a model from a random share of its nodes.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Training data with instances as HybridFeatures.
+    tree : LabelTree
+        The label tree.
+    settings : TreeSettings
+        Settings of the training; negatives are teacher-forced here.
     share : float in (0, 1]
+        Share of the nodes to train.
 
     Returns
     -------
     int
+        Size in bytes.
     """
-    total = 0
-    rng = np.random.RandomState(settings.seed % 2**32)
-    for problem in problems:
-        plan = _plan_blocks(problem)
-        tasks = _plan_tasks(problem, plan)
-        chosen = rng.permutation(len(tasks))[: int(np.ceil(share * len(tasks)))]
-        solver = _solve(X, problem, plan, tasks[np.sort(chosen)], settings)
-        trained = sum(
-            np.count_nonzero(plan.block_children[first:last] >= 0)
-            for _, first, last in tasks[chosen]
+    levels = _Levels(data, tree, settings)
+    problems = [levels.problem(number) for number in range(tree.n_levels)]
+    size = estimate_nbytes(data.X, problems, settings.solver, share)
+    return size + tree.label_order.nbytes
+
+
+class _Levels:
+    """The problems of all levels of a tree, and their solution."""
+
+    def __init__(self, data, tree, settings):
+        self.data, self.tree, self.settings = data, tree, settings
+        self.targets, self.weighted = _costs(data, tree, settings)
+        self.known = None
+        if data.negatives is not None:
+            self.known = level_targets(data.negatives, tree)
+
+    def teacher(self, level):
+        """Instances with a label under each parent of a level."""
+        if level == 0:
+            return root_rows(self.data.n_samples)
+        return self.targets[level - 1]
+
+    def problem(self, level, matched=None):
+        """The problem of a level; without matched rows, on those of its teacher."""
+        teacher = self.teacher(level)
+        if level and self.known:
+            rows = teacher if matched is None else matched
+            matched = rows + self.known[level - 1]
+        offsets = self.tree.offsets[level]
+        return make_level_problem(
+            self.targets[level], teacher, matched, offsets, self.weighted
         )
-        factor = np.count_nonzero(plan.block_children >= 0) / max(trained, 1)
-        (level,) = _collect(solver, plan, [problem], settings, X.sparse.shape[1])
-        grows = level.packed.nbytes
-        total += level.nbytes - grows + factor * grows
-    return int(total)
 
-
-def _solve(X, problem, plan, tasks, settings, sample_weight=None):
-    """A solver that has run the tasks."""
-    if sample_weight is None:
-        sample_weight = np.empty(0, dtype=np.float32)
-    solver = NodeSolver()
-    solver.solve(
-        X.sparse.indptr.astype(np.int64, copy=False),
-        X.sparse.indices,
-        X.sparse.data,
-        X.sparse.shape[1],
-        X.dense,
-        X.squared_norms() + np.float32(settings.bias**2),
-        sample_weight,
-        settings.bias,
-        problem.parent_ptr,
-        problem.parent_rows,
-        problem.parent_shared,
-        problem.positive_ptr,
-        problem.positive_rows,
-        problem.positive_weight,
-        plan.chunk_parent,
-        plan.chunk_child[:-1],
-        plan.block_ptr,
-        plan.block_children,
-        tasks,
-        settings.loss,
-        settings.positive_cost,
-        settings.negative_cost,
-        settings.tol,
-        settings.max_iter,
-        settings.weight_threshold,
-        VALUE_TYPES.index(settings.weight_dtype),
-        settings.mode,
-        settings.seed,
-        effective_n_threads(),
-    )
-    return solver
-
-
-def _concatenate(problems):
-    """Several levels as one; their parents and children numbered on."""
-    if len(problems) == 1:
-        return problems[0]
-    columns = {name: [] for name in LevelProblem.__annotations__}
-    some_shared = any(len(problem.parent_shared) for problem in problems)
-    for problem in problems:
-        for name, parts in columns.items():
-            parts.append(getattr(problem, name))
-        if some_shared and not len(problem.parent_shared):
-            all_shared = np.ones(len(problem.parent_rows), dtype=np.uint8)
-            columns["parent_shared"][-1] = all_shared
-    return LevelProblem(
-        **{
-            name: _join_pointers(parts)
-            if name.endswith("_ptr")
-            else np.concatenate(parts)
-            for name, parts in columns.items()
-        }
-    )
-
-
-def _join_pointers(parts):
-    ends = np.cumsum([0] + [part[-1] for part in parts[:-1]])
-    moved = [part[1:] + end for part, end in zip(parts, ends, strict=True)]
-    return np.concatenate([[0], *moved]).astype(np.int64)
-
-
-@dataclass
-class BlockPlan:
-    """How the children are cut into chunks, and each chunk's into blocks."""
-
-    chunk_ptr: np.ndarray  # parent -> chunks
-    chunk_parent: np.ndarray
-    chunk_child: np.ndarray  # chunk -> first child; the number of children at the end
-    block_ptr: np.ndarray  # chunk -> blocks
-    block_children: np.ndarray  # (n_blocks, 32), -1 for none
-
-
-def _plan_blocks(problem):
-    """Chunks of children, and blocks of up to 32 of them that have positives."""
-    chunk_ptr, chunk_parent, chunk_child = plan_chunks(problem.child_ptr)
-    trainable = np.flatnonzero(np.diff(problem.positive_ptr))
-    chunk_of = np.searchsorted(chunk_child, trainable, side="right") - 1
-    place = np.arange(len(trainable)) - np.searchsorted(chunk_of, chunk_of)
-    n_blocks = -(-np.bincount(chunk_of, minlength=len(chunk_parent)) // MAX_LANES)
-    block_ptr = np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
-    children = np.full((block_ptr[-1], MAX_LANES), -1, dtype=np.int32)
-    children[block_ptr[chunk_of] + place // MAX_LANES, place % MAX_LANES] = trainable
-    return BlockPlan(chunk_ptr, chunk_parent, chunk_child, block_ptr, children)
-
-
-def _plan_tasks(problem, plan):
-    """(chunk, first block, last block), largest first; big chunks block by block."""
-    n_rows = np.diff(problem.parent_ptr)[plan.chunk_parent]
-    n_blocks = np.diff(plan.block_ptr)
-    work = n_rows * n_blocks
-    split = work > SPLIT_SHARE * work.sum()
-    repeats = np.where(split, n_blocks, n_blocks > 0)
-    chunk = np.repeat(np.arange(len(work)), repeats)
-    within = np.arange(len(chunk)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    first = plan.block_ptr[chunk] + within
-    last = np.where(split[chunk], first + 1, plan.block_ptr[chunk + 1])
-    size = (last - first) * n_rows[chunk]
-    order = np.argsort(-size, kind="stable")
-    return np.column_stack([chunk, first, last])[order].astype(np.int64)
-
-
-def _collect(solver, plan, problems, settings, n_features):
-    """The weights of each level, taken from the solver."""
-    weights, parent, child = [], 0, 0
-    for problem in problems:
-        last_parent = parent + len(problem.child_ptr) - 1
-        last_child = child + int(problem.child_ptr[-1])
-        first, last = plan.chunk_ptr[parent], plan.chunk_ptr[last_parent]
-        n_rows = solver.count_rows(first, last)
-        shift = bucket_shift(n_features, last - first, n_rows)
-        chunk_ptr, buckets, packed = solver.take_chunks(
-            first,
-            last,
-            plan.chunk_child,
-            shift,
-            count_buckets(n_features, shift),
-            SPARE,
+    def matched(self, weights):
+        """Instances that the levels trained so far assign to each of their nodes."""
+        level, settings = len(weights), self.settings
+        n_nodes = int(self.tree.offsets[level - 1][-1])
+        part = LabelTree(self.tree.offsets[:level], np.arange(n_nodes))
+        nodes, _ = TreeModel(part, weights).topk(
+            self.data.X,
+            n_nodes if settings.beam_size is None else settings.beam_size,
+            beam_size=settings.beam_size,
+            post_processor=settings.post_processor,
         )
-        dense, dense_scale = encode_dense(
-            solver.dense[child:last_child], settings.weight_dtype
+        ones = np.ones(nodes.shape, dtype=np.float32)
+        matched = csr_from_topk(nodes, ones, n_nodes)
+        if settings.negative_sampling == "tfn+man":
+            return matched + self.teacher(level)
+        return matched
+
+    def solve(self, problems):
+        """Weights of independent levels, and the number of iterations."""
+        data = self.data
+        return solve_levels(data.X, problems, self.settings.solver, data.sample_weight)
+
+    def solve_children(self, model, level, parents, first_label=0):
+        """Weights of some parents' children, in the value type of the model's level.
+
+        On the level of the labels, only labels from ``first_label`` on are trained.
+        """
+        matched, teacher = None, self.teacher(level)
+        if level and self.settings.negative_sampling != "tfn":
+            matched = self.matched(model.weights[:level])[:, parents]
+        children, offsets = self._children(level, parents, first_label)
+        problem = make_level_problem(
+            self.targets[level][:, children],
+            teacher[:, parents],
+            matched,
+            offsets,
+            self.weighted,
         )
-        weights.append(
-            ChunkedWeights(
-                parent_ptr=plan.chunk_ptr[parent : last_parent + 1] - first,
-                child_ptr=plan.chunk_child[first : last + 1] - child,
-                chunk_ptr=chunk_ptr,
-                buckets=buckets,
-                packed=packed,
-                scale=solver.scale[child:last_child].copy(),
-                intercept=solver.intercept[child:last_child].copy(),
-                dense=dense,
-                dense_scale=dense_scale,
-                shift=shift,
-                n_features=n_features,
-                value_type=settings.weight_dtype,
-            )
-        )
-        parent, child = last_parent, last_child
-    return weights
+        dtype = model.weights[level].value_type
+        solver = replace(self.settings.solver, weight_dtype=dtype)
+        data = self.data
+        (trained,), _ = solve_levels(data.X, [problem], solver, data.sample_weight)
+        return trained
+
+    def _children(self, level, parents, first_label):
+        """Children of the parents to train, and the offsets of each parent's."""
+        bounds = self.tree.offsets[level]
+        sizes = np.diff(bounds)[parents]
+        nodes = ranges(bounds[parents], sizes)
+        if not first_label:
+            return nodes, pointers(sizes)
+        wanted = self.tree.label_order[nodes] >= first_label
+        parent = np.repeat(np.arange(len(parents)), sizes)[wanted]
+        return nodes[wanted], pointers(np.bincount(parent, minlength=len(parents)))
+
+
+def _costs(data, tree, settings):
+    """Positives of each level with their costs, and whether the costs are used."""
+    mode, relevance = settings.cost_sensitive, data.relevance
+    if mode == "propensity":
+        values = data.Y if relevance is None else relevance
+        relevance = values @ sparse.diags(1 / settings.propensities)
+        relevance, mode = sparse.csr_matrix(relevance), "ranker_only"
+    if mode is None and relevance is not None:
+        mode = "induce"
+    if mode is None:
+        return level_targets(data.Y, tree), False
+    values = data.Y if relevance is None else relevance
+    targets = level_targets(values, tree, induce=mode == "induce")
+    first = 0 if mode == "induce" else len(targets) - 1
+    if settings.relevance_norm is not None:
+        for target in targets[first:]:
+            normalize(target, norm=settings.relevance_norm, copy=False)
+    return targets, True

@@ -2,58 +2,36 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    _fit_context,
     clone,
 )
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_X_y, validate_data
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
-from sklearn_xmr.linear._chunked_weights import VALUE_TYPES
-from sklearn_xmr.linear._compression import CompressionMixin
-from sklearn_xmr.linear._incremental import IncrementalMixin
-from sklearn_xmr.linear._prediction import (
-    POST_PROCESSORS,
-    TreePredictionMixin,
-    root_rows,
-)
+from sklearn_xmr.linear._constants import VALUE_TYPES
+from sklearn_xmr.linear._post_processor import POST_PROCESSORS
+from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._training import (
-    SolverSettings,
-    level_targets,
-    make_level_problem,
-    solve_levels,
+    TreeSettings,
+    estimate_model_nbytes,
+    matching_clusters,
+    train_tree,
 )
-from sklearn_xmr.linear._tree_search import TreeSearch
-from sklearn_xmr.utils.callbacks import CallbackMixin
-from sklearn_xmr.utils.hybrid import HybridFeatures, as_hybrid
-from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
-from sklearn_xmr.utils.topk import csr_from_topk
-from sklearn_xmr.utils.validation import (
-    as_csr_float32,
-    check_negatives,
-    check_relevance,
-    check_weights,
-    for_set_output,
-    rows_of_weight,
-)
+from sklearn_xmr.linear._tree_changes import TreeChangesMixin
+from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
+from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 
 DEFAULT_BRANCHING_FACTOR = 100
 DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at once
 
 
 class XRLinearClassifier(
-    TreePredictionMixin,
-    CompressionMixin,
-    IncrementalMixin,
+    TreeChangesMixin,
     CallbackMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -61,66 +39,70 @@ class XRLinearClassifier(
 ):
     """Extreme multi-label ranking by linear models on a label tree (XR-Linear).
 
-    Labels are grouped into a tree. At each node a linear model per child tells
-    which children fit an instance; it is trained against its siblings on the
-    instances that reach the node. Prediction descends the tree with a beam, so that
-    only a few of the labels are ever scored.
+    Labels are grouped into a tree. At each node, one linear model per child scores
+    how well the child fits an instance; it is trained against its siblings on the
+    instances that reach the node. Prediction descends the tree by beam search, so
+    that only a few of the labels are scored.
 
     Parameters
     ----------
     clusterer : LabelTree or estimator, default=None
         The label tree, or an unfitted estimator whose ``fit(X, Y)`` sets ``tree_``;
         None means a :class:`HierarchicalLabelClusterer` with ``branching_factor=100``
-        and ``max_leaf_size=96``: trees of few levels lose less on the way down.
+        and ``max_leaf_size=96``: on trees of few levels, beam search misses less.
     C : float, default=1.0
         Inverse strength of the L2 regularisation.
     positive_cost : float, default=1.0
-        Multiplies C for positive instances of a label (or node).
+        Factor of C for positive instances of a label (or node).
     negative_cost : float, default=1.0
-        Multiplies C for negative instances.
+        Factor of C for negative instances.
     loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
         Loss of the binary problems.
     negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
         The instances on which the children of a node are trained:
 
-        - "tfn", teacher forcing: those with a label under the node;
-        - "man", matcher-aware: those whose beam reaches the node, given the levels
-          trained before, together with each child's own positives;
+        - "tfn", teacher-forced: those with a label under the node;
+        - "man", matcher-aware: those for which beam search on the levels trained
+          before reaches the node, together with each child's own positives;
         - "tfn+man": both.
     beam_size : int or None, default=10
-        Nodes kept per level at prediction (and for matcher-aware negatives). None
-        finds the exact best labels, by opening the best node first until no other can
+        Number of nodes kept per level at prediction (and for matcher-aware negatives).
+        None finds the exact best labels, by best-first search until no other node can
         hold a better label.
     top_k : int, default=20
-        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+        Number of labels that ``predict_topk``, ``predict_proba`` and ``predict``
+        retrieve.
     weight_threshold : float, default=0.09
         Weights of smaller absolute value are dropped; intercepts are kept. A weight
-        that no sibling shares its feature with takes twice the space, and is dropped
-        below twice the threshold.
+        whose feature no sibling uses takes twice the space, and is dropped below twice
+        the threshold.
     weight_dtype : {"int8", "float16", "float32"}, default="int8"
-        How weights are stored: "int8" as one of 255 steps up to the largest of its
-        label, which costs no precision and a quarter of the memory of "float32".
+        How weights are stored. "int8" stores multiples of 1/127 of the label's largest
+        weight: a quarter of the memory of "float32", with rankings as good.
     post_processor : str, default="l3_hinge"
         Score s of a margin v, multiplied along the path: "sigmoid",
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
         ``exp(-max(0, 1 - v) ** p)``. With the prefix ``"log_"`` scores are the
-        logarithms. "noop" ranks labels by their own margin alone.
+        logarithms. "noop" ranks labels by only their own margin.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
         into account on all levels, so that ``beam_size=None`` is exact.
         "inverse_propensity" favours rare labels as propensity-scored metrics do
-        (``1 / propensities_``). ``predict_proba`` and ``predict`` know no weights.
+        (``1 / propensities_``). ``predict_proba`` and ``predict`` ignore weights.
     cost_sensitive : {None, "induce", "ranker_only", "propensity"}, default=None
-        How relevance weighs the positives. "induce": a node's relevance is the sum
-        over its labels, at every level; without a ``relevance`` given to ``fit``, the
-        number of its positive labels. "ranker_only": on the label level only.
-        "propensity": there too, each positive (or its relevance) divided by the
-        label's propensity, so that rare labels are missed less. None means "induce"
-        where ``fit`` gets a relevance, and no weights otherwise.
+        How relevance weights the positives:
+
+        - "induce": on every level; a node's relevance is the sum over its labels or,
+          without a ``relevance`` in ``fit``, the number of its positive labels;
+        - "ranker_only": on the level of the labels only;
+        - "propensity": on the level of the labels only, each positive (or its
+          relevance) divided by the label's propensity, so that rare labels are missed
+          less often;
+        - None: "induce" if ``fit`` is given a ``relevance``, otherwise no weights.
     relevance_norm : {None, "l1", "l2", "max"}, default=None
-        Norm by which each instance's relevance is scaled, level by level.
+        Norm to which each instance's relevance is scaled, level by level.
     decision_threshold : float, default=0.5
-        ``predict`` returns the labels whose probability exceeds it.
+        Threshold of ``predict``, which returns the labels with a larger probability.
     bias : float, default=1.0
         Value of a constant feature whose weight, regularised like the others, is
         the intercept; 0 trains without one.
@@ -128,20 +110,22 @@ class XRLinearClassifier(
         Stopping tolerance of dual coordinate descent: the range of the projected
         gradients (squared hinge, hinge) or the largest gradient (logistic).
     max_iter : int, default=100
-        Most passes over a node's instances.
+        Maximum number of iterations over a node's instances.
     warm_start : bool, default=False
-        Whether ``fit`` keeps the label tree of the fit before, for other settings or
-        newer data, and trains its weights only. Labels that y has more join the
-        clusters that the model sends their instances to.
+        Whether ``fit`` keeps the label tree of the previous fit, for other settings or
+        newer data, and trains only its weights. Labels of y that are new join the
+        clusters to which the previous model assigns their instances.
     random_state : int, RandomState instance or None, default=None
-        Seeds the default clusterer and the order of the passes. The same seed gives
-        the same model, whatever the number of threads.
+        Seed of the default clusterer and of the order in which the solver visits
+        instances. The same seed gives the same model, whatever the number of threads.
     verbose : int, default=0
-        1 prints a line for the tree and for each of its levels. Progress bars come
-        from ``set_callbacks`` (scikit-learn 1.9).
+        1 prints a line for the tree and for each of its levels. Progress bars are
+        available through ``set_callbacks`` (scikit-learn 1.9).
 
     Attributes
     ----------
+    model_ : TreeModel
+        The label tree with the weights of its nodes, and the search over them.
     tree_ : LabelTree
         The label tree.
     clusterer_ : estimator
@@ -152,20 +136,24 @@ class XRLinearClassifier(
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
         Number of labels.
+    target_form_ : TargetForm
+        The form of y.
+    nbytes_ : int
+        Size of the model in memory and on disk, in bytes.
     propensities_ : ndarray of float32 of shape (n_labels,)
-        How likely a relevant label was observed, by its frequency; see
+        Probability that a relevant label is observed, estimated from its frequency by
         :func:`sklearn_xmr.metrics.propensity_scores`.
     n_iter_ : int
-        Most passes that any node needed.
+        Largest number of iterations that a node needed.
     sparse_output_ : bool
-        Whether ``predict`` and ``predict_proba`` return sparse matrices: for a
-        sparse Y.
+        Whether ``predict`` and ``predict_proba`` return sparse matrices, as for a
+        sparse y.
     n_features_in_ : int
         Number of features seen during fit.
     n_dense_features_ : int
-        How many of them were a dense block: 0 unless X was HybridFeatures.
+        Number of these that were a dense block: 0 unless X was HybridFeatures.
     feature_names_in_ : ndarray of str
-        Names of features, where X has them.
+        Names of features seen during fit, if X has them.
 
     See Also
     --------
@@ -177,8 +165,8 @@ class XRLinearClassifier(
     Threads follow OpenMP's settings and threadpoolctl. ``beam_size``, ``top_k``,
     ``post_processor``, ``label_weight`` and ``decision_threshold`` take effect without
     a refit.
-    Nothing of the size of features x labels is made: each node is solved on its
-    own features and writes the chunk that the search reads.
+    No array of the size features x labels is created: each node is solved on its own
+    features, and writes its weights in the layout that the search reads.
 
     References
     ----------
@@ -278,7 +266,8 @@ class XRLinearClassifier(
 
     # --- fit -----------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
         """Build the label tree and train its nodes.
 
@@ -286,192 +275,150 @@ class XRLinearClassifier(
         ----------
         X : {array-like, sparse matrix, HybridFeatures} of shape \
                 (n_samples, n_features)
-            Instances. Sparse is what the engine works on; float32 CSR with sorted
-            indices is taken without a copy. Sparse and dense features together go in
-            as :class:`HybridFeatures`, or as a pair (sparse, dense); the label tree is
-            then built on the sparse ones, where there are any.
+            Instances. They are converted to CSR of float32; float32 CSR with sorted
+            indices is not copied. Sparse and dense features together are passed as
+            :class:`HybridFeatures` or as a pair (sparse, dense); the label tree is
+            then built on the sparse features, if there are any.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights that multiply C of each instance. An instance of
-            weight 0 takes no part, in the label tree neither; one of weight 2 counts
-            in training as if it stood there twice.
+            Non-negative weights that multiply C of each instance. Instances of weight
+            0 are ignored, also when the label tree is built; in training, an instance
+            of weight 2 counts as two.
         relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
                 default=None
             Cost of missing each positive label: non-negative, zero outside the
-            positives of y. See ``cost_sensitive``.
+            positives of y. ``cost_sensitive`` decides how it is used.
         negatives : sparse matrix of shape (n_samples, n_labels), default=None
-            Pairs known to be wrong, such as labels that users rejected: its non-zeros.
-            Their instances are negatives for the nodes on the way to the label, and
-            for the label, also where ``negative_sampling`` would leave them out. No
-            positive of y may be among them.
+            Non-zeros are pairs known to be wrong, such as labels that users rejected.
+            The instance is then a negative for the label and for the nodes above it,
+            even where ``negative_sampling`` would leave it out. A pair must not be
+            positive in y.
 
         Returns
         -------
-        self
+        self : XRLinearClassifier
+            Fitted estimator.
 
         Raises
         ------
         ValueError
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
             disagree.
+        TypeError
+            If ``clusterer`` does not set a LabelTree ``tree_`` in its ``fit``.
         """
         tasks, given = self._begin_tasks(2), (X, y)
-        X, Y = self._check_fit_data(X, y)
-        relevance = check_relevance(relevance, Y)
-        negatives = check_negatives(negatives, Y)
-        sample_weight = check_weights(sample_weight, Y.shape[0])
-        sample_weight, X, Y, relevance, negatives = rows_of_weight(
-            sample_weight, X, Y, relevance, negatives
-        )
+        data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         with tasks.task("label tree"):
-            self.tree_ = self._make_tree(X, Y, rng)
-        self._log(f"label tree: {self.tree_!r}")
-        with tasks.task("levels", self._n_training_tasks()) as levels:
-            self.weights_, self.n_iter_ = self._train(
-                X, Y, sample_weight, relevance, negatives, rng, levels
+            tree = self._make_tree(data, rng)
+        self._log(f"label tree: {tree!r}")
+        n_tasks = 0 if self.negative_sampling == "tfn" else tree.n_levels
+        with tasks.task("levels", n_tasks) as levels:
+            self.model_, self.n_iter_ = train_tree(
+                data, tree, self._settings(rng), levels, self._log
             )
-        self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
         tasks.end(*given)
         return self
 
-    def _check_fit_data(self, X, y):
-        """Canonical CSR X and Y."""
-        X, y = self._check_blocks(X, y)
-        return X, self._encode_targets(y)
-
-    def _check_blocks(self, X, y):
-        """X as CSR or HybridFeatures, and checked y."""
-        self.n_dense_features_ = 0
-        if not isinstance(X, (tuple, HybridFeatures)):
-            X, y = validate_data(
-                self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
-            )
-            return as_csr_float32(X), y
-        X = X if isinstance(X, HybridFeatures) else HybridFeatures(*X)
-        rows = np.zeros((len(X), 1), dtype=np.float32)
-        _, y = check_X_y(rows, y, accept_sparse="csr", multi_output=True)
-        self.n_features_in_ = X.shape[1]
-        self.n_dense_features_ = X.dense.shape[1]
-        return X, y
-
-    def _encode_classes(self, y):
-        if self._keeps_tree() and not self._multilabel:
-            check_classification_targets(y)
-            return self._encode_known_classes(y)
-        return super()._encode_classes(y)
+    def _encode_targets(self, y):
+        if not self._keeps_tree() or self.target_form_.is_multilabel:
+            return super()._encode_targets(y)
+        self.target_form_, Y = self.target_form_.extended(y)
+        return Y
 
     def _keeps_tree(self):
-        return self.warm_start and hasattr(self, "weights_")
+        return self.warm_start and hasattr(self, "model_")
 
-    def _make_tree(self, X, Y, rng):
+    def _make_tree(self, data, rng):
         if self._keeps_tree():
-            return self._kept_tree(X, Y)
+            return self._kept_tree(data)
         if isinstance(self.clusterer, LabelTree):
             tree = self.clusterer
         else:
-            seed = draw_seed(rng)
-            if self.clusterer is None:
-                # Against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
-                # same training time (benchmarks/RESULTS.md).
-                self.clusterer_ = HierarchicalLabelClusterer(
-                    branching_factor=DEFAULT_BRANCHING_FACTOR,
-                    max_leaf_size=DEFAULT_LEAF_SIZE,
-                    random_state=seed,
-                )
-            else:
-                self.clusterer_ = clone(self.clusterer)
-                seed_if_unset(self.clusterer_, seed)
-            tree = getattr(self.clusterer_.fit(_tree_features(X), Y), "tree_", None)
+            tree = self._clustered_tree(data, draw_seed(rng))
+        if tree.n_labels != data.Y.shape[1]:
+            raise ValueError(
+                f"clusterer gives a tree of {tree.n_labels} labels, but y has "
+                f"{data.Y.shape[1]}: each label must be in the tree once"
+            )
+        return tree
+
+    def _clustered_tree(self, data, seed):
+        """The tree of the default clusterer, or of a clone of the user's."""
+        if self.clusterer is None:
+            # Against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
+            # same training time (benchmarks/RESULTS.md).
+            self.clusterer_ = HierarchicalLabelClusterer(
+                branching_factor=DEFAULT_BRANCHING_FACTOR,
+                max_leaf_size=DEFAULT_LEAF_SIZE,
+                random_state=seed,
+            )
+        else:
+            self.clusterer_ = clone(self.clusterer)
+            seed_if_unset(self.clusterer_, seed)
+        # The sparse features, or the dense ones if there are only these.
+        X = data.X.sparse if data.X.sparse.shape[1] else data.X.dense
+        tree = getattr(self.clusterer_.fit(X, data.Y), "tree_", None)
         if not isinstance(tree, LabelTree):
             raise TypeError(
                 f"clusterer must set tree_, a LabelTree, in fit(X, Y), but "
                 f"{type(self.clusterer_).__name__} set {tree!r}; use "
                 "LabelTree.from_labels for the flat clusters of another clusterer"
             )
-        if tree.n_labels != Y.shape[1]:
-            raise ValueError(
-                f"clusterer gives a tree of {tree.n_labels} labels, but y has "
-                f"{Y.shape[1]}: every label needs its place in the tree"
-            )
         return tree
 
-    def _n_training_tasks(self):
-        """With teacher-forced negatives all levels are trained at the same time."""
-        return 0 if self.negative_sampling == "tfn" else self.tree_.n_levels
-
-    def _train(self, X, Y, sample_weight, relevance, negatives, rng, tasks):
-        """Weights of all levels; with matcher-aware negatives, level by level."""
-        targets, weighted = self._level_targets(Y, relevance)
-        known = None if negatives is None else level_targets(negatives, self.tree_)
-        settings = self._solver_settings(rng)
-        if self.negative_sampling == "tfn":
-            problems = self._level_problems(X, targets, weighted, known)
-            weights, n_iter = solve_levels(
-                as_hybrid(X), problems, settings, sample_weight
+    def _kept_tree(self, data):
+        """The tree of the previous fit, with clusters for new labels."""
+        tree, model = self.model_.tree, self.model_
+        n_new = data.Y.shape[1] - tree.n_labels
+        if n_new < 0:
+            raise ValueError(
+                f"y must have a column for each of the {tree.n_labels} labels of "
+                f"the tree that warm_start=True keeps, got {data.Y.shape[1]}; "
+                "use remove_labels to remove labels"
             )
-            for level, new in enumerate(weights):
-                self._log(f"level {level + 1} of {len(weights)}: {new!r}")
-            return weights, n_iter
-        weights, n_iter = [], 0
-        for level, target in enumerate(targets):
-            with tasks.task(f"level {level + 1}"):
-                teacher = targets[level - 1] if level else root_rows(X.shape[0])
-                matched = self._matched(X, weights, teacher) if level else None
-                if level and known:
-                    matched = matched + known[level - 1]
-                offsets = self.tree_.offsets[level]
-                problem = make_level_problem(
-                    target, teacher, matched, offsets, weighted
-                )
-                new, passes = solve_levels(
-                    as_hybrid(X), [problem], settings, sample_weight
-                )
-            weights, n_iter = weights + new, max(n_iter, passes)
-            self._log(f"level {level + 1} of {len(targets)}: {new[0]!r}")
-        return weights, n_iter
-
-    def _level_problems(self, X, targets, weighted, known=None):
-        """Teacher-forced problems of all levels, with known negatives of each node."""
-        problems = []
-        for level, (target, offsets) in enumerate(
-            zip(targets, self.tree_.offsets, strict=True)
-        ):
-            teacher = targets[level - 1] if level else root_rows(X.shape[0])
-            rows = teacher + known[level - 1] if level and known else None
-            problems.append(
-                make_level_problem(target, teacher, rows, offsets, weighted)
+        if n_new == 0:
+            return tree
+        known = model.n_features, model.n_dense
+        if known != (data.X.sparse.shape[1], data.X.dense.shape[1]):
+            raise ValueError(
+                f"X must have the {sum(known)} features of the fit before, by which "
+                f"warm_start=True places the {n_new} new labels, got {data.X.shape[1]}"
             )
-        return problems
+        new = data.Y[:, -n_new:]
+        clusters = matching_clusters(model, data.X, new, self._tree_settings())
+        return tree.with_labels(clusters)
 
-    def _level_targets(self, Y, relevance):
-        """Positives of each level with their costs, and whether these count."""
-        mode = self.cost_sensitive
-        if mode == "propensity":
-            values = Y if relevance is None else relevance
-            relevance = values @ sparse.diags(1 / self.propensities_)
-            relevance, mode = sparse.csr_matrix(relevance), "ranker_only"
-        if mode is None and relevance is not None:
-            mode = "induce"
-        if mode is None:
-            return level_targets(Y, self.tree_), False
-        values = Y if relevance is None else relevance
-        targets = level_targets(values, self.tree_, induce=mode == "induce")
-        first = 0 if mode == "induce" else len(targets) - 1
-        if self.relevance_norm is not None:
-            for target in targets[first:]:
-                normalize(target, norm=self.relevance_norm, copy=False)
-        return targets, True
+    def _settings(self, rng):
+        """Settings of the training."""
+        return self._tree_settings(self.solver_settings(rng))
 
-    def _matched(self, X, weights, teacher):
-        """Rows whose beam reaches each parent of the next level."""
-        search = TreeSearch(weights, np.arange(weights[-1].n_nodes))
-        nodes, scores = self._search(search, X, len(weights), self.beam_size)
-        matched = csr_from_topk(nodes, np.ones_like(scores), teacher.shape[1])
-        return matched + teacher if self.negative_sampling == "tfn+man" else matched
+    def _tree_settings(self, solver=None):
+        return TreeSettings(
+            solver=solver or SolverSettings(),
+            negative_sampling=self.negative_sampling,
+            beam_size=self.beam_size,
+            post_processor=self.post_processor,
+            cost_sensitive=self.cost_sensitive,
+            relevance_norm=self.relevance_norm,
+            propensities=self.propensities_,
+        )
 
-    def _solver_settings(self, rng):
+    def solver_settings(self, rng):
+        """Return the settings of the node solver, for models that contain this one.
+
+        Parameters
+        ----------
+        rng : RandomState
+            Random state from which the seed is drawn.
+
+        Returns
+        -------
+        SolverSettings
+            Settings given by the parameters.
+        """
         return SolverSettings(
             loss=self.loss,
             positive_cost=self.C * self.positive_cost,
@@ -489,47 +436,43 @@ class XRLinearClassifier(
         if self.verbose:
             print(f"[XRLinear] {message}")
 
-    # --- protocol ------------------------------------------------------------------
+    def estimate_model_size(self, X, y, *, share=0.1):
+        """Estimate the size that the model would have after ``fit(X, y)``, in bytes.
 
-    def transform(self, X):
-        """Matching scores: which clusters of labels fit each instance.
+        Builds the label tree and trains a random share of its nodes. The estimate is
+        within about a tenth of the size for trees of some dozens of clusters.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features)
             Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+        share : float in (0, 1], default=0.1
+            Share of the nodes to train.
 
         Returns
         -------
-        csr_matrix of float32 of shape (n_samples, n_clusters)
-            Probability of the ``beam_size`` best clusters (parents of labels), as
-            the levels above the labels see it; all ones for a flat tree. A dense table
-            where ``set_output`` asks for one.
+        int
+            Estimated size in bytes.
+
+        Raises
+        ------
+        ValueError
+            If ``share`` is out of its range, or the data would be refused by ``fit``.
         """
-        return for_set_output(self, self._matching(self._check_predict_data(X)))
+        if not 0 < share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, got {share!r}")
+        probe = clone(self)
+        data = probe._check_training(X, y)
+        rng = check_random_state(probe.random_state)
+        tree = probe._make_tree(data, rng)
+        return estimate_model_nbytes(data, tree, probe._settings(rng), share)
 
-    def __getstate__(self):
-        state = super().__getstate__().copy()
-        state.pop("_tree_search", None)  # points into weights_
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if hasattr(self, "weights_"):
-            self._tree_search = TreeSearch(self.weights_, self.tree_.label_order)
-
-    @property
-    def _n_features_out(self):
-        return self.tree_.n_clusters
+    # --- protocol ------------------------------------------------------------------
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _tree_features(X):
-    """What the clusterer sees: the sparse features, or the dense ones alone."""
-    if not isinstance(X, HybridFeatures):
-        return X
-    return X.sparse if X.sparse.shape[1] else X.dense

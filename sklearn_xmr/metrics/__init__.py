@@ -1,6 +1,6 @@
 """Ranking metrics at k, propensities, and scorers for model selection."""
 
-from sklearn_xmr.metrics._calibration import ece_at_k
+from sklearn_xmr.metrics._calibration import calibration_curve_at_k, ece_at_k
 from sklearn_xmr.metrics._label_wise import (
     coverage_at_k,
     frequency_breakdown,
@@ -8,6 +8,7 @@ from sklearn_xmr.metrics._label_wise import (
     macro_precision_at_k,
     macro_recall_at_k,
 )
+from sklearn_xmr.metrics._propensity import propensity_scores
 from sklearn_xmr.metrics._ranking import (
     abandonment_at_k,
     f1_at_k,
@@ -15,26 +16,27 @@ from sklearn_xmr.metrics._ranking import (
     mrr_at_k,
     ndcg_at_k,
     precision_at_k,
-    propensity_scores,
     psndcg_at_k,
     psprecision_at_k,
     psrecall_at_k,
     recall_at_k,
 )
 from sklearn_xmr.metrics._scorer import (
+    get_topk_metrics,
     get_topk_scorer,
     get_topk_scorer_names,
     make_topk_scorer,
     make_topk_scorers,
-    predict_topk,
 )
 
 __all__ = [
     "abandonment_at_k",
+    "calibration_curve_at_k",
     "coverage_at_k",
     "ece_at_k",
     "f1_at_k",
     "frequency_breakdown",
+    "get_topk_metrics",
     "get_topk_scorer",
     "get_topk_scorer_names",
     "hit_rate_at_k",
@@ -46,7 +48,6 @@ __all__ = [
     "mrr_at_k",
     "ndcg_at_k",
     "precision_at_k",
-    "predict_topk",
     "propensity_scores",
     "psndcg_at_k",
     "psprecision_at_k",

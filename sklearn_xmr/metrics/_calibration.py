@@ -1,12 +1,9 @@
 """Whether probabilities of the best labels are as often right as they say."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from sklearn_xmr.metrics._ranking import ranked_hits
-from sklearn_xmr.utils.topk import topk_of_csr
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.utils._hits import hits_and_scores
+from sklearn_xmr.utils._validation import check_count
 
 
 def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
@@ -20,8 +17,9 @@ def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
     ----------
     y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Label indicator of 0 and 1.
-    y_score : sparse matrix or (labels, scores)
-        Probabilities, as :func:`precision_at_k` takes scores.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Probabilities of shape (n_samples, n_labels), or the pair that
+        ``predict_topk`` returns; see :func:`precision_at_k`.
     k : int, default=5
         Number of labels of each instance that count; labels that are not stored, or
         -1, do not.
@@ -36,7 +34,16 @@ def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
     Raises
     ------
     ValueError
-        If a score lies outside [0, 1].
+        If an argument is not as described, or a score lies outside [0, 1].
+
+    See Also
+    --------
+    calibration_curve_at_k : What is compared, bin by bin.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the average is over predicted labels, not over
+    instances.
 
     References
     ----------
@@ -51,27 +58,66 @@ def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
     >>> round(ece_at_k(y_true, (labels, [[0.9], [0.9], [0.9], [0.9]]), k=1), 2)
     0.15
     """
-    return calibration_bins(y_true, y_score, k, n_bins).error
+    hits, scores, counts = _bins(y_true, y_score, k, n_bins)
+    return float(np.abs(scores - hits).sum() / max(counts.sum(), 1))
 
 
-@dataclass
-class CalibrationBins:
-    """Sums over the predicted labels of each bin of probabilities."""
+def calibration_curve_at_k(y_true, y_score, k=5, *, n_bins=10):
+    """How often the k best labels are right, by their probability.
 
-    scores: np.ndarray
-    hits: np.ndarray
-    counts: np.ndarray
+    What :func:`sklearn.calibration.calibration_curve` is for two classes: bins of
+    equal width that hold no label are left out.
 
-    @property
-    def error(self):
-        """Expected calibration error (float)."""
-        gaps = np.abs(self.scores - self.hits).sum()
-        return float(gaps / max(self.counts.sum(), 1))
+    Parameters
+    ----------
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Probabilities of shape (n_samples, n_labels), or the pair that
+        ``predict_topk`` returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels of each instance that count; labels that are not stored, or
+        -1, do not.
+    n_bins : int, default=10
+        Number of bins.
+
+    Returns
+    -------
+    prob_true : ndarray of float of shape (at most n_bins,)
+        Share of right labels in each bin.
+    prob_pred : ndarray of float of the same shape
+        Mean probability in each bin.
+    counts : ndarray of int of the same shape
+        Number of labels in each bin.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, or a score lies outside [0, 1].
+
+    See Also
+    --------
+    ece_at_k : The mean gap between the two.
+    sklearn_xmr.inspection.CalibrationAtKDisplay : Draws the curve.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import calibration_curve_at_k
+    >>> y_true = [[1, 0], [1, 0], [0, 1], [1, 0]]
+    >>> labels = [[0], [0], [0], [0]]
+    >>> scores = [[0.75], [0.75], [0.75], [0.25]]
+    >>> calibration_curve_at_k(y_true, (labels, scores), k=1, n_bins=2)
+    (array([1.        , 0.66666667]), array([0.25, 0.75]), array([1, 3]))
+    """
+    hits, scores, counts = _bins(y_true, y_score, k, n_bins)
+    filled = counts > 0
+    counts = counts[filled]
+    return hits[filled] / counts, scores[filled] / counts, counts
 
 
-def calibration_bins(y_true, y_score, k, n_bins):
-    """The k best labels of each row in bins of equal width, see :func:`ece_at_k`."""
-    check_k(n_bins)
+def _bins(y_true, y_score, k, n_bins):
+    """Hits, sum of scores and number of the predicted labels of each bin."""
+    check_count(n_bins, "n_bins")
     hits, scores = hits_and_scores(y_true, y_score, k)
     if len(scores) and (scores.min() < 0 or scores.max() > 1):
         raise ValueError(
@@ -79,24 +125,5 @@ def calibration_bins(y_true, y_score, k, n_bins):
             f"{scores.min()} to {scores.max()}"
         )
     bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
-    sums = (np.bincount(bins, values, n_bins) for values in (scores, hits))
-    return CalibrationBins(*sums, np.bincount(bins, minlength=n_bins))
-
-
-def hits_and_scores(y_true, y_score, k):
-    """Whether each of the k best labels of each row is right, and its score.
-
-    Returns
-    -------
-    hits : ndarray of bool of shape (n_predicted,)
-    scores : ndarray of float of shape (n_predicted,)
-    """
-    if not isinstance(y_score, tuple):
-        y_score = topk_of_csr(y_score.tocsr(), k)
-    labels, scores = (np.asarray(part) for part in y_score)
-    order = np.lexsort((labels, -scores), axis=1)
-    scores = np.take_along_axis(scores, order, axis=1)[:, :k]
-    labels = np.take_along_axis(labels, order, axis=1)[:, :k]
-    hits = ranked_hits(y_true, (labels, scores), labels.shape[1]).hits
-    found = labels >= 0
-    return hits[found], scores[found]
+    sums = [np.bincount(bins, values, n_bins) for values in (hits, scores)]
+    return *sums, np.bincount(bins, minlength=n_bins)

@@ -1,9 +1,14 @@
-"""Metrics that count by label: coverage, macro averages, frequent and rare labels."""
+"""Metrics that count by label: coverage, macro averages, frequent and rare labels.
+
+None takes ``sample_weight``: what is averaged are labels, not instances.
+"""
 
 import numpy as np
 
-from sklearn_xmr.metrics._ranking import best_gains, propensities_of, ranked_hits
-from sklearn_xmr.utils.validation import check_label_indicator
+from sklearn_xmr.metrics._propensity import propensity_scores
+from sklearn_xmr.metrics._ranking import best_gains
+from sklearn_xmr.utils._hits import ranked_hits
+from sklearn_xmr.utils._validation import check_label_indicator
 
 
 def coverage_at_k(y_true, y_score, k=5):
@@ -11,14 +16,28 @@ def coverage_at_k(y_true, y_score, k=5):
 
     Parameters
     ----------
-    y_true, y_score, k
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
 
     Returns
     -------
     float
         In [0, 1]: of the labels with a true instance, the share that is among the k
         best of one of them. 0 where no label has one.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the average is over labels, not over instances.
 
     References
     ----------
@@ -45,17 +64,31 @@ def macro_f1_at_k(y_true, y_score, k=5, *, average_over="seen"):
 
     Parameters
     ----------
-    y_true, y_score, k
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
     average_over : {"seen", "all"}, default="seen"
         "seen": the labels with a true instance, or that are predicted for one.
-        "all": all columns of y_true, as
-        ``sklearn.metrics.f1_score(average="macro", zero_division=0)`` does.
+        "all": all columns of y_true, as scikit-learn's macro averages with
+        ``zero_division=0``.
 
     Returns
     -------
     float
         In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the average is over labels, not over instances.
 
     Examples
     --------
@@ -74,13 +107,31 @@ def macro_precision_at_k(y_true, y_score, k=5, *, average_over="seen"):
 
     Parameters
     ----------
-    y_true, y_score, k, average_over
-        As in :func:`macro_f1_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    average_over : {"seen", "all"}, default="seen"
+        "seen": the labels with a true instance, or that are predicted for one.
+        "all": all columns of y_true, as scikit-learn's macro averages with
+        ``zero_division=0``.
 
     Returns
     -------
     float
         In [0, 1]; a label that is not predicted counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the average is over labels, not over instances.
 
     Examples
     --------
@@ -96,13 +147,31 @@ def macro_recall_at_k(y_true, y_score, k=5, *, average_over="seen"):
 
     Parameters
     ----------
-    y_true, y_score, k, average_over
-        As in :func:`macro_f1_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    average_over : {"seen", "all"}, default="seen"
+        "seen": the labels with a true instance, or that are predicted for one.
+        "all": all columns of y_true, as scikit-learn's macro averages with
+        ``zero_division=0``.
 
     Returns
     -------
     float
         In [0, 1]; a label without a true instance counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the average is over labels, not over instances.
 
     Examples
     --------
@@ -114,20 +183,26 @@ def macro_recall_at_k(y_true, y_score, k=5, *, average_over="seen"):
 
 
 def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
-    """Metrics at k for rare, middling and frequent labels.
+    """Split metrics at k by the frequency of labels.
 
     Labels are grouped by their number of *training* instances.
 
     Parameters
     ----------
-    y_true, y_score, k
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
     Y_train : {array-like, sparse matrix} of shape (n_train, n_labels)
-        Label indicator of the training data.
+        Label indicator of the training data, whose positives are counted.
+    k : int, default=5
+        Number of labels that count.
     bounds : sequence of int, default=(10, 100)
-        Ascending. A group has the labels with less than its bound, and at least the
-        bound before; the last, those with at least the last bound. By default: the
-        tail (below 10), the torso, the head (100 and more).
+        Numbers of training instances between the groups, ascending. A group has the
+        labels with fewer than its bound, and at least the bound before; the last,
+        those with at least the last bound. By default: the tail (below 10), the torso,
+        the head (100 and more).
 
     Returns
     -------
@@ -141,10 +216,19 @@ def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
           groups is :func:`precision_at_k`;
         - ``"psprecision"``: the same of :func:`psprecision_at_k`;
         - ``"recall"``: share of its true pairs among the k best;
-        - ``"macro_f1"``, ``"coverage"``: as :func:`macro_f1_at_k` and
-          :func:`coverage_at_k`, of its labels alone.
+        - ``"macro_f1"``, ``"coverage"``: :func:`macro_f1_at_k` and
+          :func:`coverage_at_k` of its labels alone.
 
         A group without labels or true pairs has zeros.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    There is no ``sample_weight``: the counts are over labels, not over instances.
 
     Examples
     --------
@@ -193,6 +277,7 @@ def label_counts(ranked):
     Parameters
     ----------
     ranked : RankedHits
+        The k best labels of each instance.
 
     Returns
     -------
@@ -232,7 +317,7 @@ def _ratio(above, below):
 
 def _psp_of_groups(ranked, k, hits, Y_train, groups, n_groups):
     """What each group adds to propensity-scored precision at k."""
-    gains = 1 / propensities_of(Y_train)
+    gains = 1 / propensity_scores(Y_train)
     gained = np.bincount(groups, hits * gains, n_groups)
     best = best_gains(ranked.truth, gains, k).sum()
     return gained / best if best > 0 else gained

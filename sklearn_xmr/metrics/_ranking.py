@@ -1,21 +1,17 @@
-"""Ranking metrics at k for multilabel targets, as the field defines them.
+"""Ranking metrics at k for multilabel targets, averaged over the instances.
 
-All share one core: the k best labels of each row (:func:`rank_topk`) and which of
-them are true (:class:`RankedHits`).
+All share one core: the k best labels of each row, and which of them are true
+(``utils/_hits.py``).
 """
-
-from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight
 
-from sklearn_xmr.utils.validation import check_k, check_label_indicator, flat_keys
-
-# Dense scores are searched in blocks of about this many values.
-BLOCK_VALUES = 1 << 22
+from sklearn_xmr.utils._hits import ranked_hits
+from sklearn_xmr.utils._rankings import rank_topk
+from sklearn_xmr.utils._sklearn import check_sample_weight
+from sklearn_xmr.utils._validation import check_count
 
 
 def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):
@@ -41,6 +37,11 @@ def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):
     float
         In [0, 1].
 
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
     Notes
     -----
     Equal scores are ranked by label number, ascending. Rows without a true label
@@ -63,13 +64,25 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; rows without a true label count as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
@@ -89,13 +102,25 @@ def f1_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; rows without a true label count as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
@@ -112,13 +137,25 @@ def hit_rate_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; rows without a true label count as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     See Also
     --------
@@ -142,13 +179,25 @@ def abandonment_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; rows without a true label count as 1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
@@ -164,13 +213,25 @@ def mrr_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; an instance without a true label among its k best counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
@@ -191,13 +252,25 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1]; rows without a true label count as 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     Examples
     --------
@@ -207,54 +280,9 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
     """
     ranked = ranked_hits(y_true, y_score, k)
     discounts = _discounts(k)
-    best = np.concatenate([[1.0], np.cumsum(discounts)])
+    best = np.append(1.0, np.cumsum(discounts))
     best = best[np.minimum(ranked.n_true, k)]
     return _mean(ranked.hits @ discounts / best, sample_weight)
-
-
-def propensity_scores(Y_train, A=0.55, B=1.5):
-    """Propensity of each label: how likely a relevant label was observed.
-
-    ``p = 1 / (1 + C (n + B)**-A)`` with n the label's number of training instances
-    and ``C = (log N - 1) (B + 1)**A`` for N training instances.
-
-    Parameters
-    ----------
-    Y_train : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Label indicator of the *training* data.
-    A, B : float, default=0.55 and 1.5
-        0.5 and 0.4 are used for Wikipedia sets, 0.6 and 2.6 for Amazon sets.
-
-    Returns
-    -------
-    ndarray of float64 of shape (n_labels,)
-        In (0, 1].
-
-    References
-    ----------
-    H. Jain, Y. Prabhu, M. Varma. "Extreme multi-label loss functions for
-    recommendation, tagging, ranking and other missing label applications", KDD 2016.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_xmr.metrics import propensity_scores
-    >>> propensity_scores(np.eye(20)).round(3)[:2]
-    array([0.334, 0.334])
-    """
-    Y = check_label_indicator(Y_train, "Y_train")
-    for name, value in {"A": A, "B": B}.items():
-        if not isinstance(value, Real) or not value > 0:
-            raise ValueError(f"{name} must be a positive number, got {value!r}")
-    return propensities_of(Y, A, B)
-
-
-def propensities_of(Y, A=0.55, B=1.5):
-    """:func:`propensity_scores` of a canonical CSR indicator, which is not checked."""
-    counts = np.bincount(Y.indices, minlength=Y.shape[1])
-    # Below N = e the formula would leave (0, 1]; nothing is known then.
-    C = max(np.log(Y.shape[0]) - 1, 0) * (B + 1) ** A
-    return 1 / (1 + C * (counts + B) ** -A)
 
 
 def psprecision_at_k(
@@ -264,18 +292,30 @@ def psprecision_at_k(
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
-        As in :func:`precision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
     propensities : array-like of shape (n_labels,)
-        From :func:`propensity_scores` of the training labels.
+        Values in (0, 1], from :func:`propensity_scores` of the training labels.
     normalize : bool, default=True
         Divide by the best value that any prediction can reach, as published tables
         do: the ratio of the two means over all rows, not the mean of ratios.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1] if normalised.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     References
     ----------
@@ -290,7 +330,7 @@ def psprecision_at_k(
     >>> psprecision_at_k(y_true, y_score, k=1, propensities=p)
     0.25
     """
-    check_k(k)
+    check_count(k, "k")
     weights = np.full(k, 1 / k)
     return _propensity_scored(
         y_true, y_score, weights, propensities, normalize, sample_weight
@@ -308,13 +348,30 @@ def psndcg_at_k(
 
     Parameters
     ----------
-    y_true, y_score, k, propensities, normalize, sample_weight
-        As in :func:`psprecision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    propensities : array-like of shape (n_labels,)
+        Values in (0, 1], from :func:`propensity_scores` of the training labels.
+    normalize : bool, default=True
+        Divide by the best value that any prediction can reach, as published tables
+        do: the ratio of the two means over all rows, not the mean of ratios.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1] if normalised.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     References
     ----------
@@ -329,7 +386,7 @@ def psndcg_at_k(
     >>> round(psndcg_at_k(y_true, y_score, k=2, propensities=p), 4)
     0.7602
     """
-    check_k(k)
+    check_count(k, "k")
     weights = _discounts(k) / _discounts(k).sum()
     return _propensity_scored(
         y_true, y_score, weights, propensities, normalize, sample_weight
@@ -345,13 +402,30 @@ def psrecall_at_k(
 
     Parameters
     ----------
-    y_true, y_score, k, propensities, normalize, sample_weight
-        As in :func:`psprecision_at_k`.
+    y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of 0 and 1.
+    y_score : sparse matrix, array-like or (labels, scores)
+        Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+        returns; see :func:`precision_at_k`.
+    k : int, default=5
+        Number of labels that count.
+    propensities : array-like of shape (n_labels,)
+        Values in (0, 1], from :func:`propensity_scores` of the training labels.
+    normalize : bool, default=True
+        Divide by the best value that any prediction can reach, as published tables
+        do: the ratio of the two means over all rows, not the mean of ratios.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the mean.
 
     Returns
     -------
     float
         In [0, 1] if normalised.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
 
     References
     ----------
@@ -366,7 +440,7 @@ def psrecall_at_k(
     >>> psrecall_at_k(y_true, y_score, k=1, propensities=p)
     0.25
     """
-    check_k(k)
+    check_count(k, "k")
     return _propensity_scored(
         y_true,
         y_score,
@@ -381,139 +455,6 @@ def psrecall_at_k(
 # --- the shared core ----------------------------------------------------------------
 
 
-@dataclass
-class RankedHits:
-    """The k best labels of each row, against the truth."""
-
-    truth: sparse.csr_matrix
-    labels: np.ndarray  # (n_samples, k), -1: none
-    hits: np.ndarray  # (n_samples, k) of bool
-
-    @property
-    def n_true(self):
-        """Number of true labels of each row."""
-        return np.diff(self.truth.indptr)
-
-
-def ranked_hits(y_true, y_score, k):
-    check_k(k)
-    truth = check_label_indicator(y_true, "y_true")
-    labels = rank_topk(y_score, k, truth.shape)
-    keys = np.arange(len(labels), dtype=np.int64)[:, None] * truth.shape[1] + labels
-    hits = _member(keys.ravel(), flat_keys(truth)).reshape(labels.shape)
-    return RankedHits(truth, labels, hits & (labels >= 0))
-
-
-def _member(keys, ascending):
-    """Whether each key is in an ascending array."""
-    if len(ascending) == 0:
-        return np.zeros(len(keys), dtype=bool)
-    places = np.searchsorted(ascending, keys)
-    return ascending.take(places, mode="clip") == keys
-
-
-def rank_topk(y_score, k, shape):
-    """The k best labels of each row, best first, ties by ascending label.
-
-    Parameters
-    ----------
-    y_score : sparse matrix, array-like or (labels, scores)
-        See :func:`precision_at_k`.
-    k : int
-    shape : (n_samples, n_labels)
-        What the truth has.
-
-    Returns
-    -------
-    ndarray of int64 of shape (n_samples, k)
-        -1 where there are fewer.
-    """
-    if isinstance(y_score, tuple):
-        rows, labels, scores = _from_pair(y_score, shape)
-    elif sparse.issparse(y_score):
-        rows, labels, scores = _from_sparse(y_score, shape)
-    else:
-        rows, labels, scores = _from_dense(y_score, k, shape)
-    order = np.lexsort((labels, -scores, rows))
-    rows, labels = rows[order], labels[order]
-    starts = np.searchsorted(rows, np.arange(shape[0]))
-    rank = np.arange(len(rows)) - starts[rows]
-    best = rank < k
-    top = np.full((shape[0], k), -1, dtype=np.int64)
-    top[rows[best], rank[best]] = labels[best]
-    return top
-
-
-def _from_pair(pair, shape):
-    if len(pair) != 2:
-        raise ValueError(
-            f"y_score must be scores or a pair (labels, scores), got {len(pair)} items"
-        )
-    labels = check_array(pair[0], dtype=None, input_name="y_score[0] (labels)")
-    scores = check_array(
-        pair[1],
-        dtype="numeric",
-        ensure_all_finite=False,
-        input_name="y_score[1] (scores)",
-    )
-    if labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"y_score[0] must hold label numbers (integers), got dtype {labels.dtype}"
-        )
-    if labels.shape != scores.shape or len(labels) != shape[0]:
-        raise ValueError(
-            f"y_score's labels and scores must have the same shape and {shape[0]} "
-            f"rows, as y_true, got {labels.shape} and {scores.shape}"
-        )
-    if np.isnan(scores).any():
-        raise ValueError("y_score[1] (scores) must not hold NaN")
-    rows, places = np.nonzero(labels >= 0)
-    labels, scores = labels[rows, places].astype(np.int64), scores[rows, places]
-    if len(labels) and labels.max() >= shape[1]:
-        raise ValueError(
-            f"y_score's labels must be below {shape[1]}, the number of columns of "
-            f"y_true, found {labels.max()}"
-        )
-    keys = np.sort(rows * np.int64(shape[1]) + labels)
-    if (keys[1:] == keys[:-1]).any():
-        raise ValueError("y_score names a label twice in a row")
-    return rows, labels, scores
-
-
-def _from_sparse(y_score, shape):
-    _check_shape(y_score, shape)
-    scores = check_array(y_score, accept_sparse="csr", input_name="y_score")
-    if not scores.has_canonical_format:
-        scores = scores.copy()
-        scores.sum_duplicates()
-    rows = np.repeat(np.arange(shape[0]), np.diff(scores.indptr))
-    return rows, scores.indices.astype(np.int64), scores.data
-
-
-def _from_dense(y_score, k, shape):
-    """Only labels that reach the k-th score of their row can be among its best."""
-    scores = check_array(y_score, dtype="numeric", input_name="y_score")
-    _check_shape(scores, shape)
-    if k >= shape[1]:
-        rows, labels = np.divmod(np.arange(scores.size), shape[1])
-        return rows, labels, scores.ravel()
-    step = max(1, BLOCK_VALUES // shape[1])
-    found = []
-    for start in range(0, shape[0], step):
-        block = scores[start : start + step]
-        bar = np.partition(block, shape[1] - k, axis=1)[:, shape[1] - k]
-        rows, labels = np.nonzero(block >= bar[:, None])
-        found.append((rows + start, labels, block[rows, labels]))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
-
-
-def _check_shape(y_score, shape):
-    if y_score.shape != shape:
-        raise ValueError(
-            f"y_score must have the shape of y_true, {shape}, got {y_score.shape}"
-        )
-
-
 def _discounts(k):
     return 1 / np.log2(np.arange(2, k + 2))
 
@@ -521,7 +462,7 @@ def _discounts(k):
 def _mean(values, sample_weight):
     if sample_weight is None:
         return float(np.mean(values))
-    weight = _check_sample_weight(sample_weight, values)
+    weight = check_sample_weight(sample_weight, values)
     return float(np.average(values, weights=weight))
 
 

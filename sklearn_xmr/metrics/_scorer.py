@@ -2,119 +2,53 @@
 
 import re
 
-import numpy as np
-from scipy import sparse
-from sklearn.pipeline import Pipeline
-
-from sklearn_xmr.metrics import _calibration, _label_wise, _ranking
-from sklearn_xmr.metrics._ranking import rank_topk
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.metrics._calibration import (
+    ece_at_k,
+)
+from sklearn_xmr.metrics._label_wise import (
+    coverage_at_k,
+    macro_f1_at_k,
+    macro_precision_at_k,
+    macro_recall_at_k,
+)
+from sklearn_xmr.metrics._ranking import (
+    abandonment_at_k,
+    f1_at_k,
+    hit_rate_at_k,
+    mrr_at_k,
+    ndcg_at_k,
+    precision_at_k,
+    psndcg_at_k,
+    psprecision_at_k,
+    psrecall_at_k,
+    recall_at_k,
+)
+from sklearn_xmr.utils._response import last_estimator, predict_topk
+from sklearn_xmr.utils._validation import check_count
 
 METRICS = {
-    "abandonment": _ranking.abandonment_at_k,
-    "coverage": _label_wise.coverage_at_k,
-    "ece": _calibration.ece_at_k,
-    "f1": _ranking.f1_at_k,
-    "hit_rate": _ranking.hit_rate_at_k,
-    "macro_f1": _label_wise.macro_f1_at_k,
-    "macro_precision": _label_wise.macro_precision_at_k,
-    "macro_recall": _label_wise.macro_recall_at_k,
-    "mrr": _ranking.mrr_at_k,
-    "ndcg": _ranking.ndcg_at_k,
-    "precision": _ranking.precision_at_k,
-    "psndcg": _ranking.psndcg_at_k,
-    "psprecision": _ranking.psprecision_at_k,
-    "psrecall": _ranking.psrecall_at_k,
-    "recall": _ranking.recall_at_k,
+    "abandonment": abandonment_at_k,
+    "coverage": coverage_at_k,
+    "ece": ece_at_k,
+    "f1": f1_at_k,
+    "hit_rate": hit_rate_at_k,
+    "macro_f1": macro_f1_at_k,
+    "macro_precision": macro_precision_at_k,
+    "macro_recall": macro_recall_at_k,
+    "mrr": mrr_at_k,
+    "ndcg": ndcg_at_k,
+    "precision": precision_at_k,
+    "psndcg": psndcg_at_k,
+    "psprecision": psprecision_at_k,
+    "psrecall": psrecall_at_k,
+    "recall": recall_at_k,
 }
-LESS_IS_BETTER = ("abandonment", "ece")
-OF_ESTIMATOR = Ellipsis  # propensities: those that the fitted estimator knows
-
-
-def predict_topk(estimator, X, k=5):
-    """The k best labels of each instance from any fitted multilabel classifier.
-
-    Parameters
-    ----------
-    estimator : estimator, Pipeline or search object
-        Its own ``predict_topk`` is used where it, the last step of the pipeline or
-        the best estimator of the search has one; otherwise ``predict_proba`` or
-        ``decision_function`` with one column per label.
-    X : array-like, sparse matrix or list of str
-        Whatever the estimator takes.
-    k : int, default=5
-        Number of labels.
-
-    Returns
-    -------
-    labels : ndarray of int64 of shape (n_samples, at most k)
-        Best first; -1 where fewer labels were retrieved.
-    scores : ndarray of float of the same shape
-
-    Examples
-    --------
-    >>> from sklearn.feature_extraction.text import TfidfVectorizer
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn_xmr import XRLinearClassifier, predict_topk
-    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
-    >>> Y = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]]
-    >>> model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, Y)
-    >>> labels, scores = predict_topk(model, ["red bird"], k=2)
-    >>> sorted(labels[0].tolist())
-    [0, 2]
-    """
-    check_k(k)
-    estimator, X = last_step(estimator, X)
-    if hasattr(estimator, "predict_topk"):
-        return estimator.predict_topk(X, k=k)
-    for method in ("predict_proba", "decision_function"):
-        if hasattr(estimator, method):
-            scores = getattr(estimator, method)(X)
-            if isinstance(scores, list):  # one (n, 2) array a label, as of forests
-                scores = np.column_stack([column[:, -1] for column in scores])
-            return topk_of_scores(scores, k)
-    raise TypeError(
-        f"estimator must have predict_topk, predict_proba or decision_function, but "
-        f"{type(estimator).__name__} has none"
-    )
-
-
-def last_step(estimator, X):
-    """Follow searches and pipelines to the classifier, transforming X on the way."""
-    if hasattr(estimator, "best_estimator_"):
-        return last_step(estimator.best_estimator_, X)
-    if isinstance(estimator, Pipeline):
-        if len(estimator.steps) > 1:
-            X = estimator[:-1].transform(X)
-        return last_step(estimator[-1], X)
-    return estimator, X
-
-
-def last_estimator(estimator):
-    """The classifier in searches and pipelines, without transforming anything."""
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        else:
-            return estimator
-
-
-def topk_of_scores(scores, k):
-    """The k best labels of each row of sparse or dense scores, and their scores."""
-    k = min(k, scores.shape[1])
-    labels = rank_topk(scores, k, scores.shape)
-    rows = np.arange(len(labels))[:, None]
-    if sparse.issparse(scores):
-        values = np.asarray(scores.tocsr()[rows, labels].todense())
-    else:
-        values = np.asarray(scores)[rows, labels]
-    return labels, np.where(labels >= 0, values, 0)
+LOWER_IS_BETTER = ("abandonment", "ece")
+OF_ESTIMATOR = "estimator"  # propensities: those that the fitted estimator knows
 
 
 class _TopkScorer:
-    """What :func:`make_topk_scorer` returns; picklable, with a telling repr."""
+    """What :func:`make_topk_scorer` returns; picklable, with a repr that says what."""
 
     def __init__(self, metric, k, kwargs, sign=1):
         self.metric = metric
@@ -127,11 +61,11 @@ class _TopkScorer:
         return self.of_topk(estimator, topk, y_true, sample_weight)
 
     def of_topk(self, estimator, topk, y_true, sample_weight=None):
-        """The score of lists that are long enough."""
+        """The score of lists of at least k labels."""
         kwargs = dict(self.kwargs)
         if sample_weight is not None:
             kwargs["sample_weight"] = sample_weight
-        if kwargs.get("propensities") is OF_ESTIMATOR:
+        if isinstance(kwargs.get("propensities"), str):
             kwargs["propensities"] = _propensities(estimator)
         return self.sign * self.metric(y_true, topk, k=self.k, **kwargs)
 
@@ -158,6 +92,24 @@ class _TopkScorers:
         return f"make_topk_scorers({list(self.scorers)})"
 
 
+def get_topk_metrics():
+    """All metrics at k by name.
+
+    Returns
+    -------
+    dict of str to callable
+        As ``{"precision": precision_at_k}``, in alphabetical order; see
+        :func:`get_topk_scorer` for scorers.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.metrics import get_topk_metrics
+    >>> get_topk_metrics()["precision"]([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.2]], k=1)
+    0.5
+    """
+    return dict(METRICS)
+
+
 def make_topk_scorer(metric, k=5, *, greater_is_better=True, **kwargs):
     """Turn a metric at k into a scorer for ``GridSearchCV(scoring=...)``.
 
@@ -174,12 +126,22 @@ def make_topk_scorer(metric, k=5, *, greater_is_better=True, **kwargs):
     greater_is_better : bool, default=True
         If False, the scorer returns the negative value, as scikit-learn's do.
     **kwargs
-        Handed to the metric, as ``propensities`` for :func:`psprecision_at_k`.
+        Arguments of the metric. ``propensities``, for :func:`psprecision_at_k` and the
+        like, is an array of shape (n_labels,) or "estimator": the ``propensities_`` of
+        the fitted estimator, those of the data that it was trained on.
 
     Returns
     -------
     callable
-        ``scorer(estimator, X, y_true, sample_weight=None) -> float``.
+        ``scorer(estimator, X, y_true, sample_weight=None) -> float``. The scorer of a
+        label-wise metric, such as :func:`macro_f1_at_k`, takes no ``sample_weight``.
+
+    Raises
+    ------
+    TypeError
+        If ``metric`` is not callable.
+    ValueError
+        If k is no positive integer, or ``propensities`` another string.
 
     See Also
     --------
@@ -194,7 +156,13 @@ def make_topk_scorer(metric, k=5, *, greater_is_better=True, **kwargs):
     """
     if not callable(metric):
         raise TypeError(f"metric must be callable, got {metric!r}")
-    check_k(k)
+    check_count(k, "k")
+    propensities = kwargs.get("propensities")
+    if isinstance(propensities, str) and propensities != OF_ESTIMATOR:
+        raise ValueError(
+            "propensities must be an array of one value per label or "
+            f"{OF_ESTIMATOR!r}, got {propensities!r}"
+        )
     return _TopkScorer(metric, k, kwargs, 1 if greater_is_better else -1)
 
 
@@ -205,7 +173,7 @@ def get_topk_scorer(name):
     ----------
     name : str
         The name of a metric of this module with its k, as ``"ndcg_at_5"``; see
-        :func:`get_topk_scorer_names`. Metrics of which less is better have the prefix
+        :func:`get_topk_scorer_names`. Metrics where lower is better have the prefix
         ``"neg_"``. Propensity-scored ones take the propensities of the fitted
         estimator (its ``propensities_``, those of the data that it was trained on).
 
@@ -235,16 +203,17 @@ def get_topk_scorer(name):
         )
     metric = parts[1].removeprefix("neg_")
     kwargs = {"propensities": OF_ESTIMATOR} if metric.startswith("ps") else {}
-    sign = -1 if metric in LESS_IS_BETTER else 1
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     return _TopkScorer(METRICS[metric], int(parts[2]), kwargs, sign)
 
 
 def get_topk_scorer_names():
-    """Names that :func:`get_topk_scorer` knows, "k" standing for a number.
+    """List the names that :func:`get_topk_scorer` knows, "k" for a number.
 
     Returns
     -------
     list of str
+        In alphabetical order, as ``"neg_ece_at_k"``.
 
     Examples
     --------
@@ -252,7 +221,7 @@ def get_topk_scorer_names():
     >>> get_topk_scorer_names()[:2]
     ['coverage_at_k', 'f1_at_k']
     """
-    signed = (f"neg_{m}" if m in LESS_IS_BETTER else m for m in METRICS)
+    signed = (f"neg_{m}" if m in LOWER_IS_BETTER else m for m in METRICS)
     return sorted(f"{name}_at_k" for name in signed)
 
 
@@ -273,6 +242,13 @@ def make_topk_scorers(scorers):
     -------
     callable
         ``scorer(estimator, X, y_true) -> dict of float``.
+
+    Raises
+    ------
+    TypeError
+        If ``scorers`` holds anything else, or nothing.
+    ValueError
+        If there is no metric of a name.
 
     Examples
     --------

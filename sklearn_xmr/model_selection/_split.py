@@ -4,16 +4,17 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 
-from sklearn_xmr.utils.held_out import held_out_size
-from sklearn_xmr.utils.validation import check_k, check_label_indicator
+from sklearn_xmr.utils._held_out import held_out_size
+from sklearn_xmr.utils._sklearn import safe_indexing
+from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
 class IterativeStratifiedKFold(BaseCrossValidator):
     """K folds, each with its share of the instances of every label.
 
-    Instances are dealt out label by label, the label with fewest instances left first,
+    Instances are assigned label by label, the label with fewest instances left first,
     each to the fold that lacks most instances of the label. A label with at least
     ``n_splits`` instances is then in every fold, nearly always, where a random split
     leaves many rare labels without an instance to learn from or to test on. Folds
@@ -61,16 +62,22 @@ class IterativeStratifiedKFold(BaseCrossValidator):
 
         Parameters
         ----------
-        X, y, groups : ignored
+        X : object, default=None
+            Ignored.
+        y : object, default=None
+            Ignored.
+        groups : object, default=None
+            Ignored.
 
         Returns
         -------
         int
+            ``n_splits``.
         """
         return self.n_splits
 
     def split(self, X, y, groups=None):
-        """Instances to train and to test on, fold by fold.
+        """Generate the instances to train and to test on, fold by fold.
 
         Parameters
         ----------
@@ -78,16 +85,25 @@ class IterativeStratifiedKFold(BaseCrossValidator):
             Only its length counts.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels)
             Label indicator.
-        groups : ignored
+        groups : object, default=None
+            Ignored.
 
         Yields
         ------
-        train, test : ndarray of int
-            Ascending.
+        train : ndarray of int
+            Rows to train on, ascending.
+        test : ndarray of int
+            Rows to test on, ascending.
+
+        Raises
+        ------
+        ValueError
+            If y is no label indicator of the instances, or ``n_splits`` is no number
+            from 2 to that of the instances.
         """
         Y = check_label_indicator(y, "y")
         check_consistent_length(X, Y)
-        n_splits = check_k(self.n_splits)
+        n_splits = check_count(self.n_splits, "n_splits")
         if not 2 <= n_splits <= Y.shape[0]:
             raise ValueError(
                 f"n_splits must lie in 2 to {Y.shape[0]}, the number of samples, got "
@@ -121,6 +137,16 @@ def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
         Train and test part of each array, then of y, as
         :func:`sklearn.model_selection.train_test_split` orders them.
 
+    Raises
+    ------
+    ValueError
+        If y is no label indicator, lengths differ, or ``test_size`` leaves no instance
+        on one side.
+
+    See Also
+    --------
+    IterativeStratifiedKFold : Folds for cross-validation.
+
     Examples
     --------
     >>> import numpy as np
@@ -139,7 +165,7 @@ def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
     rng = check_random_state(random_state)
     part = iterative_stratification(Y, np.array([1 - share, share]), rng)
     rows = [np.flatnonzero(part == number) for number in (0, 1)]
-    return [_safe_indexing(array, some) for array in (*arrays, y) for some in rows]
+    return [safe_indexing(array, some) for array in (*arrays, y) for some in rows]
 
 
 def iterative_stratification(Y, shares, rng):
@@ -173,7 +199,7 @@ def iterative_stratification(Y, shares, rng):
                 room[chosen] -= 1
                 wanted[labels_of[row], chosen] -= 1
                 left.count_down(labels_of[row])
-    for row in np.flatnonzero(part < 0):  # rows without labels go where there is room
+    for row in np.flatnonzero(part < 0):  # rows without labels: where there is room
         part[row] = chosen = _neediest(room, room, noise[row])
         room[chosen] -= 1
     out = np.empty_like(part)
@@ -184,7 +210,12 @@ def iterative_stratification(Y, shares, rng):
 class RarestFirst:
     """Labels by how many instances they have left, fewest first.
 
-    Iterate, and count labels down meanwhile; a label without instances does not come.
+    Iterate, and count labels down meanwhile; labels without instances are left out.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (n_labels,)
+        Instances of each label.
     """
 
     def __init__(self, counts):
@@ -193,7 +224,7 @@ class RarestFirst:
         heapify(self._heap)
 
     def count_down(self, labels):
-        """Each label has one instance less."""
+        """Each of the labels has one instance fewer from now on."""
         for label in labels:
             self.counts[label] -= 1
             heappush(self._heap, (self.counts[label], label))

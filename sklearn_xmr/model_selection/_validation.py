@@ -1,21 +1,24 @@
 """Cross-validation with sparse targets and lists of the best labels.
 
-scikit-learn's functions do the work; what they refuse is only the *check* of a sparse
-``y`` (scikit-learn 1.9), which is passed over here.
+scikit-learn's functions do the work; what refuses a sparse ``y`` is only their
+validation of parameters (scikit-learn 1.9), which is left out here.
 """
-
-import inspect
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params, _num_samples
 
-from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers, predict_topk
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers
+from sklearn_xmr.utils._response import predict_topk
+from sklearn_xmr.utils._sklearn import (
+    check_method_params,
+    num_samples,
+    safe_indexing,
+    without_validation,
+)
+from sklearn_xmr.utils._validation import check_count
 
 
 def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
@@ -33,9 +36,9 @@ def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
         Names for :func:`sklearn_xmr.metrics.get_topk_scorer`, several of which cost
         one prediction, or any scorer.
     **options
-        As ``cv``, ``n_jobs``, ``params`` and ``return_train_score`` of scikit-learn's
-        function. For ``cv``, :class:`IterativeStratifiedKFold` keeps rare labels in
-        every fold.
+        Other arguments of scikit-learn's function, such as ``cv``, ``n_jobs``,
+        ``params`` and ``return_train_score``. For ``cv``,
+        :class:`IterativeStratifiedKFold` keeps rare labels in every fold.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
     >>> sorted(results)
     ['fit_time', 'score_time', 'test_ndcg_at_5', 'test_precision_at_1']
     """
-    run = inspect.unwrap(model_selection.cross_validate)
+    run = without_validation(model_selection.cross_validate)
     return run(estimator, X, y, scoring=_scorer(scoring), **options)
 
 
@@ -64,20 +67,30 @@ def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
 
     Parameters
     ----------
-    estimator, X, y
-        As of :func:`cross_validate`.
+    estimator : estimator or Pipeline
+        Any classifier of many labels.
+    X : array-like, sparse matrix or list of str
+        What the estimator takes.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
     scoring : str or callable, default="precision_at_1"
         A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
     **options
-        As ``train_sizes``, ``cv``, ``n_jobs`` and ``shuffle`` of scikit-learn's
-        function.
+        Other arguments of scikit-learn's function, such as ``train_sizes``, ``cv``,
+        ``n_jobs`` and ``shuffle``.
 
     Returns
     -------
     train_sizes : ndarray of int of shape (n_sizes,)
         Numbers of training instances.
-    train_scores, test_scores : ndarray of shape (n_sizes, n_splits)
-        For :class:`sklearn.model_selection.LearningCurveDisplay`, which draws them.
+    train_scores : ndarray of shape (n_sizes, n_splits)
+        Scores on the training instances.
+    test_scores : ndarray of shape (n_sizes, n_splits)
+        Scores on the instances held out.
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay : Draws them.
 
     Examples
     --------
@@ -91,7 +104,7 @@ def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
     >>> sizes.tolist(), test.shape
     ([66, 333], (2, 3))
     """
-    run = inspect.unwrap(model_selection.learning_curve)
+    run = without_validation(model_selection.learning_curve)
     return run(estimator, X, y, scoring=_scorer(scoring), **options)
 
 
@@ -102,8 +115,12 @@ def validation_curve(
 
     Parameters
     ----------
-    estimator, X, y
-        As of :func:`cross_validate`.
+    estimator : estimator or Pipeline
+        Any classifier of many labels.
+    X : array-like, sparse matrix or list of str
+        What the estimator takes.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator.
     param_name : str
         Parameter that varies.
     param_range : sequence
@@ -111,12 +128,18 @@ def validation_curve(
     scoring : str or callable, default="precision_at_1"
         A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
     **options
-        As ``cv`` and ``n_jobs`` of scikit-learn's function.
+        Other arguments of scikit-learn's function, such as ``cv`` and ``n_jobs``.
 
     Returns
     -------
-    train_scores, test_scores : ndarray of shape (n_values, n_splits)
-        For :class:`sklearn.model_selection.ValidationCurveDisplay`, which draws them.
+    train_scores : ndarray of shape (n_values, n_splits)
+        Scores on the training instances.
+    test_scores : ndarray of shape (n_values, n_splits)
+        Scores on the instances held out.
+
+    See Also
+    --------
+    sklearn.model_selection.ValidationCurveDisplay : Draws them.
 
     Examples
     --------
@@ -130,7 +153,7 @@ def validation_curve(
     >>> test.shape
     (2, 3)
     """
-    run = inspect.unwrap(model_selection.validation_curve)
+    run = without_validation(model_selection.validation_curve)
     scorer = _scorer(scoring)
     named = {"param_name": param_name, "param_range": param_range}
     return run(estimator, X, y, scoring=scorer, **named, **options)
@@ -155,21 +178,22 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     cv : int, splitter or iterable, default=None
         Folds that hold each instance out once; None for five.
     n_jobs : int, default=None
-        Folds at a time.
+        Number of folds to fit at a time.
     params : dict, default=None
-        More arguments of ``fit``, for all instances, such as ``sample_weight``; those
-        with one entry for each instance are split.
+        Further arguments of ``fit``, such as ``sample_weight``; those with one entry
+        for each instance are split.
 
     Returns
     -------
     labels : ndarray of int64 of shape (n_samples, k)
         Best first; -1 where fewer labels were retrieved.
     scores : ndarray of float of the same shape
+        0 where the label is -1.
 
     Raises
     ------
     ValueError
-        If the folds do not hold out each instance once.
+        If k is no positive integer, or the folds do not hold out each instance once.
 
     Examples
     --------
@@ -183,10 +207,10 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     >>> precision_at_k(Y, topk, k=1) > 0.5
     True
     """
-    check_k(k)
+    check_count(k, "k")
     splits = list(check_cv(cv, y).split(X, y))
     held_out = np.concatenate([test for _, test in splits])
-    n_samples = _num_samples(X)
+    n_samples = num_samples(X)
     if not np.array_equal(np.sort(held_out), np.arange(n_samples)):
         raise ValueError(
             f"cv must hold out each of the {n_samples} samples exactly once, but its "
@@ -206,9 +230,9 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
 
 
 def _fit_predict_topk(estimator, X, y, k, params, train, test):
-    given = _check_method_params(X, params, indices=train)
-    estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train), **given)
-    return predict_topk(estimator, _safe_indexing(X, test), k)
+    given = check_method_params(X, params, indices=train)
+    estimator.fit(safe_indexing(X, train), safe_indexing(y, train), **given)
+    return predict_topk(estimator, safe_indexing(X, test), k)
 
 
 def _scorer(scoring):

@@ -4,21 +4,24 @@ from collections import Counter
 from numbers import Integral
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, TransformerMixin
 
-from sklearn_xmr.utils.documentation import DocLinkMixin
-from sklearn_xmr.utils.validation import check_label_indicator
+from sklearn_xmr.utils._doc_links import DocLinkMixin
+from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
+from sklearn_xmr.utils._validation import check_label_indicator
 
 
-class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
+class LabelNameBinarizer(
+    DocLinkMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Lists of label names to a sparse indicator, and rankings back to names.
 
     Like :class:`sklearn.preprocessing.MultiLabelBinarizer` with sparse output, for
     vocabularies that are large, change, and are ranked: rare names can be left out,
-    unknown ones are refused or passed over, top-k lists are translated.
+    unknown ones are refused or ignored, top-k lists are translated.
 
     Parameters
     ----------
@@ -27,7 +30,8 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
     min_count : int, default=1
         Names of fewer instances are left out in ``fit``, where ``names`` is None.
     handle_unknown : {"error", "ignore"}, default="error"
-        Whether ``transform`` refuses names without a column, or passes over them.
+        Whether names without a column are an error in ``transform``, or ignored. It
+        takes effect without a refit.
 
     Attributes
     ----------
@@ -46,13 +50,14 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
     >>> Y.toarray()
     array([[1, 1],
            [1, 0],
-           [0, 0]], dtype=int32)
+           [0, 0]])
     >>> binarizer.inverse_transform(Y)
     [['sea', 'ship'], ['sea'], []]
     >>> binarizer.names_of([[1, 0], [0, -1]])
     [['ship', 'sea'], ['sea']]
     """
 
+    _acting_parameters = ("handle_unknown",)
     _parameter_constraints: dict = {
         "names": ["array-like", None],
         "min_count": [Interval(Integral, 1, None, closed="left")],
@@ -64,8 +69,9 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.min_count = min_count
         self.handle_unknown = handle_unknown
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, y, _=None):
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, y):
         """Learn the names.
 
         Parameters
@@ -76,61 +82,88 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+            Fitted.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection for each instance.
+        ValueError
+            If no name is frequent enough, or ``names`` holds one twice.
         """
         counts = Counter(name for names in _checked(y) for name in set(names))
         self._set_columns(counts)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_transform(self, y, _=None):
+    def fit_transform(self, y):
         """Learn the names and return the indicator.
 
-        Names that are left out as rare are passed over.
+        Names that ``fit`` leaves out as rare are ignored.
 
         Parameters
         ----------
         y : sequence of collections of names
+            One collection (list, set, tuple) for each instance.
 
         Returns
         -------
-        csr_matrix of int32 of shape (n_samples, n_labels)
+        csr_matrix of int64 of shape (n_samples, n_labels)
+            Label indicator.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection for each instance.
+        ValueError
+            If no name is frequent enough, ``names`` holds one twice, or, with
+            ``handle_unknown="error"``, ``names`` lacks one.
         """
         y = _checked(y)
         self.fit(y)
-        return self._indicator(y, self.names is None or self._passes_over())
+        return self._indicator(y, self.names is None or self._ignores_unknown())
 
+    @on_snapshot
     def transform(self, y):
         """Indicator of the names.
 
         Parameters
         ----------
         y : sequence of collections of names
+            One collection (list, set, tuple) for each instance.
 
         Returns
         -------
-        csr_matrix of int32 of shape (n_samples, n_labels)
+        csr_matrix of int64 of shape (n_samples, n_labels)
+            Label indicator.
 
         Raises
         ------
+        TypeError
+            If y does not hold a collection for each instance.
         ValueError
             With ``handle_unknown="error"``, if there is a name without a column.
         """
-        check_is_fitted(self)
-        return self._indicator(_checked(y), self._passes_over())
+        return self._indicator(_checked(y), self._ignores_unknown())
 
+    @on_snapshot
     def inverse_transform(self, Y):
-        """Names of an indicator's positives.
+        """Translate the positives of an indicator into names.
 
         Parameters
         ----------
         Y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
 
         Returns
         -------
         list of list
             In the order of the columns.
+
+        Raises
+        ------
+        ValueError
+            If Y is no indicator of these labels.
         """
-        check_is_fitted(self)
         Y = check_label_indicator(Y)
         if Y.shape[1] != len(self.classes_):
             raise ValueError(
@@ -139,8 +172,9 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
             )
         return [self.classes_[c].tolist() for c in np.split(Y.indices, Y.indptr[1:-1])]
 
+    @on_snapshot
     def names_of(self, labels):
-        """Names of top-k lists, as ``predict_topk`` returns them.
+        """Translate top-k lists, as ``predict_topk`` returns them, into names.
 
         Parameters
         ----------
@@ -151,8 +185,12 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
         -------
         list of list
             Names in the order of the lists, without the gaps.
+
+        Raises
+        ------
+        ValueError
+            If ``labels`` is not a 2-D array of numbers of known labels.
         """
-        check_is_fitted(self)
         labels = np.asarray(labels)
         n_labels = len(self.classes_)
         if labels.ndim != 2 or labels.dtype.kind not in "iu":
@@ -167,31 +205,34 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
             )
         return [self.classes_[row[row >= 0]].tolist() for row in labels]
 
-    def _passes_over(self):
+    def _ignores_unknown(self):
         return self.handle_unknown == "ignore"
 
     def _set_columns(self, counts):
-        names = self.names
-        if names is None:
-            names = [name for name, count in counts.items() if count >= self.min_count]
-            names = _sorted(names)
-        if len(names) == 0:
-            raise ValueError(
-                f"y has no name with at least min_count={self.min_count} instances, of "
-                f"{len(counts)} different names; there is nothing to learn"
-            )
+        names = self._frequent(counts) if self.names is None else list(self.names)
+        if not names:
+            raise ValueError("names must hold at least one name, but is empty")
         self._column = {name: column for column, name in enumerate(names)}
         if len(self._column) < len(names):
             twice = next(n for n, count in Counter(names).items() if count > 1)
             raise ValueError(f"names must be different, but {twice!r} occurs twice")
-        self.classes_ = np.empty(len(names), dtype=object)
-        self.classes_[:] = list(names)
+        self.classes_ = np.fromiter(names, dtype=object, count=len(names))
 
-    def _indicator(self, y, pass_over):
+    def _frequent(self, counts):
+        """Names of at least ``min_count`` instances, sorted."""
+        names = [name for name, count in counts.items() if count >= self.min_count]
+        if not names:
+            raise ValueError(
+                f"y has no name with at least min_count={self.min_count} instances, of "
+                f"{len(counts)} different names; there is nothing to learn"
+            )
+        return _sorted(names)
+
+    def _indicator(self, y, ignores_unknown):
         columns, sizes = [], []
         for row, names in enumerate(y):
             found = {self._column.get(name, -1) for name in names}
-            if -1 in found and not pass_over:
+            if -1 in found and not ignores_unknown:
                 unknown = next(n for n in names if n not in self._column)
                 raise ValueError(
                     f"y names {unknown!r} in row {row}, which has no column; fit on "
@@ -200,11 +241,9 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
             found.discard(-1)
             columns.extend(sorted(found))
             sizes.append(len(found))
-        indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        ones = np.ones(len(columns), dtype=np.int32)
+        columns = np.array(columns, dtype=np.int32)
         shape = (len(sizes), len(self.classes_))
-        columns = np.asarray(columns, dtype=np.int32)
-        return sparse.csr_matrix((ones, columns, indptr), shape=shape)
+        return label_indicator(columns, pointers(sizes), shape)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -214,7 +253,7 @@ class LabelNameBinarizer(DocLinkMixin, TransformerMixin, BaseEstimator):
 
 
 def _checked(y):
-    """The collections as a list; a teaching error for anything else."""
+    """The collections as a list; TypeError for anything else."""
     if isinstance(y, str) or not hasattr(y, "__iter__"):
         raise TypeError(
             "y must be a sequence of collections of label names, one for each "

@@ -4,7 +4,8 @@ Needs torch and transformers: ``pip install 'sklearn-xmr[transformer]'``. They a
 imported when a model is fitted, not with the package.
 """
 
+from sklearn_xmr.transformer._fine_tuning import FineTuning
 from sklearn_xmr.transformer._static import StaticEmbedder
 from sklearn_xmr.transformer._x_transformer import XTransformerClassifier
 
-__all__ = ["StaticEmbedder", "XTransformerClassifier"]
+__all__ = ["FineTuning", "StaticEmbedder", "XTransformerClassifier"]

@@ -1,7 +1,7 @@
 """Embeddings and fine-tuned weights kept by content: a search encodes a text once.
 
 Keys are hashes of everything that a result depends on. Without a folder the latest
-results stay in memory, up to a gigabyte in all; with one they are files that any
+results stay in memory, up to a gigabyte in all; with a folder they are files that any
 process uses, and embeddings are memory-mapped.
 """
 
@@ -13,8 +13,8 @@ from threading import Lock
 
 import numpy as np
 
-from sklearn_xmr.transformer._encoder import import_torch
 from sklearn_xmr.transformer._tokens import TokenizedTexts
+from sklearn_xmr.transformer._torch import import_torch
 
 MOST_BYTES = 2**30
 
@@ -52,8 +52,11 @@ def cached_array(folder, key, shape, fill):
     Parameters
     ----------
     folder : path-like or None
+        Where files are kept; None for memory.
     key : str
+        Hash of what the array depends on.
     shape : tuple of int
+        Of the array.
     fill : callable
         Writes all of its argument.
 
@@ -88,7 +91,9 @@ def cached_tokens(folder, key, make):
     Parameters
     ----------
     folder : path-like or None
+        Where files are kept; None for memory.
     key : str
+        Hash of what the tokens depend on.
     make : callable
         Takes a path to write token numbers to, or None.
 
@@ -110,17 +115,36 @@ def cached_tokens(folder, key, make):
     return TokenizedTexts.load(ids, np.load(offsets))
 
 
-def cached_state(folder, key, make):
-    """A dict of tensors that ``make()`` returns, or the one returned before."""
-    torch, _ = import_torch()
+def cached_training(folder, key, make):
+    """What a training that ``make()`` runs gives, or the same training gave before.
+
+    Parameters
+    ----------
+    folder : path-like or None
+        Where files are kept; None for memory.
+    key : str
+        Hash of what the training depends on.
+    make : callable
+        Returns weights (dict of tensor) and history (list of dict).
+
+    Returns
+    -------
+    weights : dict of tensor
+        On the CPU.
+    history : list of dict
+        Losses and metrics.
+    """
     if folder is None:
-        return _remember(key, make, lambda state: sum(t.nbytes for t in state.values()))
+        return _remember(
+            key, make, lambda made: sum(t.nbytes for t in made[0].values())
+        )
+    torch, _ = import_torch()
     path = Path(folder) / f"{key}.pt"
     if not path.exists():
-        state = make()
+        made = make()
         Path(folder).mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
-        torch.save(state, unfinished)
+        torch.save(made, unfinished)
         os.replace(unfinished, path)
     return torch.load(path, map_location="cpu", weights_only=True)
 

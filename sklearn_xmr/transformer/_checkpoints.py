@@ -1,9 +1,9 @@
-"""State of a training run on disk, so that a killed run goes on where it was."""
+"""State of a training run on disk, so that a killed run resumes where it was."""
 
 import os
 from pathlib import Path
 
-from sklearn_xmr.transformer._encoder import import_torch
+import torch
 
 FILE = "training.pt"
 
@@ -14,8 +14,9 @@ class Checkpoints:
     Parameters
     ----------
     folder : path-like or None
+        Where the state is kept.
     fingerprint : str
-        Of data and parameters: a state of another run is refused.
+        Hash of data and parameters: a state of another run is refused.
     is_writer : bool
         Whether this process writes; all processes read.
     """
@@ -32,7 +33,6 @@ class Checkpoints:
         ValueError
             If the folder holds another run's state.
         """
-        torch, _ = import_torch()
         if self.path is None or not self.path.exists():
             return None
         state = torch.load(self.path, map_location="cpu", weights_only=False)
@@ -46,7 +46,6 @@ class Checkpoints:
 
     def save(self, **state):
         """Replace the state in one go: a kill leaves the one before."""
-        torch, _ = import_torch()
         if self.path is None or not self.is_writer:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)

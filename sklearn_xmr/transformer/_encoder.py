@@ -1,63 +1,21 @@
-"""A pre-trained encoder with its tokenizer: texts in, unit vectors out."""
+"""Encoders: texts in, unit vectors out.
+
+:class:`TextEncoder` is a pre-trained transformer with its tokenizer;
+:func:`embed_with` calls any function as an encoder.
+"""
 
 import hashlib
+from copy import deepcopy
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts, batches_by_length
+from sklearn_xmr.transformer._torch import autocast, import_torch
 
-INSTALL = "pip install 'sklearn-xmr[transformer]'"
 # Of batches to encode: 64 texts of 32 tokens take 2 % longer, 32 take 9 %.
 MOST_ROWS, MOST_TOKENS = 128, 4096
 SMALLEST_NORM = 1e-12
-
-
-def import_torch():
-    """torch and transformers; ImportError that tells how to get them."""
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise ImportError(
-            f"XTransformerClassifier needs torch and transformers: {INSTALL}"
-        ) from error
-    return torch, transformers
-
-
-def pick_device(device):
-    """The torch device of "auto" or a name."""
-    torch, _ = import_torch()
-    if device != "auto":
-        try:
-            return torch.device(device)
-        except RuntimeError as error:
-            raise ValueError(
-                f"device must be 'auto' or a torch device such as 'cpu' or 'cuda:0', "
-                f"got {device!r}"
-            ) from error
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    mps = torch.backends.mps.is_available()
-    return torch.device("mps" if mps else "cpu")
-
-
-def half_precision(precision, device):
-    """The type in which matrix products run, or None for float32.
-
-    bfloat16 where the processor multiplies it in hardware: on a CPU with AVX512-BF16
-    all-MiniLM-L6-v2 encodes 3.4 times as fast (benchmarks/RESULTS.md).
-    """
-    torch, _ = import_torch()
-    types = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
-    if precision != "auto":
-        return types[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    fast = (
-        device.type == "cpu"
-        and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    )
-    return torch.bfloat16 if fast else None
 
 
 class TextEncoder:
@@ -66,18 +24,40 @@ class TextEncoder:
     Parameters
     ----------
     model : torch.nn.Module
+        Returns ``last_hidden_state``.
     tokenizer : transformers tokenizer
+        The model's.
     pooling : {"mean", "cls", "last"}
+        How token vectors become one.
     max_length : int
+        Number of tokens that are read of a text.
+    dropout : float or None, default=None
+        Dropout that the model has in training; None: its own.
     """
 
-    def __init__(self, model, tokenizer, pooling, max_length):
+    def __init__(self, model, tokenizer, pooling, max_length, dropout=None):
         self.model, self.tokenizer = model, tokenizer
         self.pooling, self.max_length = pooling, max_length
+        self.dropout, self._fingerprint = dropout, None
 
     @classmethod
     def load(cls, name_or_path, pooling="mean", max_length=128, dropout=None):
-        """From a folder or a hub's name; with another dropout than the model's.
+        """Load a pre-trained encoder.
+
+        Parameters
+        ----------
+        name_or_path : str or path-like
+            A folder, or a name of the hub.
+        pooling : {"mean", "cls", "last"}, default="mean"
+            How token vectors become one.
+        max_length : int, default=128
+            Number of tokens that are read of a text.
+        dropout : float or None, default=None
+            Dropout in training; None keeps the model's own.
+
+        Returns
+        -------
+        TextEncoder
 
         Raises
         ------
@@ -97,15 +77,14 @@ class TextEncoder:
             model = transformers.AutoModel.from_pretrained(name_or_path, config=config)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"model_name_or_path={str(name_or_path)!r} is neither a folder with a "
-                "model and its tokenizer nor a model of the hub (which needs network): "
-                f"{error}"
+                f"encoder={str(name_or_path)!r} is neither a folder with a model and "
+                f"its tokenizer nor a model of the hub (which needs network): {error}"
             ) from error
         finally:
             quiet.set_verbosity(verbosity)
             if bars:
                 quiet.enable_progress_bar()
-        return cls(model.float(), tokenizer, pooling, max_length)
+        return cls(model.float(), tokenizer, pooling, max_length, dropout)
 
     @property
     def pad(self):
@@ -117,6 +96,8 @@ class TextEncoder:
     def n_dense(self):
         """Length of an embedding (int)."""
         return self.model.config.hidden_size
+
+    # --- encoding --------------------------------------------------------------------
 
     def tokenize(self, texts, path=None):
         """Compact tokens of a list of str (TokenizedTexts), in a file if given."""
@@ -130,11 +111,11 @@ class TextEncoder:
         for name, part in self.model.named_modules():
             padding = getattr(part, "padding_idx", None)
             if name.endswith("position_embeddings") and padding is not None:
-                positions -= padding + 1  # RoBERTa and its kin count from there on
+                positions -= padding + 1  # RoBERTa and its variants start there
         return max(1, min(self.max_length, positions))
 
-    def attend(self, device):
-        """Choose how attention is computed, where the model lets one choose.
+    def choose_attention(self, device):
+        """Choose how attention is computed, where the model allows a choice.
 
         On a CPU, step by step: against torch's fused operator encoding takes 0.83 of
         the time, and a training step 0.6 (benchmarks/RESULTS.md).
@@ -146,6 +127,14 @@ class TextEncoder:
                 )
             except ValueError:
                 return  # this model has one only
+
+    def store_activations(self, is_on):
+        """Let training store activations, or compute them twice to save memory."""
+        name = "disable" if is_on else "enable"
+        change = getattr(self.model, f"activation_checkpointing_{name}", None)
+        if change is None:  # transformers 4
+            change = getattr(self.model, f"gradient_checkpointing_{name}")
+        change()
 
     def embed(self, ids, mask):
         """Pooled token vectors of a padded batch (tensor of float32)."""
@@ -165,13 +154,15 @@ class TextEncoder:
         Parameters
         ----------
         tokens : TokenizedTexts
+            Tokens of all texts.
         device : torch.device
-        half : torch.dtype or None
-            Type of matrix products.
-        out : ndarray of float32 of shape (n_texts, n_dense), optional
+            Where to compute; the model is moved there.
+        half : torch.dtype or None, default=None
+            Type of matrix products; None for float32.
+        out : ndarray of float32 of shape (n_texts, n_dense), default=None
             Where to write; may be memory-mapped.
-        rows : ndarray of int, optional
-            Texts to encode; all by default. Others are left alone in ``out``.
+        rows : ndarray of int, default=None
+            Texts to encode; all by default. Other rows of ``out`` stay as they are.
 
         Returns
         -------
@@ -183,7 +174,7 @@ class TextEncoder:
             out = np.zeros((len(tokens), self.n_dense), dtype=np.float32)
         rows = np.arange(len(tokens)) if rows is None else rows
         self.model.to(device).eval()
-        self.attend(device)
+        self.choose_attention(device)
         with torch.inference_mode(), autocast(device, half):
             batches = batches_by_length(tokens.lengths[rows], MOST_ROWS, MOST_TOKENS)
             todo = [rows[batch] for batch in batches]
@@ -204,30 +195,58 @@ class TextEncoder:
         norm = embedded.norm(dim=1, keepdim=True).clamp_min(SMALLEST_NORM)
         return (embedded / norm).cpu().numpy()
 
+    # --- weights ---------------------------------------------------------------------
+
+    def state(self):
+        """Weights as CPU tensors, by name (dict)."""
+        return {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+
+    def load_state(self, state):
+        """Take weights of :meth:`state`."""
+        self.model.load_state_dict(state)
+        self.forget_fingerprint()
+
     def fingerprint(self):
-        """What tells this encoder's embeddings from another's (str)."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"{self.pooling} {self.tokens_key()}".encode())
-        for name, value in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().numpy().tobytes())
-        return digest.hexdigest()
+        """Hash of all that an embedding depends on beside the text (str)."""
+        if self._fingerprint is None:
+            digest = hashlib.blake2b(digest_size=16)
+            digest.update(f"{self.pooling} {self.tokens_key()}".encode())
+            for name, value in self.model.state_dict().items():
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def forget_fingerprint(self):
+        """Hash the weights again when asked next: they are about to change."""
+        self._fingerprint = None
 
     def tokens_key(self):
-        """What tells this tokenizer's tokens from another's (str)."""
+        """Hash of all that a text's tokens depend on beside the text (str)."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         words = str(sorted(self.tokenizer.get_vocab().items()))
         content = words if backend is None else backend.to_str()
         digest = hashlib.blake2b(content.encode(), digest_size=16)
         return f"{digest.hexdigest()} {self._room()}"
 
-    def state(self):
-        """Weights as CPU tensors, by name."""
-        return {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
-
     def __getstate__(self):
-        self.model.to("cpu")  # a model fitted on a GPU loads where there is none
-        return self.__dict__.copy()
+        # A model fitted on a GPU loads where there is none.
+        return {**self.__dict__, "model": cpu_copy(self.model)}
+
+
+def cpu_copy(model):
+    """A copy of a model on the CPU; the model itself stays where it is.
+
+    Tensors that are on the CPU already are shared, not copied.
+    """
+    torch, _ = import_torch()
+    copies = {}
+    for weight in model.parameters():
+        on_cpu = torch.nn.Parameter(weight.detach().cpu(), weight.requires_grad)
+        copies[id(weight)] = on_cpu
+    for buffer in model.buffers():
+        copies[id(buffer)] = buffer.detach().cpu()
+    return deepcopy(model, copies)
 
 
 def set_dropout(config, share):
@@ -237,7 +256,31 @@ def set_dropout(config, share):
             setattr(config, name, share)
 
 
-def autocast(device, half):
-    """Context in which matrix products run in a half-precision type, if any."""
-    torch, _ = import_torch()
-    return torch.autocast(device.type, dtype=half, enabled=half is not None)
+def embed_with(encoder, texts):
+    """Unit embeddings by a function.
+
+    Parameters
+    ----------
+    encoder : callable
+        From a list of str to an array with a row for each.
+    texts : list of str
+        Texts.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_texts, n_dense)
+
+    Raises
+    ------
+    ValueError
+        If the function returned something else.
+    """
+    embedded = np.asarray(encoder(texts), dtype=np.float32)
+    if embedded.ndim != 2 or len(embedded) != len(texts):
+        raise ValueError(
+            f"an encoder that is a function must return an array with a row for each "
+            f"of the {len(texts)} texts, got shape {embedded.shape}"
+        )
+    if not np.isfinite(embedded).all():
+        raise ValueError("an encoder that is a function returned NaN or infinity")
+    return normalize(embedded)

@@ -1,302 +1,310 @@
-"""The training loop: an encoder and a head, level by level, step by step.
+"""Stage 2: how an encoder is fine-tuned over a label tree.
 
-A step's rows and its random numbers depend on seed, level and step only, so that a run
-that goes on from a checkpoint, or works with another number of processes, does the
-same.
+:class:`FineTuning` holds the parameters and runs the training:
+``_level_training.py`` goes from level to level, ``_fine_tuning_loop.py`` from step to
+step. Both import torch, and are imported when a training starts.
 """
 
-from dataclasses import dataclass
+from numbers import Integral, Real
 
-import numpy as np
+import joblib
+from sklearn.base import BaseEstimator
 
-from sklearn_xmr.metrics import precision_at_k
-from sklearn_xmr.transformer._encoder import autocast, import_torch
-from sklearn_xmr.transformer._gradient_scale import GradientScale
-from sklearn_xmr.transformer._heads import Pairs
-from sklearn_xmr.transformer._tokens import shuffled_batches
-
-METRIC_K = 5
-
-
-@dataclass
-class TrainingSettings:
-    """How long and how fast; see :class:`XTransformerClassifier`."""
-
-    n_epochs: float
-    max_steps: int | None
-    batch_size: int
-    micro_batch: int
-    learning_rate: float
-    head_learning_rate: float
-    weight_decay: float
-    warmup: float
-    max_grad_norm: float
-    save_steps: int
-    eval_steps: int
-    n_iter_no_change: int
-    seed: int
+from sklearn_xmr.base import TrainingData
+from sklearn_xmr.transformer._cache import cached_training, content_key
+from sklearn_xmr.transformer._cached_encoder import CachedEncoder
+from sklearn_xmr.transformer._progress import Progress
+from sklearn_xmr.utils._callbacks import NO_TASKS
+from sklearn_xmr.utils._doc_links import DocLinkMixin
+from sklearn_xmr.utils._fitted_state import check_parameters
+from sklearn_xmr.utils._held_out import VALIDATION_SIZE
+from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions
 
 
-@dataclass
-class Level:
-    """One training problem.
+class FineTuning(DocLinkMixin, BaseEstimator):
+    """How :class:`XTransformerClassifier` trains its encoder.
+
+    A linear head on the embeddings is trained together with the encoder: at one level
+    of a label tree after another, to find the nodes that fit a text, or against all
+    labels at once.
 
     Parameters
     ----------
-    number : int
-    pairs : csr_matrix of shape (n_samples, n_nodes)
-        Costs of positives and, for a shortlist head, negative values of negatives.
-    rows : ndarray of int
-        Instances to train on.
-    validation : ndarray of int
-        Instances to measure on; may be empty.
-    """
+    head : {"auto", "shortlist", "full"}, default="auto"
+        What the encoder is trained with:
 
-    number: int
-    pairs: object
-    rows: np.ndarray
-    validation: np.ndarray
+        - "shortlist": for each text, the nodes that a label tree proposes;
+        - "full": all labels against each other, block by block, without a tree;
+        - "auto": "full" for up to 100,000 labels, "shortlist" for more.
+    n_levels : int or None, default=1
+        Number of levels of the tree, counted from the labels up, at which a shortlist
+        head trains the encoder. At the levels above, linear models on the embeddings
+        propose nodes. None trains the encoder at all levels, as XR-Transformer does.
+    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn+man"
+        The nodes whose children are on the shortlist of a text:
 
+        - "tfn", teacher forcing: those with a label of the text;
+        - "man", matcher-aware: those that the level above ranks best;
+        - "tfn+man": both.
+    beam_size : int or None, default=10
+        Number of nodes of each level that matcher-aware sampling takes; None takes all
+        that are on the shortlist of that level.
+    count_labels : bool, default=True
+        Whether the cost of missing a node is proportional to the number of labels of
+        the text under it. If False, all costs are 1.
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of a pair of text and node.
+    n_epochs : float, default=1.0
+        Number of passes through the texts at each level.
+    max_steps : int or None, default=None
+        Number of optimiser steps at each level, instead of ``n_epochs``.
+    batch_size : int, default=32
+        Number of texts in an optimiser step, in all processes together.
+    micro_batch_size : int or None, default=None
+        Number of texts that a process holds at a time; the gradients of a batch are
+        added up. None means ``batch_size``. It is halved each time that the device
+        runs out of memory.
+    learning_rate : float, default=1e-4
+        Learning rate of the encoder after warm-up, from which it falls linearly to 0.
+    head_learning_rate : float, default=2e-3
+        Learning rate of the head after warm-up, from which it falls linearly to 0.
+    weight_decay : float, default=0.01
+        Weight decay of the encoder's matrices.
+    warmup : float in [0, 1], default=0.1
+        Share of the steps in which the learning rates rise from 0.
+    max_grad_norm : float, default=1.0
+        A longer gradient of the encoder is scaled down to this norm.
+    dropout : float or None, default=0.0
+        Dropout of the encoder during training; None keeps the model's own. Without
+        dropout, training takes a third less time on a CPU.
+    gradient_checkpointing : bool, default=False
+        Whether to compute activations twice instead of storing them: less memory for
+        a third more time.
+    early_stopping : bool, default=False
+        Whether to measure P@5 on held-out texts, and keep the best weights of a level.
+    validation_size : int, float or None, default=None
+        Number or share of the texts that early stopping holds out. None means a tenth,
+        but at least 1,000 and at most 10,000, and never more than a third.
+    eval_steps : int, default=200
+        Number of steps between measurements.
+    n_iter_no_change : int, default=3
+        Number of measurements without a better value after which a level ends.
+    save_steps : int, default=500
+        Number of steps between checkpoints.
+    checkpoint_dir : path-like or None, default=None
+        Folder for the state of the training. A run that was killed resumes there when
+        it is started again with the same data and parameters. None keeps no state.
 
-class FineTuner:
-    """Trains an encoder; made once for all levels.
+    See Also
+    --------
+    XTransformerClassifier : Fine-tunes an encoder, and ranks labels with it.
 
-    Parameters
+    Notes
+    -----
+    The same data, parameters and seed give the same weights. ``checkpoint_dir``,
+    ``gradient_checkpointing``, ``micro_batch_size`` and ``save_steps`` do not change
+    them, but for rounding: with a ``cache_dir``, :class:`XTransformerClassifier` takes
+    the weights of an earlier training that differs in these parameters only.
+
+    References
     ----------
-    encoder : TextEncoder
-    tokens : TokenizedTexts
-    settings : TrainingSettings
-    processes : OneProcess
-    half : torch.dtype or None
-    checkpoints : Checkpoints
-    progress : Progress
+    J. Zhang et al. "Fast multi-resolution transformer fine-tuning for extreme
+    multi-label text classification", NeurIPS 2021 (arXiv 2110.00685).
+
+    Examples
+    --------
+    >>> from sklearn_xmr import FineTuning, XTransformerClassifier
+    >>> fine_tuning = FineTuning(head="shortlist", max_steps=300)
+    >>> clf = XTransformerClassifier(fine_tuning=fine_tuning, random_state=0)
+    >>> clf.set_params(fine_tuning__learning_rate=5e-5).fine_tuning
+    FineTuning(head='shortlist', learning_rate=5e-05, max_steps=300)
     """
+
+    _parameter_constraints: dict = {
+        "head": [StrOptions({"auto", "shortlist", "full"})],
+        "n_levels": [Interval(Integral, 1, None, closed="left"), None],
+        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
+        "beam_size": [Interval(Integral, 1, None, closed="left"), None],
+        "count_labels": ["boolean"],
+        "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
+        "n_epochs": [Interval(Real, 0, None, closed="neither")],
+        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="left")],
+        "head_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "gradient_checkpointing": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_size": VALIDATION_SIZE,
+        "eval_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "save_steps": [Interval(Integral, 1, None, closed="left")],
+        "checkpoint_dir": [str, HasMethods("__fspath__"), None],
+    }
+
+    # All other parameters are part of the key under which weights are kept: one that
+    # is missing here can only cause a needless training.
+    _without_effect_on_weights = (
+        "checkpoint_dir",
+        "gradient_checkpointing",
+        "micro_batch_size",
+        "save_steps",
+    )
 
     def __init__(
-        self, encoder, tokens, settings, processes, half, checkpoints, progress
+        self,
+        *,
+        head="auto",
+        n_levels=1,
+        negative_sampling="tfn+man",
+        beam_size=10,
+        count_labels=True,
+        loss="squared_hinge",
+        n_epochs=1.0,
+        max_steps=None,
+        batch_size=32,
+        micro_batch_size=None,
+        learning_rate=1e-4,
+        head_learning_rate=2e-3,
+        weight_decay=0.01,
+        warmup=0.1,
+        max_grad_norm=1.0,
+        dropout=0.0,
+        gradient_checkpointing=False,
+        early_stopping=False,
+        validation_size=None,
+        eval_steps=200,
+        n_iter_no_change=3,
+        save_steps=500,
+        checkpoint_dir=None,
     ):
-        self.encoder, self.tokens, self.settings = encoder, tokens, settings
-        self.processes, self.half = processes, half
-        self.checkpoints, self.progress = checkpoints, progress
-        self.device, self.scale = processes.device, GradientScale(half)
-        self.micro_batch = settings.micro_batch
-        self.encoder.model.to(self.device)
-        self.encoder.attend(self.device)
+        self.head = head
+        self.n_levels = n_levels
+        self.negative_sampling = negative_sampling
+        self.beam_size = beam_size
+        self.count_labels = count_labels
+        self.loss = loss
+        self.n_epochs = n_epochs
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.max_grad_norm = max_grad_norm
+        self.dropout = dropout
+        self.gradient_checkpointing = gradient_checkpointing
+        self.early_stopping = early_stopping
+        self.validation_size = validation_size
+        self.eval_steps = eval_steps
+        self.n_iter_no_change = n_iter_no_change
+        self.save_steps = save_steps
+        self.checkpoint_dir = checkpoint_dir
 
-    # --- one level -------------------------------------------------------------------
+    def train(
+        self,
+        encoder,
+        texts,
+        Y,
+        sample_weight=None,
+        *,
+        features=None,
+        clusterer=None,
+        precision="auto",
+        device="auto",
+        cache_dir=None,
+        seed=0,
+        verbose=0,
+        tasks=NO_TASKS,
+    ):
+        """Train an encoder in place; the same training is not run twice.
 
-    def fit_level(self, level, head, state=None, **to_keep):
-        """Train encoder and head; `state` is that of a checkpoint of this level.
+        The weights are taken from the cache where they are known.
 
-        ``to_keep`` goes into each checkpoint.
+        Parameters
+        ----------
+        encoder : TextEncoder
+            The encoder, such as ``encoder_`` of an :class:`XTransformerClassifier`,
+            loaded with the same ``dropout``.
+        texts : list of str
+            The texts.
+        Y : csr_matrix of float32 of shape (n_texts, n_labels)
+            Canonical label indicator.
+        sample_weight : ndarray of float32 of shape (n_texts,), default=None
+            Positive weights of the texts.
+        features : csr_matrix of float32 of shape (n_texts, n_features), default=None
+            Sparse features on which the label tree is built; None means the embeddings
+            of the encoder as it is.
+        clusterer : LabelTree or estimator, default=None
+            Of the label tree; None means a :class:`HierarchicalLabelClusterer`.
+        precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
+            Type of matrix products.
+        device : str, default="auto"
+            Where to compute.
+        cache_dir : path-like or None, default=None
+            Folder for tokens, embeddings and weights; None keeps the latest in memory.
+        seed : int, default=0
+            Of everything that is random.
+        verbose : int, default=0
+            1 prints a line for each level, 2 also for every 50 steps.
+        tasks : FitTasks, default=NO_TASKS
+            Levels and steps are reported to it, for callbacks.
+
+        Returns
+        -------
+        weights : dict of tensor
+            The weights that the encoder has now, on the CPU.
+        history : list of dict
+            Mean losses and validation metrics by level and step.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, the encoder has another dropout, or
+            ``checkpoint_dir`` holds the state of another run.
         """
-        optimizer = self._optimizer()
-        n_steps = self.count_steps(level)
-        first = self._restore(state, optimizer, head)
-        best = _Best(state, self.settings.n_iter_no_change)
-        self.progress.start(level.number, n_steps, first)
-        with self.progress.tasks.task(f"level {level.number}", n_steps) as steps:
-            for step in range(first, n_steps):
-                with steps.task("step"):
-                    self._set_learning_rate(optimizer, step, n_steps)
-                    loss = self._step(level, head, optimizer, step, n_steps)
-                self.progress.step(step + 1, loss)
-                stop = self._evaluate(level, head, step + 1, n_steps, best)
-                last = stop or step + 1 == n_steps
-                if last or (step + 1) % self.settings.save_steps == 0:
-                    self._save(level, head, optimizer, step + 1, stop, best, to_keep)
-                if stop:
-                    break
-        best.restore(self.encoder.model, head)
-        self.progress.end()
-
-    def count_steps(self, level):
-        """Optimiser steps of a level (int)."""
-        if self.settings.max_steps is not None:
-            return self.settings.max_steps
-        per_epoch = -(-len(level.rows) // self.settings.batch_size)
-        return max(1, round(self.settings.n_epochs * per_epoch))
-
-    def rows_of_step(self, level, step):
-        """Instances of a step."""
-        per_epoch = -(-len(level.rows) // self.settings.batch_size)
-        epoch, place = divmod(step, per_epoch)
-        if getattr(self, "_batches_of", None) != (level.number, epoch):
-            seed = [self.settings.seed % 2**32, level.number, epoch]
-            rng = np.random.RandomState(seed)
-            lengths = self.tokens.lengths[level.rows]
-            self._batches = shuffled_batches(lengths, self.settings.batch_size, rng)
-            self._batches_of = level.number, epoch
-        return level.rows[self._batches[place]]
-
-    def _optimizer(self):
-        torch, _ = import_torch()
-        named = [p for p in self.encoder.model.named_parameters() if p[1].requires_grad]
-        plain = [p for name, p in named if p.ndim < 2]  # biases, layer norms
-        decayed = [p for name, p in named if p.ndim >= 2]
-        groups = [
-            {"params": decayed, "weight_decay": self.settings.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        # Fused: a fifth of the time on a CPU.
-        fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
-
-    def _factor(self, step, n_steps):
-        """Linear warm-up, then linear decay to nothing."""
-        warm = self.settings.warmup * n_steps
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        return (n_steps - step) / max(n_steps - warm, 1)
-
-    def _set_learning_rate(self, optimizer, step, n_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self._factor(step, n_steps)
-
-    # --- one step --------------------------------------------------------------------
-
-    def _step(self, level, head, optimizer, step, n_steps):
-        """One update; the loss as a tensor, which nobody has waited for."""
-        torch, _ = import_torch()
-        rows = self.rows_of_step(level, step)
-        self.encoder.model.train()
-        optimizer.zero_grad(set_to_none=True)
-        loss = self._gradients(level, head, rows, step)
-        parameters = [p for p in self.encoder.model.parameters() if p.grad is not None]
-        gradients = [p.grad for p in parameters]
-        self.processes.sum(gradients + head.gradients())
-        self.processes.sum([loss])
-        if not self.scale.leave(gradients, loss):
-            return loss
-        limit = self.settings.max_grad_norm
-        torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
-        optimizer.step()
-        rate = self.settings.head_learning_rate * self._factor(step, n_steps)
-        head.step(rate)
-        return loss
-
-    def _gradients(self, level, head, rows, step):
-        """Gradients of this process' share of a batch, in as many parts as fit."""
-        torch, _ = import_torch()
-        while True:
-            try:
-                head.begin(Pairs.of(level.pairs, rows, self.device))
-                return self._accumulate(level, head, rows, step)
-            except torch.OutOfMemoryError:
-                if self.micro_batch == 1:
-                    raise
-                self.micro_batch = -(-self.micro_batch // 2)
-                self.encoder.model.zero_grad(set_to_none=True)
-            self.progress.say(
-                f"out of memory on {self.device}: goes on with {self.micro_batch} "
-                "instances at a time (the same updates, more slowly)"
+        check_parameters(self, self.get_params(deep=False))
+        if encoder.dropout != self.dropout:
+            raise ValueError(
+                f"encoder must be loaded with the dropout of the fine-tuning, "
+                f"{self.dropout}, got one loaded with {encoder.dropout}"
             )
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+        data = TrainingData(texts, Y, sample_weight)
+        cached = CachedEncoder(encoder, precision, device, cache_dir)
+        key = self._key(cached, data, features, clusterer, seed)
+        progress = Progress(verbose, tasks=tasks)
 
-    def _accumulate(self, level, head, rows, step):
-        torch, _ = import_torch()
-        mine = self.processes.share(rows)
-        total = torch.zeros((), device=self.device)
-        seed = (self.settings.seed * 1009 + level.number) * 1_000_003 + step
-        torch.manual_seed((seed + 7919 * self.processes.rank) % 2**63)
-        for first in range(0, len(mine), self.micro_batch):
-            some = mine[first : first + self.micro_batch]
-            padded = self.tokens.padded(some, self.encoder.pad)
-            batch = (torch.from_numpy(part).to(self.device) for part in padded)
-            with autocast(self.device, self.half):
-                embedded = self.encoder.embed(*batch)
-            embedded = self.scale.enter(embedded)
-            unit = torch.nn.functional.normalize(embedded, dim=1)
-            pairs = Pairs.of(level.pairs, some, self.device)
-            loss = head.loss(unit, pairs) / len(rows)
-            loss.backward()
-            total += loss.detach()
-        return total
+        def run():
+            from sklearn_xmr.transformer._level_training import train_levels
 
-    # --- between steps ---------------------------------------------------------------
+            return train_levels(
+                self, cached, data, features, clusterer, seed, key, progress
+            )
 
-    def encode(self, rows=None):
-        """Unit embeddings of all texts, or of some; others are zero."""
-        rows = np.arange(len(self.tokens)) if rows is None else rows
-        mine = self.processes.share(rows)
-        out = self.encoder.encode(self.tokens, self.device, self.half, rows=mine)
-        return self.processes.collect(out)
+        weights, history = cached_training(cache_dir, key, run)
+        encoder.load_state(weights)
+        return weights, [dict(record) for record in history]
 
-    def _evaluate(self, level, head, done, n_steps, best):
-        """Measure on the validation part where it is due; whether to stop."""
-        if not len(level.validation) or (
-            done % self.settings.eval_steps and done != n_steps
-        ):
-            return False
-        rows = level.validation
-        scores = head.scores(self.encode(rows)[rows])
-        truth = level.pairs[rows].maximum(0)
-        truth.eliminate_zeros()
-        truth.data[:] = 1
-        k = min(METRIC_K, truth.shape[1])
-        value = precision_at_k(truth, scores, k=k)
-        better = best.offer(value, self.encoder, head)
-        self.progress.metric(done, k, value, better)
-        return best.is_over
-
-    def _save(self, level, head, optimizer, done, stopped, best, to_keep):
-        self.checkpoints.save(
-            level=level.number,
-            step=self.count_steps(level) if stopped else done,
-            encoder=self.encoder.state(),
-            head=head.state(),
-            optimizer=optimizer.state_dict(),
-            best=best.state(),
-            scale=self.scale.state(),
-            history=self.progress.history,
-            **to_keep,
-        )
-
-    def _restore(self, state, optimizer, head):
-        """Load a checkpoint; the step to go on at."""
-        if state is None:
-            return 0
-        self.encoder.model.load_state_dict(state["encoder"])
-        head.load_state(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        self.progress.history = state["history"]
-        self.scale.load_state(state["scale"])
-        return state["step"]
-
-
-class _Best:
-    """The best validation metric and the weights that gave it."""
-
-    def __init__(self, state, patience):
-        self.patience = patience
-        kept = (state or {}).get("best") or {
-            "value": -1.0,
-            "misses": 0,
-            "weights": None,
+    def _key(self, cached, data, features, clusterer, seed):
+        """Hash of all that the weights depend on."""
+        parameters = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in self._without_effect_on_weights
         }
-        self.value, self.misses = kept["value"], kept["misses"]
-        self.weights = kept["weights"]
-
-    def offer(self, value, encoder, head):
-        """Keep the weights if the metric is better; whether it is."""
-        better = value > self.value
-        self.misses = 0 if better else self.misses + 1
-        if better:
-            self.value, self.weights = value, (encoder.state(), head.state())
-        return better
-
-    @property
-    def is_over(self):
-        """Whether the metric has not become better for too long."""
-        return self.misses >= self.patience
-
-    def state(self):
-        """What a checkpoint keeps."""
-        return vars(self)
-
-    def restore(self, model, head):
-        """Go back to the best weights, if anything was measured."""
-        if self.weights is not None:
-            model.load_state_dict(self.weights[0])
-            head.load_state(self.weights[1])
+        optional = [data.sample_weight, features]
+        return content_key(
+            "fine-tuned",
+            cached.encoder.fingerprint(),
+            [cached.device.type, str(cached.half)],
+            data.X,
+            data.Y,
+            ["" if part is None else part for part in optional],
+            joblib.hash([parameters, clusterer]),  # by content, also of a LabelTree
+            str(seed),
+        )

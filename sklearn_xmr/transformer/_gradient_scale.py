@@ -1,6 +1,6 @@
 """Gradients in float16: scaled up on the way through the encoder, down afterwards."""
 
-from sklearn_xmr.transformer._encoder import import_torch
+import torch
 
 FIRST = 2.0**16
 GROW_AFTER = 2000  # steps without an overflow
@@ -10,7 +10,7 @@ class GradientScale:
     """Keeps small gradients above float16's smallest number; 1 for other types.
 
     Only the encoder computes in half precision: the head's gradients are not scaled. A
-    step whose gradients overflow is left out, and the scale halved.
+    step whose gradients overflow is skipped, and the scale is halved.
 
     Parameters
     ----------
@@ -23,7 +23,6 @@ class GradientScale:
     """
 
     def __init__(self, half):
-        torch, _ = import_torch()
         self.is_on = half == torch.float16
         self.value = FIRST if self.is_on else 1.0
         self.n_good = 0
@@ -42,12 +41,17 @@ class GradientScale:
         Parameters
         ----------
         gradients : list of tensors
-            The encoder's, summed over processes.
+            Gradients of the encoder, summed over processes.
         loss : tensor
+            Loss of the step.
+
+        Returns
+        -------
+        bool
+            False if a gradient or the loss has overflowed.
         """
         if not self.is_on:
             return True
-        torch, _ = import_torch()
         total = sum(gradient.abs().sum() for gradient in gradients) + loss
         if not bool(torch.isfinite(total)):
             self.value, self.n_good = self.value / 2, 0
@@ -64,5 +68,5 @@ class GradientScale:
         return {"value": self.value, "n_good": self.n_good}
 
     def load_state(self, state):
-        """Go on from :meth:`state`."""
+        """Resume from :meth:`state`."""
         self.value, self.n_good = state["value"], state["n_good"]

@@ -2,14 +2,14 @@
 
 A node's score is ``z = w . e + b`` for a unit embedding ``e``; a pair of instance and
 node has a sign ``y`` of 1 or -1 and a cost ``u``. The loss of an instance is the mean
-of ``u * loss(y z)`` over its pairs, that of a batch the mean over instances.
+of ``u * loss(y z)`` over its pairs, that of a batch the mean over instances, each
+multiplied by its weight.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-
-from sklearn_xmr.transformer._encoder import import_torch
+import torch
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -21,33 +21,55 @@ class Pairs:
     Parameters
     ----------
     row, node : LongTensor of shape (n_pairs,)
+        Instance, by its place in the batch, and node of each pair.
     value : FloatTensor of shape (n_pairs,)
         Cost of a positive; negative for a negative.
     n_rows : int
+        Number of instances.
+    weight : FloatTensor of shape (n_rows,) or None, default=None
+        Weight of each instance; None for 1.
     """
 
-    row: object
-    node: object
-    value: object
+    row: torch.Tensor
+    node: torch.Tensor
+    value: torch.Tensor
     n_rows: int
+    weight: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, matrix, rows, device):
-        """The stored pairs of some rows of a CSR matrix."""
-        torch, _ = import_torch()
+    def of(cls, matrix, rows, device, weight=None):
+        """The stored pairs of some rows of a CSR matrix.
+
+        Parameters
+        ----------
+        matrix : csr_matrix of shape (n_samples, n_nodes)
+            Costs.
+        rows : ndarray of int
+            Instances of the batch.
+        device : torch.device
+            Where the tensors are made.
+        weight : ndarray of shape (n_samples,), default=None
+            Weights of all instances.
+
+        Returns
+        -------
+        Pairs
+        """
         part = matrix[rows]
         row = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
+        if weight is not None:
+            weight = torch.from_numpy(weight[rows].astype(np.float32)).to(device)
         return cls(
             torch.from_numpy(row).to(device),
             torch.from_numpy(part.indices.astype(np.int64)).to(device),
             torch.from_numpy(part.data.astype(np.float32)).to(device),
             len(rows),
+            weight,
         )
 
 
 def pointwise_loss(name, margin):
     """Loss of margins ``y z`` (tensor)."""
-    torch, _ = import_torch()
     if name == "logistic":
         return torch.nn.functional.softplus(-margin)
     hinge = (1 - margin).clamp_min(0)
@@ -64,13 +86,16 @@ class ShortlistHead:
     Parameters
     ----------
     weight : ndarray of float32 of shape (n_nodes, n_dense)
+        First weights.
     bias : ndarray of float32 of shape (n_nodes,)
+        First biases.
     device : torch.device
-    loss : {"squared_hinge", "hinge", "logistic"}
+        Where the head computes.
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of a pair.
     """
 
     def __init__(self, weight, bias, device, loss="squared_hinge"):
-        torch, _ = import_torch()
         self.loss_name, self.device = loss, device
         self.weight = torch.from_numpy(np.column_stack([weight, bias]))
         self.weight = self.weight.float().to(device)  # the bias is the last column
@@ -80,7 +105,6 @@ class ShortlistHead:
 
     def begin(self, pairs):
         """Start a step: rows of the nodes on any shortlist of the batch."""
-        torch, _ = import_torch()
         self._nodes = torch.unique(pairs.node)
         self._place = torch.empty(
             len(self.weight), dtype=torch.long, device=self.device
@@ -89,17 +113,31 @@ class ShortlistHead:
         self._rows = self.weight[self._nodes].requires_grad_()
 
     def loss(self, embedded, pairs):
-        """Sum over instances of their mean losses (tensor); part of a batch will do."""
-        torch, _ = import_torch()
-        scores = scores_of(embedded, self._rows)[pairs.row, self._place[pairs.node]]
+        """Sum over instances of their mean losses, each times the instance's weight.
+
+        Parameters
+        ----------
+        embedded : tensor of shape (n_rows, n_dense)
+            Unit embeddings of a batch, or of a part of it.
+        pairs : Pairs
+            Of the same instances.
+
+        Returns
+        -------
+        tensor
+        """
+        scores = score_nodes(embedded, self._rows)[pairs.row, self._place[pairs.node]]
         losses = pairs.value.abs() * pointwise_loss(
             self.loss_name, pairs.value.sign() * scores
         )
         counts = torch.bincount(pairs.row, minlength=pairs.n_rows).clamp_min(1)
-        return (losses / counts[pairs.row]).sum()
+        losses = losses / counts[pairs.row]
+        if pairs.weight is not None:
+            losses = losses * pairs.weight[pairs.row]
+        return losses.sum()
 
     def gradients(self):
-        """Of the step's rows (list of tensors)."""
+        """Gradients of the step's rows (list of tensors)."""
         if self._rows.grad is None:
             self._rows.grad = self._rows.detach() * 0
         return [self._rows.grad]
@@ -117,17 +155,16 @@ class ShortlistHead:
 
     def scores(self, embedded):
         """Scores of all nodes (ndarray of float32 of shape (n_rows, n_nodes))."""
-        torch, _ = import_torch()
         with torch.inference_mode():
             embedded = torch.tensor(embedded, device=self.device)
-            return scores_of(embedded, self.weight).cpu().numpy()
+            return score_nodes(embedded, self.weight).cpu().numpy()
 
     def state(self):
-        """Tensors to go on from."""
-        return {name: getattr(self, name).cpu() for name in STATE}
+        """Tensors to resume from (dict)."""
+        return {name: getattr(self, name).detach().cpu().clone() for name in STATE}
 
     def load_state(self, state):
-        """Go on from :meth:`state`."""
+        """Resume from :meth:`state`."""
         for name in STATE:
             setattr(self, name, state[name].to(self.device))
 
@@ -140,14 +177,20 @@ class FullHead(ShortlistHead):
 
     Pairs hold the positives; all others are negatives of cost 1. Scores and
     their gradients exist for one block at a time. An instance's loss is the sum over
-    all nodes, by their number: with as many negatives as there are, positives
-    would drown in a mean, but Adam knows no scale.
+    all nodes, divided by their number: with as many negatives as there are, positives
+    would drown in a mean, but Adam is invariant to the scale.
 
     Parameters
     ----------
-    weight, bias, device, loss
-        As for :class:`ShortlistHead`.
-    block : int
+    weight : ndarray of float32 of shape (n_nodes, n_dense)
+        First weights.
+    bias : ndarray of float32 of shape (n_nodes,)
+        First biases.
+    device : torch.device
+        Where the head computes.
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of a pair.
+    block : int, default=8192
         Nodes scored at a time.
 
     References
@@ -162,65 +205,93 @@ class FullHead(ShortlistHead):
 
     def begin(self, pairs):
         """Start a step."""
-        torch, _ = import_torch()
         self._nodes = slice(None)
         self._gradient = torch.zeros_like(self.weight)
 
     def loss(self, embedded, pairs):
-        """As :meth:`ShortlistHead.loss`, over all nodes."""
-        return _full_loss()(embedded, self, pairs)
+        """Sum over instances of their losses over all nodes, each times the weight.
+
+        Parameters
+        ----------
+        embedded : tensor of shape (n_rows, n_dense)
+            Unit embeddings of a batch, or of a part of it.
+        pairs : Pairs
+            Positives of the same instances.
+
+        Returns
+        -------
+        tensor
+        """
+        return FullLoss.apply(embedded, self, pairs)
 
     def gradients(self):
-        """Of all rows (list of tensors)."""
+        """Gradients of all rows (list of tensors)."""
         return [self._gradient]
 
-    def block_loss(self, embedded, pairs, first):
+    def add_gradients(self, embedded, pairs):
+        """Add the gradients of all rows, block by block.
+
+        Parameters
+        ----------
+        embedded : tensor of shape (n_rows, n_dense)
+            Unit embeddings.
+        pairs : Pairs
+            Positives.
+
+        Returns
+        -------
+        loss : tensor
+            Of all nodes.
+        gradient : tensor of shape (n_rows, n_dense)
+            Its gradient by the embeddings.
+        """
+        by_embedded = torch.zeros_like(embedded)
+        total = embedded.new_zeros(())
+        for first in range(0, len(self.weight), self.block):
+            rows = self.weight[first : first + self.block]
+            loss, gradient = self._block_loss(embedded, pairs, first)
+            total += loss
+            by_embedded += gradient @ rows[:, :-1]
+            by_rows = self._gradient[first : first + self.block]
+            by_rows[:, :-1] += gradient.T @ embedded
+            by_rows[:, -1] += gradient.sum(dim=0)
+        return total, by_embedded
+
+    def _block_loss(self, embedded, pairs, first):
         """Loss of the nodes from `first` on, and its gradient by their scores."""
-        torch, _ = import_torch()
         rows = self.weight[first : first + self.block]
         sign = torch.full((len(embedded), len(rows)), -1.0, device=self.device)
         cost = torch.ones_like(sign)
         here = (pairs.node >= first) & (pairs.node < first + len(rows))
         places = pairs.row[here], pairs.node[here] - first
         sign[places], cost[places] = 1.0, pairs.value[here]
+        if pairs.weight is not None:
+            cost *= pairs.weight[:, None]
         with torch.enable_grad():
-            scores = scores_of(embedded, rows).requires_grad_()
+            scores = score_nodes(embedded, rows).requires_grad_()
             loss = (cost * pointwise_loss(self.loss_name, sign * scores)).sum()
             (gradient,) = torch.autograd.grad(loss, scores)
         n_nodes = len(self.weight)
         return loss.detach() / n_nodes, gradient / n_nodes
 
 
-def _full_loss():
-    """The autograd function, made once torch is there."""
-    torch, _ = import_torch()
+class FullLoss(torch.autograd.Function):
+    """Loss of a full head; gradients are found block by block on the way forward."""
 
-    class FullLoss(torch.autograd.Function):
-        """Gradients are found block by block on the way forward."""
+    @staticmethod
+    def forward(ctx, embedded, head, pairs):
+        """Loss of all nodes (tensor)."""
+        total, by_embedded = head.add_gradients(embedded.detach(), pairs)
+        ctx.save_for_backward(by_embedded)
+        return total
 
-        @staticmethod
-        def forward(ctx, embedded, head, pairs):
-            by_embedded = torch.zeros_like(embedded)
-            total = embedded.new_zeros(())
-            for first in range(0, len(head.weight), head.block):
-                rows = head.weight[first : first + head.block]
-                loss, gradient = head.block_loss(embedded.detach(), pairs, first)
-                total += loss
-                by_embedded += gradient @ rows[:, :-1]
-                by_rows = head._gradient[first : first + head.block]
-                by_rows[:, :-1] += gradient.T @ embedded
-                by_rows[:, -1] += gradient.sum(dim=0)
-            ctx.save_for_backward(by_embedded)
-            return total
-
-        @staticmethod
-        def backward(ctx, by_loss):
-            return by_loss * ctx.saved_tensors[0], None, None
-
-    return FullLoss.apply
+    @staticmethod
+    def backward(ctx, by_loss):
+        """Gradient by the embeddings."""
+        return by_loss * ctx.saved_tensors[0], None, None
 
 
-def scores_of(embedded, rows):
+def score_nodes(embedded, rows):
     """``w . e + b`` (tensor of shape (n_rows, n_nodes))."""
     return embedded @ rows[:, :-1].T + rows[:, -1]
 

@@ -4,33 +4,37 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
-from sklearn_xmr.linear._prediction import root_rows
-from sklearn_xmr.linear._training import (
-    SolverSettings,
-    make_level_problem,
-    solve_levels,
-)
-from sklearn_xmr.utils.hybrid import HybridFeatures
-from sklearn_xmr.utils.seeding import draw_seed
-from sklearn_xmr.utils.topk import csr_from_topk
+from sklearn_xmr.linear import SolverSettings, train_level
+from sklearn_xmr.preprocessing import HybridFeatures
+from sklearn_xmr.utils._rankings import csr_from_topk
+from sklearn_xmr.utils._seeding import draw_seed
 
 ROWS_AT_ONCE = 2048  # whose scores of all nodes are held together
 
 
-def costs_of(target):
+def label_costs(target):
     """A level's positives with costs: labels under the node, by the row's mean."""
     costs = normalize(target, norm="l1")
     costs.data *= np.repeat(np.diff(target.indptr), np.diff(target.indptr))
     return costs
 
 
-def shortlists(tree, level, positives, matched):
+def ones_at(target):
+    """A level's positives, each with a cost of 1."""
+    ones = target.copy()
+    ones.data[:] = 1
+    return ones
+
+
+def make_shortlists(tree, level, positives, matched):
     """Pairs of a level: children of each instance's parent nodes, and its positives.
 
     Parameters
     ----------
     tree : LabelTree
+        The tree.
     level : int
+        Of the children.
     positives : csr_matrix of shape (n_samples, n_nodes)
         Values are costs.
     matched : csr_matrix of shape (n_samples, n_parents) or None
@@ -42,7 +46,7 @@ def shortlists(tree, level, positives, matched):
         Costs of positives; -1 for negatives.
     """
     offsets = tree.offsets[level]
-    parents = root_rows(positives.shape[0]) if matched is None else matched
+    parents = _all_rows(positives.shape[0]) if matched is None else matched
     sizes = np.diff(offsets)
     children = sparse.csr_matrix(
         (np.ones(offsets[-1], dtype=np.float32), np.arange(offsets[-1]), offsets),
@@ -50,57 +54,72 @@ def shortlists(tree, level, positives, matched):
     )
     pairs = sparse.csr_matrix(parents, dtype=np.float32) @ children
     pairs.data[:] = -1
-    covered = positives.copy()
-    covered.data[:] = 1
-    pairs = pairs - pairs.multiply(covered)
+    pairs = pairs - pairs.multiply(ones_at(positives))
     pairs = sparse.csr_matrix(pairs + positives, dtype=np.float32)
     pairs.eliminate_zeros()
     pairs.sort_indices()
     return pairs
 
 
-def first_head(embedded, tree, level, targets, rng):
-    """Linear models of a level on the current embeddings, trained by the block solver.
+def first_head(embedded, tree, level, targets, rng, sample_weight=None):
+    """Linear models of a level on the current embeddings, trained by the node solver.
+
+    Parameters
+    ----------
+    embedded : ndarray of float32 of shape (n_samples, n_dense)
+        Unit embeddings.
+    tree : LabelTree
+        The tree.
+    level : int
+        Whose nodes are trained.
+    targets : list of csr_matrix of shape (n_samples, n_nodes)
+        Positives of every level.
+    rng : RandomState
+        Draws the solver's seed.
+    sample_weight : ndarray of float32 of shape (n_samples,), default=None
+        Weights of the instances.
 
     Returns
     -------
     weight : ndarray of float32 of shape (n_nodes, n_dense)
+        Weights.
     bias : ndarray of float32 of shape (n_nodes,)
+        Biases.
     """
-    settings = SolverSettings(
-        loss="squared_hinge",
-        positive_cost=1.0,
-        negative_cost=1.0,
-        bias=1.0,
-        tol=0.1,
-        max_iter=50,
-        weight_threshold=0.0,
-        weight_dtype="float32",
-        seed=draw_seed(rng),
+    weights = train_level(
+        HybridFeatures(None, embedded),
+        targets[level],
+        targets[level - 1] if level else _all_rows(len(embedded)),
+        tree.offsets[level],
+        SolverSettings(tol=0.1, max_iter=50, seed=draw_seed(rng)),
+        weight=sample_weight,
     )
-    teacher = targets[level - 1] if level else root_rows(embedded.shape[0])
-    problem = make_level_problem(
-        targets[level], teacher, None, tree.offsets[level], False
-    )
-    X = HybridFeatures(None, embedded)
-    (weights,), _ = solve_levels(X, [problem], settings)
     return weights.dense_weights(), weights.intercept.copy()
 
 
-def matched_nodes(head, embedded, allowed, k):
-    """The k best nodes of each instance among those allowed.
+def _all_rows(n_samples):
+    """The root as parent of all instances: CSR of ones of shape (n_samples, 1)."""
+    return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
+
+
+def matched_nodes(head, embedded, allowed, beam_size):
+    """The best nodes of each instance among those allowed.
 
     Parameters
     ----------
     head : ShortlistHead
+        Scores the nodes.
     embedded : ndarray of float32 of shape (n_samples, n_dense)
+        Unit embeddings.
     allowed : csr_matrix of shape (n_samples, n_nodes) or None
         Stored pairs; None allows all.
-    k : int
+    beam_size : int or None
+        Number of nodes; None for all that are allowed.
 
     Returns
     -------
     csr_matrix of shape (n_samples, n_nodes)
+        Ones.
     """
     parts = []
     for first in range(0, len(embedded), ROWS_AT_ONCE):
@@ -110,7 +129,8 @@ def matched_nodes(head, embedded, allowed, k):
             mask = np.ones(scores.shape, dtype=bool)
             mask[allowed[rows].nonzero()] = False
             scores[mask] = -np.inf
-        most = min(k, scores.shape[1])
+        n_nodes = scores.shape[1]
+        most = n_nodes if beam_size is None else min(beam_size, n_nodes)
         best = np.argpartition(-scores, most - 1, axis=1)[:, :most]
         values = np.take_along_axis(scores, best, axis=1)
         parts.append(np.where(np.isfinite(values), best, -1))

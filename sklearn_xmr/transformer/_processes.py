@@ -3,10 +3,23 @@
 import os
 
 import numpy as np
+import torch
 
 
-def processes_of(device):
-    """What this process belongs to, by WORLD_SIZE, which ``accelerate launch`` sets."""
+def launched_processes(device):
+    """The processes that this one belongs to, by the environment of its launcher.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    OneProcess
+        Or :class:`ManyProcesses` where WORLD_SIZE, which ``accelerate launch`` and
+        torchrun set, is above 1.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return ManyProcesses(device)
     return OneProcess(device)
@@ -15,10 +28,17 @@ def processes_of(device):
 class OneProcess:
     """Everything is done here.
 
+    Parameters
+    ----------
+    device : torch.device
+        Where to compute.
+
     Attributes
     ----------
     rank, size : int
+        Number of this process, and number of all.
     device : torch.device
+        Where this process computes.
     """
 
     rank, size = 0, 1
@@ -67,7 +87,5 @@ class ManyProcesses(OneProcess):
 
     def collect(self, array):
         """Add up an array whose rows each process has filled in part (ndarray)."""
-        import torch
-
         total = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
         return self._accelerator.reduce(total, reduction="sum").cpu().numpy()

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 
-from sklearn_xmr.utils.callbacks import NO_TASKS
+from sklearn_xmr.utils._callbacks import NO_TASKS
 
 
 class Progress:
@@ -16,7 +16,7 @@ class Progress:
     every : int
         Steps whose mean loss is printed and recorded together.
     tasks : FitTasks
-        What callbacks are told: levels, and in each the steps.
+        Levels, and the steps of each, for callbacks.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class Progress:
         self.history = []
 
     def start(self, level, n_steps, first):
-        """A level begins, or goes on, at a step."""
+        """A level begins, or resumes, at a step."""
         self.level, self.name = level, f"level {level}"
         self.n_steps, self.first = n_steps, first
         self.started, self.losses = time.perf_counter(), deque(maxlen=self.every)
         if self.verbose and first:
-            self._say(f"goes on at step {first} of {n_steps}")
+            self._say(f"resumes at step {first} of {n_steps}")
 
     def step(self, done, loss):
         """A step is done; `loss` may be a tensor, which is read when a line is due."""

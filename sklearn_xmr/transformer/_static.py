@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 WORD = re.compile(r"(?u)\b\w+\b")
 
@@ -19,6 +18,11 @@ class StaticEmbedder:
         A vector for each word.
     lowercase : bool, default=True
         Whether texts are lower-cased before words are looked up.
+
+    Raises
+    ------
+    ValueError
+        If there is not one vector for each word.
 
     Examples
     --------
@@ -49,16 +53,3 @@ class StaticEmbedder:
         if not places:
             return np.zeros(self.vectors.shape[1], dtype=np.float32)
         return self.vectors[places].mean(axis=0)
-
-
-def embed_with(encoder, texts):
-    """Unit rows from a callable, or an error that says what it returned."""
-    embedded = np.asarray(encoder(texts), dtype=np.float32)
-    if embedded.ndim != 2 or len(embedded) != len(texts):
-        raise ValueError(
-            f"a callable model_name_or_path must return an array with a row for each "
-            f"of the {len(texts)} texts, got shape {embedded.shape}"
-        )
-    if not np.isfinite(embedded).all():
-        raise ValueError("a callable model_name_or_path returned NaN or infinity")
-    return normalize(embedded)

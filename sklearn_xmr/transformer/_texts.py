@@ -1,5 +1,10 @@
 """Texts as a list of str, or an error that says which one is not."""
 
+import numpy as np
+from sklearn.utils import check_array
+
+from sklearn_xmr.utils._validation import as_csr_float32
+
 
 def check_texts(X, name="X"):
     """Texts of any container as a list.
@@ -7,7 +12,8 @@ def check_texts(X, name="X"):
     Parameters
     ----------
     X : list, tuple, ndarray or Series of str
-    name : str
+        Texts.
+    name : str, default="X"
         What errors call it.
 
     Returns
@@ -46,7 +52,39 @@ def check_texts(X, name="X"):
 
 
 def split_pair(X):
-    """Texts and ready features of ``(texts, features)``, None where there are none."""
+    """Texts, and ready features where X is a pair, checked.
+
+    Parameters
+    ----------
+    X : array-like of str of shape (n_samples,), or a pair
+        Texts, or ``(texts, features)``.
+
+    Returns
+    -------
+    texts : list of str
+        The texts.
+    features : csr_matrix of float32 of shape (n_samples, n_features) or None
+        None where X is no pair.
+
+    Raises
+    ------
+    TypeError
+        If something is no text.
+    ValueError
+        If the features do not fit the texts.
+    """
     pair = isinstance(X, tuple) and len(X) == 2 and not isinstance(X[0], str)
-    texts, features = X if pair else (X, None)
-    return check_texts(texts, "the texts of X" if pair else "X"), features
+    if not pair:
+        return check_texts(X), None
+    texts, features = check_texts(X[0], "the texts of X"), X[1]
+    if features is None:
+        return texts, None
+    features = check_array(
+        features, accept_sparse="csr", dtype=np.float32, input_name="features"
+    )
+    if features.shape[0] != len(texts):
+        raise ValueError(
+            f"X is a pair of {len(texts)} texts and {features.shape[0]} rows of "
+            "features: there must be as many of both"
+        )
+    return texts, as_csr_float32(features)

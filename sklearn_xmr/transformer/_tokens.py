@@ -1,4 +1,4 @@
-"""Texts tokenised once into compact arrays, and cut into batches of like length."""
+"""Texts tokenised once into compact arrays, and batches of similar length."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +19,7 @@ class TokenizedTexts:
     ids : ndarray of int32 of shape (n_tokens,)
         May be memory-mapped.
     offsets : ndarray of int64 of shape (n_texts + 1,)
+        Where the tokens of each text begin; the number of all tokens at the end.
     """
 
     ids: np.ndarray
@@ -90,9 +91,18 @@ class TokenizedTexts:
 
 
 def batches_by_length(lengths, most_rows, most_tokens):
-    """All rows, longest first, cut into batches: little is padded.
+    """All rows, longest first, in batches with little padding.
 
-    A batch holds at most so many rows, and padded tokens, but at least one row.
+    Parameters
+    ----------
+    lengths : ndarray of int
+        Tokens of each row.
+    most_rows, most_tokens : int
+        Maximum number of rows, and of padded tokens, in a batch of several rows.
+
+    Returns
+    -------
+    list of ndarray of int
     """
     order = np.argsort(-lengths, kind="stable")
     batches, first = [], 0
@@ -105,10 +115,23 @@ def batches_by_length(lengths, most_rows, most_tokens):
 
 
 def shuffled_batches(lengths, batch_size, rng):
-    """Batches of random rows, of like length within windows of 64 batches.
+    """Batches of random rows, of similar length within windows of 64 batches.
 
     Sorting all rows by length would show the model short texts together; within
     windows the order stays nearly random and batches are nearly without padding.
+
+    Parameters
+    ----------
+    lengths : ndarray of int
+        Tokens of each row.
+    batch_size : int
+        Rows in a batch.
+    rng : RandomState
+        Draws the order.
+
+    Returns
+    -------
+    list of ndarray of int
     """
     order = rng.permutation(len(lengths))
     batches = []

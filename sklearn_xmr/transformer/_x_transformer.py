@@ -1,34 +1,41 @@
 """X-Transformer: a text encoder, fine-tuned over a label tree, and XR-Linear on top."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 
-import joblib
 import numpy as np
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    _fit_context,
     clone,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 
+from sklearn_xmr.base import RankingClassifierMixin, TrainingData
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.linear._ranking_classifier import RankingClassifierMixin
-from sklearn_xmr.transformer._cache import cached_state, content_key
+from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.transformer._encoder import TextEncoder
 from sklearn_xmr.transformer._features import TextFeaturesMixin
-from sklearn_xmr.transformer._matcher import fine_tune
-from sklearn_xmr.transformer._static import embed_with
+from sklearn_xmr.transformer._fine_tuning import FineTuning
 from sklearn_xmr.transformer._texts import split_pair
 from sklearn_xmr.transformer._trees import refined_tree
-from sklearn_xmr.utils.callbacks import CallbackMixin
-from sklearn_xmr.utils.hybrid import HybridFeatures
-from sklearn_xmr.utils.seeding import draw_seed, seed_if_unset
-from sklearn_xmr.utils.validation import check_k
+from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._fitted_state import (
+    check_parameters,
+    fit_in_one_step,
+    on_snapshot,
+)
+from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
+from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._validation import check_count
 
 
 class XTransformerClassifier(
@@ -41,93 +48,45 @@ class XTransformerClassifier(
 ):
     """Extreme multi-label ranking of texts by a transformer and XR-Linear.
 
-    A pre-trained encoder is fine-tuned to tell, level by level, which nodes of a label
-    tree fit a text. Its embeddings stand beside sparse features (tf-idf); a new tree is
-    built on both, and :class:`XRLinearClassifier` ranks the labels.
+    A pre-trained encoder is fine-tuned to find the labels, or the nodes of a label
+    tree, that fit a text. Its embeddings stand beside sparse features (tf-idf); a new
+    tree is built on both, and :class:`XRLinearClassifier` ranks the labels.
 
     Parameters
     ----------
-    model_name_or_path : str, path-like or callable, \
+    encoder : str, path-like or callable, \
             default="sentence-transformers/all-MiniLM-L6-v2"
         An encoder that ``transformers.AutoModel`` loads, by folder or name; or a
         function from a list of texts to an array with a row for each, such as
-        :class:`StaticEmbedder`, which is not fine-tuned.
+        :class:`StaticEmbedder`.
     vectorizer : "tfidf", transformer or None, default="tfidf"
         Makes the sparse features; None means none. It is not used where X is a pair of
         texts and features.
     clusterer : LabelTree or estimator, default=None
         Of the label trees, see :class:`XRLinearClassifier`: the first one, on sparse
         features, over which the encoder is fine-tuned, and the ranker's, on all
-        features. None means a :class:`HierarchicalLabelClusterer`.
+        features. None means a :class:`HierarchicalLabelClusterer`. A clusterer whose
+        ``representation`` is "pifa", the default, groups labels for the ranker by the
+        PIFA vectors of sparse and dense features side by side. Any other
+        representation stays as it is, and is made of the sparse features.
     ranker : XRLinearClassifier, default=None
         The final model; None means one with ``C=0.5``: against 1, P@1 is 0.5 higher on
-        tate-subjects with a fine-tuned encoder, and 0.2 with a frozen one.
-    fine_tune : bool, default=True
-        Whether to train the encoder. False is many times faster, and better than
-        sparse features alone.
-    head : {"auto", "shortlist", "full"}, default="auto"
-        "shortlist" trains on labels that a label tree proposes for each text. "full"
-        trains all labels against each other, block by block, without a tree. "auto" is
-        "full" for up to 100,000 labels.
-    n_levels : int or None, default=1
-        Levels of the tree, from the labels up, at which a shortlist head trains the
-        encoder; at those above, linear models on the embeddings propose nodes. None
-        trains at all levels, from the root down, as XR-Transformer does.
-    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn+man"
-        Shortlists hold the children of nodes with a label of the instance (teacher
-        forcing), of those that the level above ranks best (matcher-aware), or of both.
-    n_matched : int, default=10
-        Nodes that a level proposes for the next one.
-    cost_sensitive : bool, default=True
-        Whether a positive node counts by the number of the instance's labels under it.
-    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
-        Loss of fine-tuning.
+        tate-subjects with a fine-tuned encoder, and 0.2 with a frozen one. The
+        ``clusterer`` of a ranker that has one makes the ranker's tree.
+    fine_tuning : FineTuning, "auto" or None, default="auto"
+        How the encoder is trained. None takes it as it is, which is many times faster,
+        and better than sparse features alone. "auto" means ``FineTuning()``, or None
+        for an encoder that is a function, which cannot be trained.
     max_length : int, default=128
-        Tokens that are read of a text.
+        Number of tokens that are read of a text.
     pooling : {"mean", "cls", "last"}, default="mean"
         How token vectors become one.
-    n_epochs : float, default=1.0
-        Passes over the texts for each level.
-    max_steps : int or None, default=None
-        Optimiser steps for each level, instead of ``n_epochs``.
-    batch_size : int, default=32
-        Texts of an optimiser step, in all processes together.
-    micro_batch_size : int or None, default=None
-        Texts that a process holds at a time; gradients of a batch are added up. None
-        means ``batch_size``. It is halved when the device runs out of memory.
-    learning_rate : float, default=1e-4
-        Of the encoder, after warm-up; it falls linearly to 0.
-    head_learning_rate : float, default=2e-3
-        Of the head, likewise.
-    weight_decay : float, default=0.01
-        Of the encoder's matrices.
-    warmup : float in [0, 1], default=0.1
-        Share of the steps in which the rates rise.
-    max_grad_norm : float, default=1.0
-        The encoder's gradient is scaled down to this norm.
-    dropout : float or None, default=0.0
-        Dropout of the encoder in fine-tuning; None leaves the model's own. Without it
-        a CPU takes a third less time.
-    gradient_checkpointing : bool, default=False
-        Less memory for a third more time.
-    early_stopping : bool, default=False
-        Whether to measure P@5 on held-out texts and keep the best weights of a level.
-    validation_fraction : float, default=0.1
-        Share of the texts that early stopping holds out.
-    eval_steps : int, default=200
-        Steps between measurements.
-    n_iter_no_change : int, default=3
-        Measurements without a better value after which a level ends.
     precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
         Type of matrix products; "auto" is bfloat16 where the device is fast at it.
-        "fp16" scales gradients up, and leaves out steps that overflow.
+        "fp16" scales gradients up, and skips steps that overflow.
     device : str, default="auto"
-        "auto" is the GPU, if there is one, or a torch device such as "cuda:1".
-    checkpoint_dir : path-like or None, default=None
-        Folder for the state of training. A run that was killed goes on there when it
-        is started again with the same data and parameters.
-    save_steps : int, default=500
-        Steps between checkpoints.
+        Where the encoder computes: "auto" takes a GPU if there is one; or a torch
+        device such as "cuda:1".
     cache_dir : path-like or None, default=None
         Folder for tokens, embeddings and fine-tuned weights, by content: searches over
         the ranker's parameters encode each text once, and what is larger than memory is
@@ -147,29 +106,43 @@ class XTransformerClassifier(
         The encoder, with its tokenizer.
     vectorizer_ : transformer or None
         Fitted on the texts.
+    n_ready_features_ : int or None
+        Number of features that came with the texts; None where X held texts only.
     ranker_ : XRLinearClassifier
         Fitted on sparse and dense features.
     tree_ : LabelTree
         The ranker's tree.
     history_ : list of dict
-        Fine-tuning, as :class:`sklearn_xmr.inspection.TrainingHistoryDisplay` draws it:
-        mean losses and validation metrics by level and step. Empty without, and where
-        ``cache_dir`` had the weights.
+        Mean losses and validation metrics of the fine-tuning by level and step, as
+        :class:`sklearn_xmr.inspection.TrainingHistoryDisplay` plots them. Empty
+        without fine-tuning.
+    target_form_ : TargetForm
+        The form of y.
     classes_ : ndarray of shape (n_labels,)
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
         Number of labels.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency; see
+        :func:`sklearn_xmr.metrics.propensity_scores`.
     sparse_output_ : bool
         Whether ``predict`` and ``predict_proba`` return sparse matrices.
 
     See Also
     --------
+    FineTuning : The parameters of fine-tuning.
     XRLinearClassifier : The ranker, alone many times faster.
 
     Notes
     -----
+    ``top_k``, ``decision_threshold``, ``precision``, ``device`` and ``cache_dir`` take
+    effect without a refit.
+
+    Parameters of the default fine-tuning can be set and searched too, by names such as
+    ``fine_tuning__learning_rate``.
+
     Started by ``accelerate launch`` or torchrun, the processes share the work of each
-    step, and all hold the same model afterwards; with ``fine_tune=False`` each encodes
+    step, and all hold the same model afterwards; with ``fine_tuning=None`` each encodes
     all texts: start one process then. The texts' embeddings do not depend on
     the batches they are in, but for rounding.
 
@@ -189,8 +162,16 @@ class XTransformerClassifier(
     [0, 2]
     """
 
+    _acting_parameters = (
+        "top_k",
+        "decision_threshold",
+        "precision",
+        "device",
+        "cache_dir",
+    )
+
     _parameter_constraints: dict = {
-        "model_name_or_path": [str, HasMethods("__fspath__"), callable],
+        "encoder": [str, HasMethods("__fspath__"), callable],
         "vectorizer": [
             StrOptions({"tfidf"}),
             HasMethods(["fit_transform", "transform"]),
@@ -198,34 +179,11 @@ class XTransformerClassifier(
         ],
         "clusterer": [LabelTree, HasMethods("fit"), None],
         "ranker": [XRLinearClassifier, None],
-        "fine_tune": ["boolean"],
-        "head": [StrOptions({"auto", "shortlist", "full"})],
-        "n_levels": [Interval(Integral, 1, None, closed="left"), None],
-        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
-        "n_matched": [Interval(Integral, 1, None, closed="left")],
-        "cost_sensitive": ["boolean"],
-        "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
+        "fine_tuning": [FineTuning, StrOptions({"auto"}), None],
         "max_length": [Interval(Integral, 1, None, closed="left")],
         "pooling": [StrOptions({"mean", "cls", "last"})],
-        "n_epochs": [Interval(Real, 0, None, closed="neither")],
-        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate": [Interval(Real, 0, None, closed="left")],
-        "head_learning_rate": [Interval(Real, 0, None, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "warmup": [Interval(Real, 0, 1, closed="both")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), None],
-        "gradient_checkpointing": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "eval_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
         "device": [str],
-        "checkpoint_dir": [str, HasMethods("__fspath__"), None],
-        "save_steps": [Interval(Integral, 1, None, closed="left")],
         "cache_dir": [str, HasMethods("__fspath__"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
@@ -235,87 +193,85 @@ class XTransformerClassifier(
 
     def __init__(
         self,
-        model_name_or_path="sentence-transformers/all-MiniLM-L6-v2",
+        encoder="sentence-transformers/all-MiniLM-L6-v2",
         *,
         vectorizer="tfidf",
         clusterer=None,
         ranker=None,
-        fine_tune=True,
-        head="auto",
-        n_levels=1,
-        negative_sampling="tfn+man",
-        n_matched=10,
-        cost_sensitive=True,
-        loss="squared_hinge",
+        fine_tuning="auto",
         max_length=128,
         pooling="mean",
-        n_epochs=1.0,
-        max_steps=None,
-        batch_size=32,
-        micro_batch_size=None,
-        learning_rate=1e-4,
-        head_learning_rate=2e-3,
-        weight_decay=0.01,
-        warmup=0.1,
-        max_grad_norm=1.0,
-        dropout=0.0,
-        gradient_checkpointing=False,
-        early_stopping=False,
-        validation_fraction=0.1,
-        eval_steps=200,
-        n_iter_no_change=3,
         precision="auto",
         device="auto",
-        checkpoint_dir=None,
-        save_steps=500,
         cache_dir=None,
         top_k=20,
         decision_threshold=0.5,
         random_state=None,
         verbose=0,
     ):
-        self.model_name_or_path = model_name_or_path
+        self.encoder = encoder
         self.vectorizer = vectorizer
         self.clusterer = clusterer
         self.ranker = ranker
-        self.fine_tune = fine_tune
-        self.head = head
-        self.n_levels = n_levels
-        self.negative_sampling = negative_sampling
-        self.n_matched = n_matched
-        self.cost_sensitive = cost_sensitive
-        self.loss = loss
+        self.fine_tuning = fine_tuning
         self.max_length = max_length
         self.pooling = pooling
-        self.n_epochs = n_epochs
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.micro_batch_size = micro_batch_size
-        self.learning_rate = learning_rate
-        self.head_learning_rate = head_learning_rate
-        self.weight_decay = weight_decay
-        self.warmup = warmup
-        self.max_grad_norm = max_grad_norm
-        self.dropout = dropout
-        self.gradient_checkpointing = gradient_checkpointing
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.eval_steps = eval_steps
-        self.n_iter_no_change = n_iter_no_change
         self.precision = precision
         self.device = device
-        self.checkpoint_dir = checkpoint_dir
-        self.save_steps = save_steps
         self.cache_dir = cache_dir
         self.top_k = top_k
         self.decision_threshold = decision_threshold
         self.random_state = random_state
         self.verbose = verbose
 
-    # --- fit -----------------------------------------------------------------------
+    # --- parameters ------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def get_params(self, deep=True):
+        """Get the parameters, those of the default fine-tuning too.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of the estimators inside. With
+            ``fine_tuning="auto"`` these are the defaults of :class:`FineTuning`.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super().get_params(deep)
+        if deep and _is_auto(self.fine_tuning):
+            for name, value in FineTuning().get_params().items():
+                params[f"fine_tuning__{name}"] = value
+        return params
+
+    def set_params(self, **params):
+        """Set parameters, those of the default fine-tuning too.
+
+        Parameters
+        ----------
+        **params
+            Values by name. A name such as ``fine_tuning__learning_rate`` turns
+            ``fine_tuning="auto"`` into a :class:`FineTuning` of its own.
+
+        Returns
+        -------
+        XTransformerClassifier
+            The estimator itself.
+        """
+        prefix = "fine_tuning__"
+        inner = {name for name in params if name.startswith(prefix)}
+        if inner and _is_auto(params.get("fine_tuning", self.fine_tuning)):
+            values = {name.removeprefix(prefix): params.pop(name) for name in inner}
+            params["fine_tuning"] = FineTuning().set_params(**values)
+        return super().set_params(**params)
+
+    # --- fit -------------------------------------------------------------------------
+
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
         """Fine-tune the encoder, then train the ranker.
 
         Parameters
@@ -325,85 +281,154 @@ class XTransformerClassifier(
             (n_samples, n_features) in place of the vectorizer's.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the texts, in the loss of fine-tuning and in the
+            ranker. A text of weight 0 is left out altogether.
+        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
+                default=None
+            Cost of missing each positive label, for the ranker; fine-tuning does not
+            use it. See :meth:`XRLinearClassifier.fit`.
+        negatives : sparse matrix of shape (n_samples, n_labels), default=None
+            Pairs known to be wrong, for the ranker; fine-tuning does not use them. See
+            :meth:`XRLinearClassifier.fit`.
 
         Returns
         -------
-        self
+        XTransformerClassifier
+            The fitted estimator.
 
         Raises
         ------
         TypeError
             If something in X is no text.
         ValueError
-            If y does not fit.
+            If a parameter is out of its range, y does not fit, or ``fine_tuning`` is
+            given for an encoder that is a function.
         OSError
             If there is no such encoder.
         ImportError
             If torch or transformers is missing.
         """
-        tasks = self._begin_tasks(4)
-        texts, features = split_pair(X)
-        Y = self._check_targets(texts, y)
+        tasks, given = self._begin_tasks(4), (X, y)
+        fine_tuning = self._chosen_fine_tuning()
+        texts, features, data = self._check_training(
+            X, y, sample_weight, relevance, negatives
+        )
         rng = check_random_state(self.random_state)
         with tasks.task("encoder and sparse features"):
-            self.encoder_ = self._load_encoder()
+            self.encoder_ = self._load_encoder(fine_tuning)
             X_sparse = self._fit_sparse(texts, features)
         self.history_ = []
-        if self.fine_tune and isinstance(self.encoder_, TextEncoder):
+        if fine_tuning is not None:
             with tasks.task("fine-tuning", None) as levels:
-                self._fine_tune(texts, X_sparse, Y, rng, levels)
+                self.history_ = self._fine_tune(
+                    fine_tuning, texts, X_sparse, data, draw_seed(rng), levels
+                )
         with tasks.task("embeddings"):
-            both = HybridFeatures(X_sparse, self._embed(texts))
+            data = replace(data, X=HybridFeatures(X_sparse, self._embed(texts)))
         with tasks.task("ranker"):
-            self.ranker_ = self._fit_ranker(both, Y, rng)
-        self.tree_ = self.ranker_.tree_
-        tasks.end(X, y)
+            self.ranker_ = self._fit_ranker(data, draw_seed(rng))
+        tasks.end(*given)
         return self
 
-    def _load_encoder(self):
-        if callable(self.model_name_or_path):
-            return self.model_name_or_path
-        encoder = TextEncoder.load(
-            self.model_name_or_path, self.pooling, self.max_length, self.dropout
-        )
-        if self.gradient_checkpointing:
-            encoder.model.gradient_checkpointing_enable()
-        return encoder
+    def _chosen_fine_tuning(self):
+        """The fine-tuning to run, checked; None for an encoder taken as it is."""
+        chosen = self.fine_tuning
+        if callable(self.encoder):
+            if chosen is not None and not _is_auto(chosen):
+                raise ValueError(
+                    "fine_tuning must be None for an encoder that is a function, which "
+                    f"cannot be trained, got {chosen!r}"
+                )
+            return None
+        if _is_auto(chosen):
+            return FineTuning()
+        if chosen is not None:
+            check_parameters(chosen, chosen.get_params(deep=False))
+        return chosen
 
-    def _fine_tune(self, texts, X_sparse, Y, rng, tasks):
-        """Train the encoder in place, or take the weights of the same run before."""
-        settings = {name: getattr(self, name) for name in FINE_TUNING}
-        seed = draw_seed(rng)
-        key = content_key(
-            "fine-tuned",
-            self.encoder_.fingerprint(),
+    def _check_training(self, X, y, *args):
+        """Texts and ready features; TrainingData of the same rows, without X."""
+        texts, features = split_pair(X)
+        Y = self._check_targets(texts, y)
+        data = TrainingData.checked(np.arange(len(texts)), Y, *args)
+        rows = data.X
+        if len(rows) < len(texts):  # weights of zero
+            texts = [texts[row] for row in rows]
+            features = None if features is None else features[rows]
+        return texts, features, replace(data, X=None)
+
+    def _load_encoder(self, fine_tuning):
+        if callable(self.encoder):
+            return self.encoder
+        dropout = None if fine_tuning is None else fine_tuning.dropout
+        return TextEncoder.load(self.encoder, self.pooling, self.max_length, dropout)
+
+    def _fine_tune(self, fine_tuning, texts, X_sparse, data, seed, tasks):
+        """Train the encoder in place; the history."""
+        _, history = fine_tuning.train(
+            self.encoder_,
             texts,
-            Y,
-            "" if X_sparse is None else X_sparse,
-            joblib.hash(settings),  # by content, also of a LabelTree
-            str(seed),
+            data.Y,
+            data.sample_weight,
+            features=X_sparse,
+            clusterer=self.clusterer,
+            precision=self.precision,
+            device=self.device,
+            cache_dir=self.cache_dir,
+            seed=seed,
+            verbose=self.verbose,
+            tasks=tasks,
         )
-        state = cached_state(
-            self.cache_dir,
-            key,
-            lambda: fine_tune(self, texts, X_sparse, Y, seed, key, tasks),
-        )
-        self.encoder_.model.load_state_dict(state)
-        self._key_of = None  # the weights have changed, and with them the fingerprint
+        return history
 
-    def _fit_ranker(self, X, Y, rng):
+    def _fit_ranker(self, data, seed):
         """XR-Linear on a tree of all features, unless the ranker has its own."""
-        default = XRLinearClassifier(C=0.5)
-        ranker = clone(default if self.ranker is None else self.ranker)
-        seed = draw_seed(rng)
+        ranker = clone(self._ranker())
         seed_if_unset(ranker, seed)
         if ranker.clusterer is None:
-            ranker.set_params(clusterer=refined_tree(self.clusterer, X, Y, seed))
-        return ranker.fit(X, Y)
+            tree = refined_tree(self.clusterer, data.X, data.Y, seed)
+            ranker.set_params(clusterer=tree)
+        beside = data.fit_parameters()
+        if get_config()["enable_metadata_routing"]:
+            beside = process_routing(self, "fit", **beside).ranker.fit
+        return ranker.fit(data.X, data.Y, **beside)
 
-    # --- predict -------------------------------------------------------------------
+    def _ranker(self):
+        """The ranker to fit, or the default one, which takes all metadata."""
+        if self.ranker is not None:
+            return self.ranker
+        ranker = XRLinearClassifier(C=0.5)
+        if get_config()["enable_metadata_routing"]:
+            ranker.set_fit_request(sample_weight=True, relevance=True, negatives=True)
+        return ranker
 
-    def predict_topk(self, X, k=None):
+    def get_metadata_routing(self):
+        """Metadata that ``fit`` uses itself, and passes on to the ranker.
+
+        Returns
+        -------
+        MetadataRouter
+            Of scikit-learn's metadata routing.
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                ranker=self._ranker(),
+                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+            )
+        )
+
+    # --- predict ---------------------------------------------------------------------
+
+    @property
+    def tree_(self):
+        """The ranker's label tree (LabelTree)."""
+        return self.ranker_.tree_
+
+    @on_snapshot
+    def predict_topk(self, X, k=None, *, candidates=None):
         """The best labels of each text, best first.
 
         Parameters
@@ -411,36 +436,59 @@ class XTransformerClassifier(
         X : array-like of str of shape (n_samples,), or a pair as in ``fit``
             Texts.
         k : int, default=None
-            Number of labels, ``top_k`` by default; never more than there are.
+            Number of labels, ``top_k`` by default (all classes of a 1-D y); never more
+            than there are.
+        candidates : array-like of int or sparse matrix, default=None
+            Rank these labels only: column numbers of Y, the same for all texts, or a
+            sparse matrix of shape (n_samples, n_labels) that stores the pairs to rank.
 
         Returns
         -------
         labels : ndarray of int64 of shape (n_samples, k)
             Column numbers of Y (positions in ``classes_``); -1 where there are fewer.
         scores : ndarray of float32 of shape (n_samples, k)
-            Scores as the ranker's ``post_processor`` makes them.
-        """
-        features = self._features(X)
-        k = self.top_k if k is None else check_k(k)
-        return self.ranker_.predict_topk(features, k=k)
+            Scores as the ranker's ``post_processor`` makes them, times its
+            ``label_weight``.
 
-    def score_pairs(self, X, pairs):
-        """Scores of given (instance, label) pairs.
+        Raises
+        ------
+        TypeError
+            If something in X is no text.
+        ValueError
+            If X or ``candidates`` does not fit the data seen in fit, or k is no
+            positive integer.
+        """
+        k = self._n_probabilities() if k is None else check_count(k, "k")
+        features = self._features(X)
+        return self.ranker_.predict_topk(features, k=k, candidates=candidates)
+
+    @on_snapshot
+    def score_pairs(self, X, candidates):
+        """Score given (instance, label) pairs.
 
         Parameters
         ----------
         X : array-like of str of shape (n_samples,), or a pair as in ``fit``
             Texts.
-        pairs : array-like of int or sparse matrix
-            As ``candidates`` in :meth:`XRLinearClassifier.predict_topk`.
+        candidates : array-like of int or sparse matrix
+            The pairs to score: column numbers of Y, the same for all texts, or a sparse
+            matrix of shape (n_samples, n_labels) that stores the pairs.
 
         Returns
         -------
         csr_matrix of float32 of shape (n_samples, n_labels)
-        """
-        features = self._features(X)
-        return self.ranker_.score_pairs(features, pairs)
+            A score, as the ranker's ``post_processor`` makes it, for each pair.
 
+        Raises
+        ------
+        TypeError
+            If something in X is no text.
+        ValueError
+            If X or ``candidates`` does not fit the data seen in fit.
+        """
+        return self.ranker_.score_pairs(self._features(X), candidates)
+
+    @on_snapshot
     def transform(self, X):
         """Unit embeddings of texts.
 
@@ -452,16 +500,17 @@ class XTransformerClassifier(
         Returns
         -------
         ndarray of float32 of shape (n_samples, n_dense)
+            Embeddings.
         """
-        check_is_fitted(self)
         return np.array(self._embed(split_pair(X)[0]))
 
+    @on_snapshot
     def encode(self, X, path):
         """Unit embeddings of texts, written to a file: they may exceed memory.
 
         Parameters
         ----------
-        X : array-like of str of shape (n_samples,)
+        X : array-like of str of shape (n_samples,), or a pair as in ``fit``
             Texts.
         path : path-like
             A .npy file, replaced.
@@ -469,25 +518,26 @@ class XTransformerClassifier(
         Returns
         -------
         memmap of float32 of shape (n_samples, n_dense)
+            Embeddings.
         """
-        check_is_fitted(self)
         texts, _ = split_pair(X)
         shape = len(texts), self._n_features_out
         out = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        if isinstance(self.encoder_, TextEncoder):
-            self._embed(texts, out)
-        else:
-            out[:] = embed_with(self.encoder_, texts)
+        self._embed(texts, out)
         out.flush()
         return out
 
     def _predict_log(self, X, k):
-        features = self._features(X)
-        k = self._default_k() if k is None else k
-        return self.ranker_._predict_log(features, k)
+        ranker = self.ranker_
+        return ranker.model_.topk(
+            self._features(X),
+            self._n_probabilities() if k is None else k,
+            beam_size=ranker.beam_size,
+            post_processor=ranker.post_processor,
+        )
 
     def _probabilities(self, log_scores):
-        return self.ranker_._probabilities(log_scores)
+        return PostProcessor(self.ranker_.post_processor).probabilities(log_scores)
 
     @property
     def _n_features_out(self):
@@ -505,30 +555,5 @@ class XTransformerClassifier(
         return tags
 
 
-# Parameters that the fine-tuned weights depend on.
-FINE_TUNING = (
-    "clusterer",
-    "head",
-    "n_levels",
-    "negative_sampling",
-    "n_matched",
-    "cost_sensitive",
-    "loss",
-    "max_length",
-    "pooling",
-    "n_epochs",
-    "max_steps",
-    "batch_size",
-    "learning_rate",
-    "head_learning_rate",
-    "weight_decay",
-    "warmup",
-    "max_grad_norm",
-    "dropout",
-    "early_stopping",
-    "validation_fraction",
-    "eval_steps",
-    "n_iter_no_change",
-    "precision",
-    "device",
-)
+def _is_auto(fine_tuning):
+    return isinstance(fine_tuning, str) and fine_tuning == "auto"

@@ -1,1 +1,1 @@
-"""What all parts share: input checks, threads, SIMD, node-local rows."""
+"""Helpers that all parts share; none of them is public."""

@@ -3,9 +3,7 @@
 # not the width of the whole matrix, and stays in the cache.
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-cdef struct Buffer:
-    void *data
-    size_t size
+from sklearn_xmr.utils._buffer cimport Buffer
 
 cdef struct CSR:
     const int64_t *indptr
@@ -27,7 +25,8 @@ cdef struct CompactWorkspace:
     uint64_t *seen        # bitmap over the global features, zeros between calls
     uint64_t *touched     # bitmap over the words of `seen`
 
-cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil
+cdef CSR as_csr(const int64_t[::1] indptr, const int32_t[::1] indices,
+                const float[::1] values, int32_t n_features) noexcept
 cdef int init_compact_workspace(CompactWorkspace *ws, int32_t n_features) noexcept nogil
 cdef void free_compact_workspace(CompactWorkspace *ws) noexcept nogil
 cdef int32_t number_features(const CSR *X, const int32_t *rows, int64_t n,

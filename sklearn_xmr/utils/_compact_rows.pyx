@@ -4,8 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void **out, size_t alignment, size_t size)
+from sklearn_xmr.utils._buffer cimport reserve
 
 cdef extern from *:
     """
@@ -14,18 +13,15 @@ cdef extern from *:
     int32_t xmr_trailing_zeros(uint64_t x) noexcept nogil
 
 
-cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil:
-    """At least `size` bytes, 64-byte aligned, or NULL; the old content may be lost."""
-    if buffer.data == NULL or buffer.size < size:
-        free(buffer.data)
-        buffer.data = NULL
-        buffer.size = 0
-        size += size // 4 + 64
-        if posix_memalign(&buffer.data, 64, size) != 0:
-            buffer.data = NULL
-            return NULL
-        buffer.size = size
-    return buffer.data
+cdef CSR as_csr(const int64_t[::1] indptr, const int32_t[::1] indices,
+                const float[::1] values, int32_t n_features) noexcept:
+    """The arrays of a matrix, which the caller keeps alive, as a struct."""
+    cdef CSR X
+    X.indptr, X.n_rows = &indptr[0], indptr.shape[0] - 1
+    X.indices = &indices[0] if indices.shape[0] else NULL
+    X.values = &values[0] if values.shape[0] else NULL
+    X.n_features = n_features
+    return X
 
 
 cdef int init_compact_workspace(CompactWorkspace *ws, int32_t n_features) noexcept nogil:

@@ -13,9 +13,9 @@
 
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
     defined(__GNUC__) && __GNUC__ >= 12 && !defined(XMR_NO_CLONES)
-#define XMR_CLONES __attribute__((target_clones("default", "arch=x86-64-v3")))
+#define XMR_CLONES __attribute__((unused, target_clones("default", "arch=x86-64-v3")))
 #else
-#define XMR_CLONES
+#define XMR_CLONES __attribute__((unused))
 #endif
 
 #define XMR_INLINE static inline __attribute__((always_inline))

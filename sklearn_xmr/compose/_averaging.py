@@ -1,0 +1,230 @@
+"""Several label trees, whose scores are averaged."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state
+
+from sklearn_xmr.base import BlockwiseRankingMixin, HybridRankingMixin
+from sklearn_xmr.compose._fitting import asking, route_fit, router_of_fit
+from sklearn_xmr.compose._progress import log_line
+from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._rankings import topk_of_csr, union_of_rankings, with_values
+from sklearn_xmr.utils._seeding import draw_seed
+from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
+
+
+class XREnsembleClassifier(
+    HybridRankingMixin, BlockwiseRankingMixin, CallbackMixin, BaseEstimator
+):
+    """Average of XR-Linear models on different label trees.
+
+    One tree puts some labels among siblings that hide them; another tree groups them
+    otherwise. Each tree proposes labels, all trees score the union of the proposals
+    exactly, and the mean probability ranks them.
+
+    Parameters
+    ----------
+    estimator : XRLinearClassifier, default=None
+        The model of each tree; None means one with default parameters. Its
+        ``random_state`` is replaced by one from the ensemble's.
+    n_estimators : int, default=3
+        Number of trees.
+    n_candidates : int, default=20
+        Labels that each tree proposes, at least as many as are asked for.
+    top_k : int, default=20
+        Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
+    decision_threshold : float, default=0.5
+        ``predict`` returns the labels whose probability exceeds it.
+    label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
+        ``predict_topk`` ranks proposed labels by weight times score.
+        "inverse_propensity" favours rare labels as propensity-scored metrics do.
+        Takes effect without a refit.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the trees.
+    verbose : int, default=0
+        1 prints a line for each tree.
+
+    Attributes
+    ----------
+    estimators_ : list of XRLinearClassifier
+        The fitted models.
+    target_form_ : TargetForm
+        The form of y.
+    propensities_ : ndarray of float32 of shape (n_labels,)
+        How likely a relevant label was observed, by its frequency.
+    classes_ : ndarray of shape (n_labels,)
+        Class labels of a 1-D y; label numbers for an indicator.
+    n_labels_ : int
+        Number of labels.
+    sparse_output_ : bool
+        Whether ``predict`` and ``predict_proba`` return sparse matrices.
+    n_features_in_ : int
+        Number of features seen during fit.
+    n_dense_features_ : int
+        How many of them were a dense block: 0 unless X was HybridFeatures.
+    feature_names_in_ : ndarray of str
+        Names of features, where X has them.
+
+    See Also
+    --------
+    XRStackingClassifier : Learns how far to trust each model.
+
+    Notes
+    -----
+    ``n_candidates``, ``top_k``, ``label_weight`` and ``decision_threshold`` take
+    effect without a refit, as ``beam_size`` and ``post_processor`` of the fitted
+    models do. With metadata routing enabled, ``estimator`` has to request what ``fit``
+    is given.
+
+    References
+    ----------
+    Y. Prabhu et al. "Parabel: Partitioned label trees for extreme classification",
+    WWW 2018.
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XREnsembleClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> clf = XREnsembleClassifier(n_estimators=2, random_state=0).fit(X[:400], Y[:400])
+    >>> labels, scores = clf.predict_topk(X[400:], k=3)
+    >>> labels.shape
+    (100, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [XRLinearClassifier, None],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
+        "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    _acting_parameters = ("n_candidates", "top_k", "decision_threshold", "label_weight")
+
+    def __init__(
+        self,
+        estimator=None,
+        n_estimators=3,
+        *,
+        n_candidates=20,
+        top_k=20,
+        decision_threshold=0.5,
+        label_weight=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.n_candidates = n_candidates
+        self.top_k = top_k
+        self.decision_threshold = decision_threshold
+        self.label_weight = label_weight
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
+        """Fit each tree.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features)
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the instances, in each tree. An instance of weight
+            0 is left out.
+        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
+                default=None
+            Cost of missing each positive label: non-negative, zero outside the
+            positives of y.
+        negatives : sparse matrix of shape (n_samples, n_labels), default=None
+            Pairs known to be wrong: its non-zeros.
+
+        Returns
+        -------
+        self : XREnsembleClassifier
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, y values other than 0 and 1, or shapes
+            disagree.
+        """
+        tasks, given = self._begin_tasks(self.n_estimators), (X, y)
+        data = self._check_training(X, y, sample_weight, relevance, negatives)
+        rng = check_random_state(self.random_state)
+        base = self._model()
+        parameters = route_fit(self, {"estimator": base}, data)["estimator"]
+        self.estimators_ = []
+        for number in range(1, self.n_estimators + 1):
+            model = clone(base).set_params(random_state=draw_seed(rng))
+            with tasks.of_model(f"tree {number}", model):
+                model.fit(data.X, data.Y, **parameters)
+            log_line(self, f"tree {number} of {self.n_estimators}: {model.model_!r}")
+            self.estimators_.append(model)
+        tasks.end(*given)
+        return self
+
+    def _model(self):
+        if self.estimator is None:
+            return asking(XRLinearClassifier())
+        return self.estimator
+
+    def get_metadata_routing(self):
+        """Which metadata of ``fit`` go to the models.
+
+        Returns
+        -------
+        MetadataRouter
+            See scikit-learn's user guide, "Metadata Routing".
+        """
+        return router_of_fit(self, {"estimator": self._model()})
+
+    def _rank(self, X, k, weights=None):
+        n_candidates = min(max(k, self.n_candidates), self.n_labels_)
+        rankings = [
+            _proposals(model, X, n_candidates, weights) for model in self.estimators_
+        ]
+        pairs = union_of_rankings(rankings, self.n_labels_)
+        scores = self._score_pairs(X, pairs)
+        if weights is not None:
+            scores = scores * weights[pairs.indices]
+        return topk_of_csr(with_values(pairs, scores), k)
+
+    def _score_pairs(self, X, pairs):
+        """Mean probability of each pair."""
+        scores = [_probabilities(model, X, pairs) for model in self.estimators_]
+        return np.mean(scores, axis=0)
+
+
+def _proposals(model, X, k, weights):
+    """The k best labels of a tree; its search takes label weights into account."""
+    if PostProcessor(model.post_processor).is_margin:
+        weights = None
+    labels, _ = model.model_.topk(
+        X,
+        k,
+        beam_size=model.beam_size,
+        post_processor=model.post_processor,
+        label_weight=weights,
+    )
+    return labels
+
+
+def _probabilities(model, X, pairs):
+    scores = model.model_.score_pairs(X, pairs, post_processor=model.post_processor)
+    return PostProcessor(model.post_processor).probabilities(scores.data)

@@ -1,0 +1,207 @@
+"""Fitting the models inside: what each is given, and what it says of it."""
+
+import numpy as np
+from sklearn import get_config
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.validation import has_fit_parameter
+
+from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
+from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._sklearn import check_method_params
+
+METADATA = ("sample_weight", "relevance", "negatives")
+
+
+def routing_enabled():
+    """Whether scikit-learn's metadata routing is enabled (bool)."""
+    return get_config()["enable_metadata_routing"]
+
+
+def router_of_fit(estimator, models):
+    """A router that hands metadata of ``fit`` on to the ``fit`` of models.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one that holds the models.
+    models : dict
+        Unfitted models by name.
+
+    Returns
+    -------
+    MetadataRouter
+    """
+    mapping = MethodMapping().add(caller="fit", callee="fit")
+    router = MetadataRouter(owner=estimator).add_self_request(estimator)
+    return router.add(method_mapping=mapping, **models)
+
+
+def asking(model):
+    """A default model, asking for all metadata that it takes where routing is enabled.
+
+    Parameters
+    ----------
+    model : estimator
+        Not the user's.
+
+    Returns
+    -------
+    estimator
+        The model.
+    """
+    if routing_enabled():
+        taken = [name for name in METADATA if has_fit_parameter(model, name)]
+        model.set_fit_request(**dict.fromkeys(taken, True))
+    return model
+
+
+def route_fit(estimator, models, data, more=None, used=()):
+    """What else the ``fit`` of each model is given.
+
+    With metadata routing enabled: what the model requests. Otherwise what its ``fit``
+    takes; OneVsRestClassifier is given weights where its classifier takes them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one that holds the models, a router.
+    models : dict
+        Unfitted models by the names that the router knows.
+    data : TrainingData
+        What is known of the instances.
+    more : dict, default=None
+        Further metadata, see :func:`further_metadata`.
+    used : tuple of str, default=()
+        What the estimator itself uses, if no model takes it.
+
+    Returns
+    -------
+    dict of dict
+        Parameters of ``fit``, for all instances, by the name of the model.
+
+    Raises
+    ------
+    ValueError
+        If something is given that nobody takes.
+    """
+    metadata = {**data.fit_parameters(METADATA), **(more or {})}
+    if routing_enabled():
+        routed = process_routing(estimator, "fit", **metadata)
+        return {name: routed[name]["fit"] for name in models}
+    routed = {
+        key: {name: value for name, value in metadata.items() if _takes(model, name)}
+        for key, model in models.items()
+    }
+    taken = {name for parameters in routed.values() for name in parameters}
+    for name in metadata.keys() - taken - set(used):
+        raise ValueError(
+            f"{name} is given, but the fit of none of the models takes it: "
+            f"{', '.join(type(model).__name__ for model in models.values())}"
+        )
+    return routed
+
+
+def _takes(model, name):
+    if isinstance(model, OneVsRestClassifier) and name == "sample_weight":
+        model = model.estimator
+    return has_fit_parameter(model, name)
+
+
+def further_metadata(X, fit_params, sample_weight):
+    """Metadata that only metadata routing knows, for instances of positive weight.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        All instances.
+    fit_params : dict
+        As ``fit`` got it.
+    sample_weight : array-like of shape (n_samples,) or None
+        Checked before.
+
+    Returns
+    -------
+    dict
+    """
+    if not fit_params or sample_weight is None:
+        return fit_params
+    kept = np.flatnonzero(np.asarray(sample_weight, dtype=np.float32))
+    return check_method_params(X, fit_params, kept)
+
+
+def fit_model(model, data, parameters, rows=None):
+    """Fit a model, on some of the instances.
+
+    Parameters
+    ----------
+    model : estimator
+        To be fitted.
+    data : TrainingData
+        The instances and their labels.
+    parameters : dict
+        What else ``fit`` is given, see :func:`route_fit`.
+    rows : ndarray of int, default=None
+        Instances; None for all.
+
+    Returns
+    -------
+    estimator
+        The model, fitted.
+    """
+    if rows is not None:
+        parameters = check_method_params(data.X, parameters, rows)
+        data = data.rows(rows)
+    return fit_routed(model, data.X, targets_for(model, data.Y), parameters)
+
+
+def fit_routed(model, X, y, parameters):
+    """Fit a model; OneVsRestClassifier with weights too, where routing is disabled.
+
+    Parameters
+    ----------
+    model : estimator
+        To be fitted.
+    X : array-like of shape (n_samples, n_features)
+        Instances.
+    y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        Targets.
+    parameters : dict
+        What else ``fit`` is given.
+
+    Returns
+    -------
+    estimator
+        The model, fitted.
+    """
+    if (
+        isinstance(model, OneVsRestClassifier)
+        and "sample_weight" in parameters
+        and not routing_enabled()
+    ):
+        return fit_one_vs_rest(model, X, y, parameters["sample_weight"])
+    return model.fit(X, y, **parameters)
+
+
+def targets_for(model, Y):
+    """Targets as a model takes them: few of scikit-learn's take sparse ones.
+
+    Parameters
+    ----------
+    model : estimator
+        Also a pipeline that ends with one.
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Label indicator.
+
+    Returns
+    -------
+    csr_matrix or ndarray of int
+        Y, or the same dense for models that have no ``predict_topk``.
+    """
+    if hasattr(last_estimator(model), "predict_topk"):
+        return Y
+    return Y.toarray().astype(int)

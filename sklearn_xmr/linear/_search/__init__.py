@@ -1,0 +1,1 @@
+"""Search: the best labels of a query in the weights of all levels."""

@@ -1,0 +1,1 @@
+"""Solve: the binary problems of all nodes, by dual coordinate descent."""

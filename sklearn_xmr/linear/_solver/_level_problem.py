@@ -1,0 +1,118 @@
+"""The binary problems of a level: which rows train each node's children, and how."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass
+class LevelProblem:
+    """The binary problems of all children of one level; siblings share their rows.
+
+    Rows of a parent and positives of a child are ascending row numbers, stored
+    consecutively with pointers, as in a CSC matrix.
+    """
+
+    child_ptr: np.ndarray
+    parent_ptr: np.ndarray
+    parent_rows: np.ndarray
+    parent_shared: np.ndarray  # empty: every row counts for all children
+    positive_ptr: np.ndarray
+    positive_rows: np.ndarray
+    positive_weight: np.ndarray  # empty: all 1
+
+
+def root_rows(n_samples):
+    """All rows belong to the root: CSR of ones of shape (n_samples, 1)."""
+    return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
+
+
+def level_targets(Y, tree, induce=True):
+    """Label indicator (or relevance) of every level of the tree.
+
+    Parameters
+    ----------
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Label indicator or relevance.
+    tree : LabelTree
+        The label tree.
+    induce : bool, default=True
+        Whether the value of a node is the sum over its labels; otherwise it is 1 on
+        the levels above the labels.
+
+    Returns
+    -------
+    list of csr_matrix of shape (n_samples, n_nodes)
+        One matrix for each level, from the root down.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> from sklearn_xmr import LabelTree
+    >>> from sklearn_xmr.linear import level_targets
+    >>> Y = sparse.csr_matrix([[1.0, 1.0, 0.0]])
+    >>> clusters, labels = level_targets(Y, LabelTree.from_labels([0, 0, 1]))
+    >>> clusters.toarray()
+    array([[2., 0.]])
+    """
+    targets = []
+    for level, n_nodes in enumerate(tree.level_sizes):
+        target = sparse.csr_matrix(
+            (Y.data, tree.node_of_label(level)[Y.indices], Y.indptr),
+            shape=(Y.shape[0], n_nodes),
+            copy=True,  # sum_duplicates works in place
+        )
+        target.sum_duplicates()
+        if not induce and level < tree.n_levels - 1:
+            target.data[:] = 1
+        targets.append(target)
+    return targets
+
+
+def make_level_problem(target, teacher, matched, offsets, weighted):
+    """Rows, positives and weights of one level.
+
+    Parameters
+    ----------
+    target : csr_matrix of shape (n_samples, n_nodes)
+        Positives of each node, with their relevance as values.
+    teacher : csr_matrix of shape (n_samples, n_parents)
+        Positives of each parent.
+    matched : csr_matrix of shape (n_samples, n_parents) or None
+        Rows that train all children of a parent. A row of ``teacher`` that is not
+        among them trains only the children that it is positive for. None means the
+        rows of ``teacher``.
+    offsets : ndarray of int64 of shape (n_parents + 1,)
+        First child of each parent, and the number of children.
+    weighted : bool
+        Whether the values of ``target`` weight the positives.
+
+    Returns
+    -------
+    LevelProblem
+        Problem of the level.
+    """
+    seen = teacher.tocsc()
+    shared = np.empty(0, dtype=np.uint8)
+    if matched is not None:
+        # 1: teacher only, 2: matched only, 3: both.
+        seen = (_pattern(teacher, 1) + _pattern(matched, 2)).tocsc()
+        shared = (seen.data >= 2).astype(np.uint8)
+    positives = target.tocsc()
+    return LevelProblem(
+        child_ptr=offsets,
+        parent_ptr=seen.indptr.astype(np.int64),
+        parent_rows=seen.indices.astype(np.int32),
+        parent_shared=shared,
+        positive_ptr=positives.indptr.astype(np.int64),
+        positive_rows=positives.indices.astype(np.int32),
+        positive_weight=(
+            positives.data.astype(np.float32) if weighted else np.empty(0, np.float32)
+        ),
+    )
+
+
+def _pattern(matrix, value):
+    data = np.full(len(matrix.indices), value, dtype=np.int8)
+    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,250 @@
+"""Solve the problems of levels: plan blocks, train them, collect the weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_xmr.linear._constants import LANES, SPARE
+from sklearn_xmr.linear._solver._level_problem import LevelProblem
+from sklearn_xmr.linear._solver._node_solver import NodeSolver
+from sklearn_xmr.linear._weights._chunked_weights import (
+    ChunkedWeights,
+    bucket_shift,
+    count_buckets,
+    encode_dense,
+    plan_chunks,
+)
+from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._ranges import pointers
+
+# A node with more than this share of all work is trained block by block, so that
+# the root's few children, with all rows, can use all threads.
+SPLIT_SHARE = 1 / 64
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """Settings of the node solver.
+
+    Parameters
+    ----------
+    loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
+        Loss of the binary problems.
+    positive_cost : float, default=1.0
+        Cost of a positive instance.
+    negative_cost : float, default=1.0
+        Cost of a negative instance.
+    bias : float, default=1.0
+        Value of the constant feature, whose weight is the intercept; 0 for none.
+    tol : float, default=0.5
+        Stopping tolerance of dual coordinate descent.
+    max_iter : int, default=100
+        Maximum number of iterations over a node's instances.
+    weight_threshold : float, default=0.0
+        Weights of smaller absolute value are dropped.
+    weight_dtype : {"float32", "float16", "int8"}, default="float32"
+        How weights are stored.
+    seed : int, default=0
+        Seed of the order in which instances are visited.
+    mode : {"auto", "rows", "gram"}, default="auto"
+        How nodes are solved: "rows" works on weights, "gram" on products of rows, and
+        "auto" takes the faster one for each node. The results are the same.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.linear import SolverSettings
+    >>> SolverSettings(loss="logistic", weight_threshold=0.1).max_iter
+    100
+    """
+
+    loss: str = "squared_hinge"
+    positive_cost: float = 1.0
+    negative_cost: float = 1.0
+    bias: float = 1.0
+    tol: float = 0.5
+    max_iter: int = 100
+    weight_threshold: float = 0.0
+    weight_dtype: str = "float32"
+    seed: int = 0
+    mode: str = "auto"
+
+
+def solve_levels(X, problems, settings, sample_weight=None):
+    """Train the given levels together, largest nodes first.
+
+    Parameters
+    ----------
+    X : HybridFeatures
+        Instances.
+    problems : list of LevelProblem
+        Problems of levels that do not depend on each other.
+    settings : SolverSettings
+        Settings of the node solver.
+    sample_weight : ndarray of float32 of shape (n_samples,), default=None
+        Factor of the costs of each row.
+
+    Returns
+    -------
+    weights : list of ChunkedWeights
+        Weights of each level.
+    n_iter : int
+        Largest number of iterations that a block needed.
+    """
+    joint = _concatenate(problems)
+    plan = _plan_blocks(joint)
+    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings, sample_weight)
+    weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
+    return weights, int(solver.n_iter.max(initial=0))
+
+
+def estimate_nbytes(X, problems, settings, share):
+    """Estimate the bytes of the weights of all levels from a random share of each.
+
+    Parameters
+    ----------
+    X : HybridFeatures
+        Instances.
+    problems : list of LevelProblem
+        Problems of levels that do not depend on each other.
+    settings : SolverSettings
+        Settings of the node solver.
+    share : float in (0, 1]
+        Share of the blocks of each level to train.
+
+    Returns
+    -------
+    int
+        Size in bytes.
+    """
+    total = 0
+    rng = np.random.RandomState(settings.seed % 2**32)
+    for problem in problems:
+        plan = _plan_blocks(problem)
+        tasks = _plan_tasks(problem, plan)
+        chosen = rng.permutation(len(tasks))[: int(np.ceil(share * len(tasks)))]
+        solver = _solve(X, problem, plan, tasks[np.sort(chosen)], settings)
+        trained = sum(
+            np.count_nonzero(plan.block_children[first:last] >= 0)
+            for _, first, last in tasks[chosen]
+        )
+        factor = np.count_nonzero(plan.block_children >= 0) / max(trained, 1)
+        (level,) = _collect(solver, plan, [problem], settings, X.sparse.shape[1])
+        grows = level.packed.nbytes
+        total += level.nbytes - grows + factor * grows
+    return int(total)
+
+
+def _solve(X, problem, plan, tasks, settings, sample_weight=None):
+    """The solver, after running the tasks."""
+    solver = NodeSolver()
+    n_threads = effective_n_threads()
+    solver.solve(X, problem, plan, tasks, settings, sample_weight, n_threads)
+    return solver
+
+
+def _concatenate(problems):
+    """Several levels as one, with parents and children numbered consecutively."""
+    if len(problems) == 1:
+        return problems[0]
+    columns = {name: [] for name in LevelProblem.__annotations__}
+    some_shared = any(len(problem.parent_shared) for problem in problems)
+    for problem in problems:
+        for name, parts in columns.items():
+            parts.append(getattr(problem, name))
+        if some_shared and not len(problem.parent_shared):
+            all_shared = np.ones(len(problem.parent_rows), dtype=np.uint8)
+            columns["parent_shared"][-1] = all_shared
+    return LevelProblem(
+        **{
+            name: _join_pointers(parts)
+            if name.endswith("_ptr")
+            else np.concatenate(parts)
+            for name, parts in columns.items()
+        }
+    )
+
+
+def _join_pointers(parts):
+    ends = np.cumsum([0] + [part[-1] for part in parts[:-1]])
+    moved = [part[1:] + end for part, end in zip(parts, ends, strict=True)]
+    return np.concatenate([[0], *moved]).astype(np.int64)
+
+
+@dataclass
+class BlockPlan:
+    """How the children are cut into chunks, and each chunk's into blocks."""
+
+    chunk_ptr: np.ndarray  # parent -> chunks
+    chunk_parent: np.ndarray
+    chunk_child: np.ndarray  # chunk -> first child; the number of children at the end
+    block_ptr: np.ndarray  # chunk -> blocks
+    block_children: np.ndarray  # (n_blocks, 32), -1 for none
+
+
+def _plan_blocks(problem):
+    """Chunks of children, and blocks of up to 32 of them that have positives."""
+    chunk_ptr, chunk_parent, chunk_child = plan_chunks(problem.child_ptr)
+    trainable = np.flatnonzero(np.diff(problem.positive_ptr))
+    chunk_of = np.searchsorted(chunk_child, trainable, side="right") - 1
+    place = np.arange(len(trainable)) - np.searchsorted(chunk_of, chunk_of)
+    n_blocks = -(-np.bincount(chunk_of, minlength=len(chunk_parent)) // LANES)
+    block_ptr = pointers(n_blocks)
+    children = np.full((block_ptr[-1], LANES), -1, dtype=np.int32)
+    children[block_ptr[chunk_of] + place // LANES, place % LANES] = trainable
+    return BlockPlan(chunk_ptr, chunk_parent, chunk_child, block_ptr, children)
+
+
+def _plan_tasks(problem, plan):
+    """(chunk, first block, last block), largest first; big chunks block by block."""
+    n_rows = np.diff(problem.parent_ptr)[plan.chunk_parent]
+    n_blocks = np.diff(plan.block_ptr)
+    work = n_rows * n_blocks
+    split = work > SPLIT_SHARE * work.sum()
+    repeats = np.where(split, n_blocks, n_blocks > 0)
+    chunk = np.repeat(np.arange(len(work)), repeats)
+    within = np.arange(len(chunk)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    first = plan.block_ptr[chunk] + within
+    last = np.where(split[chunk], first + 1, plan.block_ptr[chunk + 1])
+    size = (last - first) * n_rows[chunk]
+    order = np.argsort(-size, kind="stable")
+    return np.column_stack([chunk, first, last])[order].astype(np.int64)
+
+
+def _collect(solver, plan, problems, settings, n_features):
+    """The weights of each level, taken from the solver."""
+    weights, parent, child = [], 0, 0
+    for problem in problems:
+        last_parent = parent + len(problem.child_ptr) - 1
+        last_child = child + int(problem.child_ptr[-1])
+        first, last = plan.chunk_ptr[parent], plan.chunk_ptr[last_parent]
+        n_rows = solver.count_rows(first, last)
+        shift = bucket_shift(n_features, last - first, n_rows)
+        chunk_ptr, buckets, packed = solver.take_chunks(
+            first,
+            last,
+            plan.chunk_child,
+            shift,
+            count_buckets(n_features, shift),
+            SPARE,
+        )
+        dense, dense_scale = encode_dense(
+            solver.dense[child:last_child], settings.weight_dtype
+        )
+        weights.append(
+            ChunkedWeights(
+                parent_ptr=plan.chunk_ptr[parent : last_parent + 1] - first,
+                child_ptr=plan.chunk_child[first : last + 1] - child,
+                chunk_ptr=chunk_ptr,
+                buckets=buckets,
+                packed=packed,
+                scale=solver.scale[child:last_child].copy(),
+                intercept=solver.intercept[child:last_child].copy(),
+                dense=dense,
+                dense_scale=dense_scale,
+                shift=shift,
+                n_features=n_features,
+                value_type=settings.weight_dtype,
+            )
+        )
+        parent, child = last_parent, last_child
+    return weights

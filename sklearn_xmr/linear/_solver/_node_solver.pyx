@@ -1,0 +1,742 @@
+"""Train the one-against-siblings problems of a label tree, node by node.
+
+A *node* is a parent and its children: one binary problem per child, all on the
+same rows. Up to XMR_CHUNK_WIDTH children of a node make a *chunk*, up to XMR_LANES of
+a chunk a *block*. A task takes a chunk (or, of a large node, one block), copies the
+node's rows with their features renumbered 0 .. d_node - 1, and solves each block's
+children in lockstep (``_dual_ascent.h``). What survives pruning goes straight into the
+form in which the search reads it: nothing of the size of features x labels is ever made.
+
+Every block has its own random stream and its own buffers, so the model does not
+depend on the number of threads.
+"""
+
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+import numpy as np
+
+from sklearn_xmr.linear._constants import LOSSES, VALUE_TYPES
+
+from sklearn_xmr.linear._constants cimport XMR_INT8, XMR_LANES, XMR_LOGISTIC
+from sklearn_xmr.linear._solver._chunk_builder cimport (
+    Chunk, Piece, free_chunk, free_piece, merge_pieces
+)
+from sklearn_xmr.linear._weights._bucket_layout cimport (
+    ChunkRows, Layout, fill_chunk, layout_chunk
+)
+from sklearn_xmr.utils._buffer cimport Buffer, reserve
+from sklearn_xmr.utils._compact_rows cimport (
+    CSR, CompactRows, CompactWorkspace, compact_rows, free_compact_workspace,
+    init_compact_workspace
+)
+from sklearn_xmr.utils._pointers cimport (
+    float_pointer, int32_pointer, int64_pointer, uint8_pointer
+)
+
+cdef extern from "_dual_ascent.h" nogil:
+    ctypedef struct xmr_block:
+        const int64_t *indptr
+        const int32_t *indices
+        const float *values
+        const float *sq_norm
+        const float *dense
+        const int32_t *dense_rows
+        int32_t n_dense
+        float beta
+        int n_vectors
+        int32_t bias_row
+        float *W
+        const float *gram
+        float *margins
+        int64_t n_rows
+        float *dual
+        const float *cost
+        float positive_cost, negative_cost
+        int loss
+        const uint32_t *positive
+        const uint32_t *member
+        uint32_t *pending
+        uint32_t live
+        float idle
+        const int32_t *order
+        int64_t n_visits
+        float pmax[XMR_LANES]
+        float pmin[XMR_LANES]
+
+    void xmr_run_pass(xmr_block *b)
+    void xmr_make_gram(const xmr_block *block, int32_t *order, float *gram)
+    void xmr_weights_from_dual(xmr_block *b, int32_t *order)
+    int64_t xmr_kept_weights(const xmr_block *b, float threshold, uint32_t lanes,
+                             uint32_t *kept, float *largest)
+
+cdef extern from "../_weights/_values.h" nogil:
+    int64_t xmr_item(int kind)
+
+cdef extern from *:
+    """
+    #define xmr_lowest_bit(x) __builtin_ctz(x)
+    #define xmr_count_bits(x) __builtin_popcount(x)
+    """
+    int xmr_lowest_bit(uint32_t x) noexcept nogil
+    int xmr_count_bits(uint32_t x) noexcept nogil
+
+cdef enum:
+    PARTIAL_PASSES = 3    # over pending rows, between two passes over all
+    MOST_GRAM_ROWS = 4096  # their products take 64 MB
+    AUTO = 0              # modes: by cost, all nodes on W, small ones on products
+    GRAM = 2
+
+# Projected gradients up to this share of tol are left alone within a pass.
+cdef float IDLE = 0.2
+# Logit of alpha / U from which the logistic dual starts: alpha = 2e-9 U, w = 0.
+cdef float LOGISTIC_START = -20.0
+
+MODES = {"auto": AUTO, "rows": 1, "gram": GRAM}
+# Cost model of Gram mode: microseconds of a fit, per row and full block of labels, that
+# margins and steps on W take (constant, per sparse, per dense feature), and those, per
+# pair of rows, that steps on margins take (per block) and making the products (once).
+# A least-squares fit to the times of benchmarks/solver_modes.py.
+cdef float SAVED = 0.38, SAVED_SPARSE = 0.037, SAVED_DENSE = 0.0062
+cdef float STEP = 0.0161, PRODUCT_SPARSE = 0.00047, PRODUCT_DENSE = 0.000058
+
+
+cdef struct SolverWorkspace:
+    # One thread's buffers, reused from task to task.
+    CompactWorkspace compact
+    Buffer sq_norm, W, gram, margins, dual, cost, positive, member, pending, order, kept
+
+
+cdef struct Data:
+    CSR X
+    const float *dense    # n_rows x n_dense
+    int32_t n_dense
+    const float *sq_norm  # |x_i|^2 + beta^2, both kinds of features
+    float beta            # value of the bias feature
+
+
+cdef struct Problem:
+    const int64_t *parent_ptr       # parent -> rows
+    const int32_t *parent_rows
+    const uint8_t *parent_shared    # per parent row, or NULL: 0 = own positives only
+    const int64_t *positive_ptr     # child -> positive rows
+    const int32_t *positive_rows
+    const float *positive_weight    # per positive, or NULL: relevance
+    const float *row_weight         # per row of X, or NULL: sample weights
+    const int64_t *chunk_parent     # chunk -> parent
+    const int64_t *chunk_child      # chunk -> first child
+    const int64_t *block_ptr        # chunk -> blocks
+    const int32_t *block_children   # blocks x XMR_LANES: child, or -1
+
+
+cdef struct Settings:
+    int loss
+    float positive_cost, negative_cost
+    float tol
+    int max_iter
+    float threshold
+    int value_kind
+    int mode
+    uint64_t seed
+
+
+cdef struct Output:
+    Piece *pieces         # per block, until its chunk is merged
+    Chunk *chunks
+    float *intercept      # per child
+    float *scale          # per child: value of the code 1
+    float *dense          # per child: n_dense weights
+    int32_t *n_iter       # per block
+
+
+cdef inline uint64_t mix(uint64_t x) noexcept nogil:
+    """SplitMix64: turns consecutive seeds into independent ones."""
+    x = x + <uint64_t>0x9E3779B97F4A7C15
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef inline uint32_t next_random(uint64_t *state) noexcept nogil:
+    state[0] = state[0] * <uint64_t>6364136223846793005 + <uint64_t>1442695040888963407
+    return <uint32_t>(state[0] >> 32)
+
+
+cdef void shuffle(int32_t *items, int64_t n, uint64_t *state) noexcept nogil:
+    cdef int64_t i, j
+    cdef int32_t swapped
+    for i in range(n - 1):
+        j = i + <int64_t>((<uint64_t>next_random(state) * <uint64_t>(n - i)) >> 32)
+        swapped = items[i]
+        items[i] = items[j]
+        items[j] = swapped
+
+
+# --- one block of children --------------------------------------------------------------
+
+cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
+                     SolverWorkspace *ws, CompactRows *node, xmr_block *b) noexcept nogil:
+    """Point the block at the node's rows; -1 without memory."""
+    cdef int64_t i
+    cdef float *sq_norm
+    if compact_rows(&data.X, rows, n, &ws.compact, node) < 0:
+        return -1
+    sq_norm = <float *>reserve(&ws.sq_norm, n * sizeof(float))
+    if sq_norm == NULL:
+        return -1
+    for i in range(n):
+        sq_norm[i] = data.sq_norm[rows[i]]
+    b.indptr, b.indices = node.rows.indptr, node.rows.indices
+    b.values, b.sq_norm = node.rows.values, sq_norm
+    b.beta, b.bias_row = data.beta, node.rows.n_features
+    b.dense, b.n_dense = data.dense, data.n_dense
+    b.dense_rows = NULL
+    if n < data.X.n_rows:
+        b.dense_rows = rows
+    b.n_rows, b.gram = n, NULL
+    return 0
+
+
+cdef inline int64_t find_row(const int32_t *rows, int64_t start, int64_t n,
+                             int32_t row) noexcept nogil:
+    """Position of `row` in the sorted `rows`, known to be at or after `start`."""
+    cdef int64_t step = 1, lo = start, hi, mid
+    while lo + step < n and rows[lo + step] <= row:
+        lo += step
+        step *= 2
+    hi = lo + step if lo + step < n else n
+    while hi - lo > 1:
+        mid = (lo + hi) // 2
+        if rows[mid] <= row:
+            lo = mid
+        else:
+            hi = mid
+    return lo
+
+
+cdef uint32_t used_lanes(const int32_t *children) noexcept nogil:
+    cdef uint32_t bits = 0
+    cdef int lane
+    for lane in range(XMR_LANES):
+        if children[lane] >= 0:
+            bits |= (<uint32_t>1) << lane
+    return bits
+
+
+cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *children,
+                         const Settings *settings, uint32_t *positive, uint32_t *member,
+                         float *cost, int lanes) noexcept nogil:
+    """Set the positive and member bits (and costs, where not all equal) of a block."""
+    cdef int64_t start = problem.parent_ptr[parent]
+    cdef int64_t n = problem.parent_ptr[parent + 1] - start
+    cdef const int32_t *rows = problem.parent_rows + start
+    cdef uint32_t all_lanes = used_lanes(children)
+    cdef const float *positive_weight = problem.positive_weight
+    cdef const float *row_weight = problem.row_weight
+    cdef int64_t i, k, at
+    cdef int lane
+    cdef float relevance
+    for i in range(n):
+        positive[i] = 0
+        member[i] = all_lanes
+        if problem.parent_shared and not problem.parent_shared[start + i]:
+            member[i] = 0
+    if cost:
+        for i in range(n * lanes):
+            cost[i] = settings.negative_cost * (
+                row_weight[rows[i // lanes]] if row_weight else 1)
+    for lane in range(lanes):
+        if children[lane] < 0:
+            continue
+        at = 0
+        for k in range(problem.positive_ptr[children[lane]],
+                       problem.positive_ptr[children[lane] + 1]):
+            at = find_row(rows, at, n, problem.positive_rows[k])
+            positive[at] |= (<uint32_t>1) << lane
+            member[at] |= (<uint32_t>1) << lane
+            if cost:
+                relevance = positive_weight[k] if positive_weight else 1
+                cost[at * lanes + lane] = settings.positive_cost * relevance * (
+                    row_weight[rows[at]] if row_weight else 1)
+                if relevance <= 0:
+                    member[at] &= ~((<uint32_t>1) << lane)
+
+
+cdef int64_t rows_with(const uint32_t *bits, uint32_t wanted, int64_t n,
+                       int32_t *rows) noexcept nogil:
+    """The rows that have any of the wanted bits; how many."""
+    cdef int64_t i, count = 0
+    for i in range(n):
+        rows[count] = <int32_t>i
+        count += (bits[i] & wanted) != 0
+    return count
+
+
+cdef void stop_converged(xmr_block *b, float tol) noexcept nogil:
+    cdef int lane
+    for lane in range(8 * b.n_vectors):
+        if b.pmax[lane] - b.pmin[lane] <= tol:
+            b.live &= ~((<uint32_t>1) << lane)
+
+
+cdef int descend(xmr_block *b, int64_t n, int32_t *order, const Settings *settings,
+                 uint64_t seed) noexcept nogil:
+    """Dual coordinate descent until every lane converges; the number of passes.
+
+    After a pass over all rows come some over those that moved in the one before: a
+    lane has converged when a pass over all its rows says so.
+    """
+    cdef uint64_t state = mix(seed)
+    cdef int iteration
+    cdef bint partial
+    cdef const uint32_t *wanted
+    b.idle = IDLE * settings.tol
+    for iteration in range(settings.max_iter):
+        partial = settings.loss != XMR_LOGISTIC and iteration % (PARTIAL_PASSES + 1) != 0
+        wanted = b.member
+        if partial:
+            wanted = b.pending
+        b.n_visits = rows_with(wanted, b.live, n, order)
+        shuffle(order, b.n_visits, &state)
+        xmr_run_pass(b)
+        if not partial:
+            stop_converged(b, settings.tol)
+            if b.live == 0:
+                return iteration + 1
+    return settings.max_iter
+
+
+cdef inline size_t n_weights(const xmr_block *b, int lanes) noexcept nogil:
+    return (<size_t>b.bias_row + 1 + b.n_dense) * lanes
+
+
+cdef int reserve_block(const Problem *problem, int64_t n, int lanes, bint gram,
+                       SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+    """Buffers of a block of so many lanes; -1 without memory."""
+    b.W = <float *>reserve(&ws.W, n_weights(b, lanes) * sizeof(float))
+    b.dual = <float *>reserve(&ws.dual, n * lanes * sizeof(float))
+    b.positive = <uint32_t *>reserve(&ws.positive, n * sizeof(uint32_t))
+    b.member = <uint32_t *>reserve(&ws.member, n * sizeof(uint32_t))
+    b.pending = <uint32_t *>reserve(&ws.pending, n * sizeof(uint32_t))
+    b.order = <int32_t *>reserve(&ws.order, n * sizeof(int32_t))
+    b.cost = NULL
+    if problem.positive_weight or problem.row_weight:
+        b.cost = <float *>reserve(&ws.cost, n * lanes * sizeof(float))
+        if b.cost == NULL:
+            return -1
+    b.gram = <float *>ws.gram.data if gram else NULL
+    if gram:
+        b.margins = <float *>reserve(&ws.margins, n * lanes * sizeof(float))
+        if b.margins == NULL:
+            return -1
+    return 0 if b.W and b.dual and b.positive and b.member and b.pending and b.order else -1
+
+
+cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint gram,
+                     const Settings *settings, SolverWorkspace *ws,
+                     xmr_block *b) noexcept nogil:
+    """Weights of one block of children of `parent` into ws.W; the passes, or -1."""
+    cdef int64_t i, n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
+    cdef const int32_t *children = problem.block_children + block * XMR_LANES
+    cdef int lanes, passes
+    cdef float start = LOGISTIC_START if settings.loss == XMR_LOGISTIC else 0.0
+    b.live = used_lanes(children)
+    b.n_vectors = (xmr_count_bits(b.live) + 7) // 8
+    lanes = 8 * b.n_vectors
+    if reserve_block(problem, n, lanes, gram, ws, b) < 0:
+        return -1
+    memset(b.W, 0, n_weights(b, lanes) * sizeof(float))
+    memset(b.pending, 0, n * sizeof(uint32_t))
+    if gram:
+        memset(b.margins, 0, n * lanes * sizeof(float))
+    for i in range(n * lanes):
+        b.dual[i] = start
+    mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
+                   <uint32_t *>b.member, <float *>b.cost, lanes)
+    b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
+    b.loss = settings.loss
+    passes = descend(b, n, <int32_t *>ws.order.data, settings,
+                     settings.seed ^ mix(<uint64_t>children[0]))
+    if gram:
+        xmr_weights_from_dual(b, <int32_t *>ws.order.data)
+    return passes
+
+
+# --- Gram mode -------------------------------------------------------------------------
+
+cdef bint prefers_gram(const Settings *settings, const xmr_block *b,
+                       int64_t n_blocks) noexcept nogil:
+    """Whether a node is solved faster on the products of its rows."""
+    cdef float sparse = <float>b.indptr[b.n_rows] / max(b.n_rows, 1)
+    cdef float saved = SAVED + SAVED_SPARSE * sparse + SAVED_DENSE * b.n_dense
+    cdef float products = PRODUCT_SPARSE * sparse + PRODUCT_DENSE * b.n_dense
+    if settings.mode != AUTO:
+        return settings.mode == GRAM and b.n_rows <= MOST_GRAM_ROWS
+    return n_blocks * saved > b.n_rows * (n_blocks * STEP + products)
+
+
+cdef int prepare_gram(SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+    """The products of all rows into ws.gram; -1 without memory."""
+    cdef float *gram = <float *>reserve(&ws.gram, b.n_rows * b.n_rows * sizeof(float))
+    cdef int32_t *order = <int32_t *>reserve(&ws.order, b.n_rows * sizeof(int32_t))
+    b.W = <float *>reserve(&ws.W, n_weights(b, XMR_LANES) * sizeof(float))
+    if not (gram and order and b.W):
+        return -1
+    memset(b.W, 0, n_weights(b, XMR_LANES) * sizeof(float))
+    xmr_make_gram(b, order, gram)
+    return 0
+
+
+# --- pruned weights -------------------------------------------------------------------------
+
+cdef int reserve_piece(const uint32_t *kept, int32_t n_features, int64_t n_entries,
+                       Piece *piece) noexcept nogil:
+    """Memory for the features of which any lane is kept; -1 without."""
+    cdef int32_t f
+    piece.n_entries, piece.n_rows = n_entries, 0
+    for f in range(n_features):
+        piece.n_rows += kept[f] != 0
+    piece.features = <int32_t *>malloc(piece.n_rows * sizeof(int32_t) + 1)
+    piece.kept = <uint32_t *>malloc(piece.n_rows * sizeof(uint32_t) + 1)
+    piece.weights = <float *>malloc(piece.n_entries * sizeof(float) + 1)
+    return 0 if piece.features and piece.kept and piece.weights else -1
+
+
+cdef void copy_kept(const xmr_block *b, const int32_t *features, const uint32_t *kept,
+                    Piece *piece) noexcept nogil:
+    """Copy the weights that are kept, feature by feature."""
+    cdef int64_t entry = 0, row = 0
+    cdef int32_t f
+    cdef uint32_t bits
+    for f in range(b.bias_row):
+        bits = kept[f]
+        if bits == 0:
+            continue
+        piece.features[row] = features[f] if features else f
+        piece.kept[row] = bits
+        row += 1
+        while bits:
+            piece.weights[entry] = b.W[<int64_t>f * 8 * b.n_vectors + xmr_lowest_bit(bits)]
+            entry += 1
+            bits &= bits - 1
+
+
+cdef void copy_child(const xmr_block *b, int lane, int32_t child, float largest,
+                     int value_kind, Output *out) noexcept nogil:
+    """Copy what a child has beside its pruned weights."""
+    cdef int lanes = 8 * b.n_vectors
+    cdef const float *dense = b.W + (<int64_t>b.bias_row + 1) * lanes + lane % 8
+    cdef int32_t f
+    out.intercept[child] = b.W[<int64_t>b.bias_row * lanes + lane] * b.beta
+    for f in range(b.n_dense):
+        out.dense[<int64_t>child * b.n_dense + f] = dense[
+            ((lane // 8) * <int64_t>b.n_dense + f) * 8]
+    out.scale[child] = 1.0
+    if value_kind == XMR_INT8 and largest > 0:
+        out.scale[child] = largest / 127
+
+
+cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *children,
+                    const Settings *settings, SolverWorkspace *ws, Piece *piece,
+                    Output *out) noexcept nogil:
+    """Copy the weights of at least the threshold into a piece; -1 without memory."""
+    cdef int lane
+    cdef int64_t n_entries
+    cdef float[XMR_LANES] largest
+    cdef uint32_t *kept = <uint32_t *>reserve(&ws.kept, b.bias_row * sizeof(uint32_t))
+    if kept == NULL:
+        return -1
+    n_entries = xmr_kept_weights(b, settings.threshold, used_lanes(children), kept, largest)
+    if reserve_piece(kept, b.bias_row, n_entries, piece) < 0:
+        return -1
+    copy_kept(b, features, kept, piece)
+    for lane in range(8 * b.n_vectors):
+        if children[lane] >= 0:
+            copy_child(b, lane, children[lane], largest[lane], settings.value_kind, out)
+    return 0
+
+
+# --- all of them ---------------------------------------------------------------------------
+
+cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64_t first,
+                  int64_t last, const Settings *settings, SolverWorkspace *ws,
+                  Output *out) noexcept nogil:
+    """Solve the blocks first .. last - 1 of a chunk; 0, or -1 without memory."""
+    cdef int64_t parent = problem.chunk_parent[chunk]
+    cdef const int32_t *rows = problem.parent_rows + problem.parent_ptr[parent]
+    cdef int64_t n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
+    cdef int64_t block
+    cdef xmr_block b
+    cdef CompactRows node
+    cdef bint gram
+    if gather_rows(data, rows, n, ws, &node, &b) < 0:
+        return -1
+    gram = prefers_gram(settings, &b, last - first)
+    if gram and prepare_gram(ws, &b) < 0:
+        return -1
+    for block in range(first, last):
+        out.n_iter[block] = solve_block(problem, parent, block, gram, settings, ws, &b)
+        if out.n_iter[block] < 0:
+            return -1
+        if emit_piece(&b, node.features, problem.block_children + block * XMR_LANES,
+                      settings, ws, &out.pieces[block], out) < 0:
+            return -1
+    if last - first == problem.block_ptr[chunk + 1] - problem.block_ptr[chunk]:
+        return merge_chunk(problem, chunk, settings, out)
+    return 0
+
+
+cdef int merge_chunk(const Problem *problem, int64_t chunk, const Settings *settings,
+                     Output *out) noexcept nogil:
+    cdef int64_t first = problem.block_ptr[chunk], last = problem.block_ptr[chunk + 1]
+    return merge_pieces(
+        out.pieces + first, last - first, problem.block_children + first * XMR_LANES,
+        problem.chunk_child[chunk], settings.threshold, settings.value_kind, out.scale,
+        &out.chunks[chunk])
+
+
+cdef SolverWorkspace *new_workspaces(int n_threads, int32_t n_features) noexcept nogil:
+    cdef SolverWorkspace *all_ws = <SolverWorkspace *>calloc(n_threads, sizeof(SolverWorkspace))
+    cdef int t
+    if all_ws == NULL:
+        return NULL
+    for t in range(n_threads):
+        if init_compact_workspace(&all_ws[t].compact, n_features) < 0:
+            free_workspaces(all_ws, n_threads)
+            return NULL
+    return all_ws
+
+
+cdef void free_workspaces(SolverWorkspace *all_ws, int n_threads) noexcept nogil:
+    cdef int t
+    cdef SolverWorkspace *ws
+    if all_ws == NULL:
+        return
+    for t in range(n_threads):
+        ws = &all_ws[t]
+        free_compact_workspace(&ws.compact)
+        free(ws.sq_norm.data)
+        free(ws.W.data)
+        free(ws.gram.data)
+        free(ws.margins.data)
+        free(ws.dual.data)
+        free(ws.cost.data)
+        free(ws.positive.data)
+        free(ws.member.data)
+        free(ws.pending.data)
+        free(ws.order.data)
+        free(ws.kept.data)
+    free(all_ws)
+
+
+cdef ChunkRows as_chunk_rows(const Chunk *chunk, int64_t width) noexcept nogil:
+    cdef ChunkRows rows
+    rows.n_rows, rows.width = chunk.n_rows, width
+    rows.features, rows.counts = chunk.features, chunk.counts
+    rows.columns, rows.values = chunk.columns, <const uint8_t *>chunk.values
+    return rows
+
+
+cdef class NodeSolver:
+    """Pruned weights of all children of all chunks of a training problem.
+
+    Attributes
+    ----------
+    intercept, scale : ndarray of float32 of shape (n_children,)
+        Bias weight times bias value; the weight that a stored value of 1 stands for.
+    dense : ndarray of float32 of shape (n_children, n_dense)
+        Weights of the dense features.
+    n_iter : ndarray of int32 of shape (n_blocks,)
+        Passes over each block's rows; 0 where no task has trained it.
+    """
+
+    cdef Data data
+    cdef Problem problem
+    cdef Settings settings
+    cdef Output out
+    cdef int64_t n_blocks, n_chunks, n_children
+    cdef list kept_alive
+    cdef readonly object intercept, scale, dense, n_iter
+
+    def __dealloc__(self):
+        self._free_output()
+
+    cdef void _free_output(self) noexcept:
+        cdef int64_t i
+        if self.out.pieces != NULL:
+            for i in range(self.n_blocks):
+                free_piece(&self.out.pieces[i])
+        if self.out.chunks != NULL:
+            for i in range(self.n_chunks):
+                free_chunk(&self.out.chunks[i])
+        free(self.out.pieces)
+        free(self.out.chunks)
+        self.out.pieces = NULL
+        self.out.chunks = NULL
+
+    def solve(self, X, problem, plan, const int64_t[:, ::1] tasks, settings,
+              sample_weight, int n_threads):
+        """Train the blocks that the tasks name, and merge those of each chunk.
+
+        Parameters
+        ----------
+        X : HybridFeatures of shape (n_samples, n_sparse + n_dense)
+            Float32, with int32 column numbers.
+        problem : LevelProblem
+        plan : BlockPlan
+        tasks : ndarray of int64 of shape (n_tasks, 3)
+            Chunk, its first block, and the block after the last, of each task.
+        settings : SolverSettings
+        sample_weight : ndarray of float32 of shape (n_samples,) or None
+            Multiplies the costs of each row; None, or no element, for all 1.
+        n_threads : int
+
+        Raises
+        ------
+        MemoryError
+            If the buffers or the weights find no memory.
+        """
+        cdef int failed
+        self._free_output()
+        self.kept_alive = []
+        self._point_features(X, settings.bias)
+        self._point_targets(problem, sample_weight)
+        self._point_blocks(plan)
+        self._take_settings(settings)
+        self._make_output()
+        failed = self._run(tasks, n_threads)
+        if not failed:
+            failed = self._merge_rest()
+        self.kept_alive = None
+        if failed:
+            raise MemoryError("no memory to train the label tree")
+
+    cdef _point_features(self, X, bias):
+        indptr = X.sparse.indptr.astype(np.int64, copy=False)
+        sq_norm = X.squared_norms() + np.float32(bias ** 2)
+        self.data.X.n_rows, self.data.X.n_features = X.sparse.shape
+        self.data.X.indptr = int64_pointer(indptr, self.kept_alive)
+        self.data.X.indices = int32_pointer(X.sparse.indices, self.kept_alive)
+        self.data.X.values = float_pointer(X.sparse.data, self.kept_alive)
+        self.data.n_dense = X.dense.shape[1]
+        self.data.dense = float_pointer(X.dense.reshape(-1), self.kept_alive)
+        self.data.sq_norm, self.data.beta = float_pointer(sq_norm, self.kept_alive), bias
+
+    cdef _point_targets(self, problem, sample_weight):
+        cdef Problem *p = &self.problem
+        self.n_children = len(problem.positive_ptr) - 1
+        p.parent_ptr = int64_pointer(problem.parent_ptr, self.kept_alive)
+        p.parent_rows = int32_pointer(problem.parent_rows, self.kept_alive)
+        p.parent_shared = uint8_pointer(problem.parent_shared, self.kept_alive)
+        p.positive_ptr = int64_pointer(problem.positive_ptr, self.kept_alive)
+        p.positive_rows = int32_pointer(problem.positive_rows, self.kept_alive)
+        p.positive_weight = float_pointer(problem.positive_weight, self.kept_alive)
+        p.row_weight = NULL
+        if sample_weight is not None:
+            p.row_weight = float_pointer(sample_weight, self.kept_alive)
+
+    cdef _point_blocks(self, plan):
+        cdef Problem *p = &self.problem
+        self.n_chunks, self.n_blocks = len(plan.chunk_parent), len(plan.block_children)
+        p.chunk_parent = int64_pointer(plan.chunk_parent, self.kept_alive)
+        p.chunk_child = int64_pointer(plan.chunk_child, self.kept_alive)
+        p.block_ptr = int64_pointer(plan.block_ptr, self.kept_alive)
+        p.block_children = int32_pointer(plan.block_children.reshape(-1), self.kept_alive)
+
+    cdef _take_settings(self, settings):
+        cdef Settings *s = &self.settings
+        s.loss, s.mode = LOSSES[settings.loss], MODES[settings.mode]
+        s.positive_cost, s.negative_cost = settings.positive_cost, settings.negative_cost
+        s.tol, s.max_iter, s.seed = settings.tol, settings.max_iter, settings.seed
+        s.threshold = settings.weight_threshold
+        s.value_kind = VALUE_TYPES.index(settings.weight_dtype)
+
+    cdef _make_output(self):
+        """Arrays for the results; a label without positives has all rows against it."""
+        bias = -1.0 if self.data.beta else 0.0
+        self.intercept = np.full(self.n_children, bias, dtype=np.float32)
+        self.scale = np.ones(self.n_children, dtype=np.float32)
+        self.dense = np.zeros((self.n_children, self.data.n_dense), dtype=np.float32)
+        self.n_iter = np.zeros(max(self.n_blocks, 1), dtype=np.int32)
+        self.out.intercept = <float *>float_pointer(self.intercept, self.kept_alive)
+        self.out.scale = <float *>float_pointer(self.scale, self.kept_alive)
+        self.out.dense = <float *>float_pointer(self.dense.reshape(-1), self.kept_alive)
+        self.out.n_iter = <int32_t *>int32_pointer(self.n_iter, self.kept_alive)
+        self.out.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
+        self.out.chunks = <Chunk *>calloc(self.n_chunks + 1, sizeof(Chunk))
+        if self.out.pieces == NULL or self.out.chunks == NULL:
+            raise MemoryError("no memory to train the label tree")
+
+    cdef int _run(self, const int64_t[:, ::1] tasks, int n_threads):
+        """Run all tasks; not 0 without memory."""
+        cdef int64_t task
+        cdef int failed = 0
+        cdef SolverWorkspace *all_ws = new_workspaces(n_threads, self.data.X.n_features)
+        if all_ws == NULL:
+            return -1
+        with nogil, parallel(num_threads=n_threads):
+            for task in prange(tasks.shape[0], schedule="dynamic", chunksize=1):
+                failed += run_task(&self.data, &self.problem, tasks[task, 0], tasks[task, 1],
+                                   tasks[task, 2], &self.settings, &all_ws[threadid()],
+                                   &self.out)
+        free_workspaces(all_ws, n_threads)
+        return failed
+
+    cdef int _merge_rest(self):
+        """Merge the chunks that no task has had whole; not 0 without memory."""
+        cdef int64_t chunk
+        cdef int failed = 0
+        with nogil:
+            for chunk in range(self.n_chunks):
+                if self.out.chunks[chunk].features == NULL:
+                    failed += merge_chunk(&self.problem, chunk, &self.settings, &self.out)
+        return failed
+
+    def count_rows(self, int64_t first, int64_t last):
+        """Feature rows of the chunks first .. last - 1 (int)."""
+        cdef int64_t chunk, n_rows = 0
+        for chunk in range(first, last):
+            n_rows += self.out.chunks[chunk].n_rows
+        return n_rows
+
+    def take_chunks(self, int64_t first, int64_t last, const int64_t[::1] chunk_child,
+                    int shift, int64_t n_buckets, int64_t spare):
+        """Pack the weights of chunks first .. last - 1, and free them.
+
+        Parameters
+        ----------
+        first, last : int
+        chunk_child : ndarray of int64 of shape (n_chunks + 1,)
+            First child of each chunk; the number of children at the end.
+        shift, n_buckets, spare : int
+            As in ``pack_chunks`` of ``_bucket_layout.pyx``.
+
+        Returns
+        -------
+        chunk_ptr, buckets, packed : ndarray
+            As of ``pack_chunks``.
+        """
+        cdef int64_t i
+        cdef ChunkRows rows
+        cdef Layout layout
+        layout.shift, layout.n_buckets = shift, n_buckets
+        layout.item = xmr_item(self.settings.value_kind)
+        buckets_array = np.empty((last - first, n_buckets + 1), dtype=np.uint32)
+        chunk_ptr_array = np.zeros(last - first + 1, dtype=np.int64)
+        cdef uint32_t[:, ::1] buckets = buckets_array
+        cdef int64_t[::1] chunk_ptr = chunk_ptr_array
+        for i in range(last - first):
+            rows = as_chunk_rows(&self.out.chunks[first + i],
+                                 chunk_child[first + i + 1] - chunk_child[first + i])
+            chunk_ptr[i + 1] = chunk_ptr[i] + layout_chunk(&rows, &layout, &buckets[i, 0])
+        packed_array = np.empty(chunk_ptr[last - first] + spare, dtype=np.uint8)
+        cdef uint8_t[::1] packed = packed_array
+        packed_array[chunk_ptr[last - first]:] = 0
+        for i in range(last - first):
+            rows = as_chunk_rows(&self.out.chunks[first + i],
+                                 chunk_child[first + i + 1] - chunk_child[first + i])
+            fill_chunk(&rows, &layout, &buckets[i, 0], &packed[chunk_ptr[i]])
+            free_chunk(&self.out.chunks[first + i])
+        return chunk_ptr_array, buckets_array, packed_array

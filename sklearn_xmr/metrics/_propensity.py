@@ -1,0 +1,55 @@
+"""How likely a relevant label was observed, by its frequency."""
+
+from numbers import Real
+
+import numpy as np
+
+from sklearn_xmr.utils._validation import check_label_indicator
+
+
+def propensity_scores(Y_train, A=0.55, B=1.5):
+    """Propensity of each label: how likely a relevant label was observed.
+
+    ``p = 1 / (1 + C (n + B)**-A)`` with n the label's number of training instances
+    and ``C = (log N - 1) (B + 1)**A`` for N training instances.
+
+    Parameters
+    ----------
+    Y_train : {array-like, sparse matrix} of shape (n_samples, n_labels)
+        Label indicator of the *training* data.
+    A : float, default=0.55
+        Exponent, positive: 0.5 is used for Wikipedia sets, 0.6 for Amazon sets.
+    B : float, default=1.5
+        Added to the counts, positive: 0.4 is used for Wikipedia sets, 2.6 for Amazon
+        sets.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_labels,)
+        In (0, 1].
+
+    Raises
+    ------
+    ValueError
+        If ``Y_train`` is no label indicator, or A or B is not positive.
+
+    References
+    ----------
+    H. Jain, Y. Prabhu, M. Varma. "Extreme multi-label loss functions for
+    recommendation, tagging, ranking and other missing label applications", KDD 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_xmr.metrics import propensity_scores
+    >>> propensity_scores(np.eye(20)).round(3)[:2]
+    array([0.334, 0.334])
+    """
+    Y = check_label_indicator(Y_train, "Y_train")
+    for name, value in {"A": A, "B": B}.items():
+        if not isinstance(value, Real) or not value > 0:
+            raise ValueError(f"{name} must be a positive number, got {value!r}")
+    counts = np.bincount(Y.indices, minlength=Y.shape[1])
+    # Below N = e the formula would leave (0, 1]; nothing is known then.
+    C = max(np.log(Y.shape[0]) - 1, 0) * (B + 1) ** A
+    return 1 / (1 + C * (counts + B) ** -A)

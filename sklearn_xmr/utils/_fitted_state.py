@@ -1,0 +1,186 @@
+"""Consistent estimators: a fit that fails changes nothing, predictions use one state.
+
+Fitted attributes of an estimator belong together: with the weights of one fit and the
+number of features of another, a search would read out of bounds. Therefore methods that
+fit or change an estimator work on a copy, whose attributes replace the old ones in one
+assignment at the end; and methods that predict work on a snapshot, which no other
+thread changes.
+"""
+
+from functools import wraps
+
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_xmr.utils._sklearn import is_fitted, validate_parameter_constraints
+
+_MOST_REMEMBERED = 10_000
+_sound = set()  # (class, name, type, value) of valid parameters
+
+
+def fit_in_one_step(fit):
+    """Decorate ``fit``: it runs on an unfitted copy, and assigns all or nothing.
+
+    With ``warm_start=True`` the copy keeps the attributes of the previous fit.
+
+    Parameters
+    ----------
+    fit : function
+        The method; its return value is ignored.
+
+    Returns
+    -------
+    function
+        The decorated method, which returns the estimator.
+    """
+
+    @wraps(fit)
+    def fit_copy(self, *args, **kwargs):
+        before = dict(self.__dict__)
+        keeps = before.get("warm_start", False)
+        new = _with_state(self, before if keeps else _without_fitted(before))
+        fit(new, *args, **kwargs)
+        return _take_over(self, before, new)
+
+    return fit_copy
+
+
+def change_in_one_step(change):
+    """Decorate a method that changes a fitted estimator: it assigns all or nothing.
+
+    Parameters
+    ----------
+    change : function
+        The method; its return value is ignored.
+
+    Returns
+    -------
+    function
+        The decorated method, which returns the estimator.
+    """
+
+    @wraps(change)
+    def change_copy(self, *args, **kwargs):
+        before = dict(self.__dict__)
+        new = _with_state(self, before)
+        _check_ready(new)
+        change(new, *args, **kwargs)
+        return _take_over(self, before, new)
+
+    return change_copy
+
+
+def on_snapshot(answer):
+    """Decorate a method that predicts: it runs on a snapshot that has been checked.
+
+    The estimator must be fitted, and the parameters that take effect without a refit
+    (``_acting_parameters`` of the class) must satisfy their constraints.
+
+    Parameters
+    ----------
+    answer : function
+        The method of a fitted estimator.
+
+    Returns
+    -------
+    function
+        The decorated method.
+    """
+
+    @wraps(answer)
+    def answer_from_snapshot(self, *args, **kwargs):
+        return answer(snapshot(self), *args, **kwargs)
+
+    return answer_from_snapshot
+
+
+def snapshot(estimator):
+    """Copy the current state of an estimator, so that no other thread changes it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The fitted estimator.
+
+    Returns
+    -------
+    estimator
+        Estimator of the same class, with the same attributes.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If a parameter that takes effect without a refit does not satisfy its
+        constraints.
+    """
+    now = _with_state(estimator, estimator.__dict__)
+    _check_ready(now)
+    return now
+
+
+def check_parameters(estimator, names):
+    """Raise scikit-learn's error unless parameters satisfy their constraints.
+
+    Values that were valid before are looked up: 0.3 microseconds each instead of 10.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    names : iterable of str
+        Names of the parameters to check.
+
+    Raises
+    ------
+    ValueError
+        If a parameter does not satisfy its constraints.
+    """
+    for name in names:
+        value = getattr(estimator, name)
+        key = type(estimator), name, type(value), value
+        try:
+            if key in _sound:
+                continue
+        except TypeError:  # an array or a list is not hashable: checked each time
+            key = None
+        constraints = {name: estimator._parameter_constraints[name]}
+        caller = type(estimator).__name__
+        validate_parameter_constraints(constraints, {name: value}, caller)
+        if key is not None:
+            if len(_sound) > _MOST_REMEMBERED:
+                _sound.clear()
+            _sound.add(key)
+
+
+def _check_ready(estimator):
+    if not is_fitted(estimator):
+        check_is_fitted(estimator)
+    check_parameters(estimator, estimator._acting_parameters)
+
+
+def _with_state(estimator, state):
+    """An estimator of the same class with a copy of these attributes."""
+    new = object.__new__(type(estimator))
+    new.__dict__ = dict(state)
+    return new
+
+
+def _without_fitted(state):
+    return {
+        name: value
+        for name, value in state.items()
+        if not name.endswith("_") or name.startswith("__")
+    }
+
+
+def _take_over(estimator, before, new):
+    """Assign what the copy changed; parameters that were set meanwhile are kept."""
+    after, state = new.__dict__, dict(estimator.__dict__)
+    for name in before.keys() - after.keys():
+        state.pop(name, None)
+    for name, value in after.items():
+        if name not in before or before[name] is not value:
+            state[name] = value
+    estimator.__dict__ = state  # one assignment, for all other threads
+    return estimator

@@ -1,0 +1,56 @@
+"""The package's classifiers, small, for tests that hold for all of them."""
+
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    XMRClassifier,
+    XRCalibratedClassifier,
+    XREnsembleClassifier,
+    XRForestClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+    XRStackingClassifier,
+)
+
+LINEAR = XRLinearClassifier(random_state=0)
+CLASSIFIERS = {
+    "linear": LINEAR,
+    "linear, matched": XRLinearClassifier(
+        HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=5, random_state=0),
+        loss="logistic",
+        negative_sampling="tfn+man",
+        random_state=0,
+    ),
+    "linear, costs": XRLinearClassifier(
+        HierarchicalLabelClusterer(method="kmeans", max_leaf_size=8, random_state=0),
+        loss="hinge",
+        negative_sampling="man",
+        cost_sensitive="induce",
+        relevance_norm="l1",
+        random_state=0,
+    ),
+    "ensemble": XREnsembleClassifier(n_estimators=2, random_state=0),
+    "neighbors": XRNeighborsClassifier(n_neighbors=20),
+    "forest": XRForestClassifier(n_estimators=30, random_state=0),
+    "stack": XRStackingClassifier(
+        # Boosting of 10 rounds: threads of scikit-learn's wait for each other in 100.
+        final_estimator=HistGradientBoostingClassifier(max_iter=10),
+        random_state=0,
+    ),
+    "calibrated": XRCalibratedClassifier(random_state=0),
+    "stages": XMRClassifier(
+        HierarchicalLabelClusterer(max_leaf_size=10), random_state=0
+    ),
+    "own stages": XMRClassifier(
+        KMeans(4, n_init=1, random_state=0),
+        DecisionTreeClassifier(random_state=0),
+        LogisticRegression(),
+        random_state=0,
+    ),
+}
+each_classifier = pytest.mark.parametrize("clf", CLASSIFIERS.values(), ids=CLASSIFIERS)
