@@ -3,7 +3,8 @@
     python benchmarks/compare_peers.py ../shared/data/tate-subjects \\
         ../shared/data/tibkat-gnd --repeats 3
 
-Each peer gets its own virtual environment under ``--work``, made on first use.
+Each peer gets its own virtual environment under ``--work``, made on first use; the
+system ``baseline`` is the package itself from another checkout (``--baseline``).
 Systems run one after another in every repeat, each in a fresh process with two
 threads, so that noise of the machine affects them alike; the table gives medians, and
 ratios to sklearn_xmr. Run nothing else at the same time.
@@ -53,7 +54,7 @@ COLUMNS = {
 
 def interpreter(system, work):
     """The Python that has this system, installing it on first use."""
-    if system == "sklearn_xmr":
+    if system in ("sklearn_xmr", "baseline"):
         return sys.executable
     home = work / "venvs" / system
     python = home / "bin" / "python"
@@ -100,15 +101,26 @@ def prepare(folder, work):
     return target
 
 
-def run(system, python, data, work, parameters, timeout=None, fit_only=False):
+def run(
+    system,
+    python,
+    data,
+    work,
+    parameters,
+    timeout=None,
+    fit_only=False,
+    baseline=None,
+):
     """One process: fit, save, load, predict; the measured values."""
-    threads = {"OMP_NUM_THREADS": "2", "RAYON_NUM_THREADS": "2"}
+    settings = {"OMP_NUM_THREADS": "2", "RAYON_NUM_THREADS": "2"}
     if fit_only:
-        threads["XMR_FIT_ONLY"] = "1"
+        settings["XMR_FIT_ONLY"] = "1"
+    if system == "baseline":  # the same package from another checkout
+        settings["PYTHONPATH"], system = str(baseline), "sklearn_xmr"
     command = [python, str(HERE / "peer_worker.py"), system, str(data), str(work)]
     done = subprocess.run(
         [*command, parameters],
-        env={**os.environ, **threads},
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -216,6 +228,11 @@ def main():
         help="which to run",
     )
     parser.add_argument(
+        "--baseline",
+        type=Path,
+        help="checkout of another commit, compiled in place: the system 'baseline'",
+    )
+    parser.add_argument(
         "--parameters", default="{}", help="JSON for sklearn_xmr's estimator"
     )
     parser.add_argument(
@@ -240,10 +257,17 @@ def main():
         for repeat in range(args.repeats):
             for system in systems:
                 fit_only = repeat > 0 and system in args.predict_once.split(",")
-                given = args.parameters if system == "sklearn_xmr" else "{}"
+                ours = system in ("sklearn_xmr", "baseline")
+                given = args.parameters if ours else "{}"
                 try:
                     measured = run(
-                        system, pythons[system], data, args.work, given, None, fit_only
+                        system,
+                        pythons[system],
+                        data,
+                        args.work,
+                        given,
+                        fit_only=fit_only,
+                        baseline=args.baseline,
                     )
                 except RuntimeError as error:
                     print(error, file=sys.stderr)

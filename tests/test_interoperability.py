@@ -42,7 +42,7 @@ def test_series_of_texts(kind):
     texts = series(kind)
     model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, Y)
     np.testing.assert_array_equal(model.predict(texts), Y)
-    static = XTransformerClassifier(count_letters, fine_tune=False).fit(texts, Y)
+    static = XTransformerClassifier(count_letters).fit(texts, Y)
     np.testing.assert_array_equal(static.predict(texts), Y)
 
 
@@ -95,7 +95,7 @@ def test_set_output(small, library):
     table = stages.set_output(transform=library).transform(X)
     assert isinstance(table, frame)
     np.testing.assert_array_equal(table.to_numpy(), expected)
-    static = XTransformerClassifier(count_letters, fine_tune=False).fit(TEXTS, Y)
+    static = XTransformerClassifier(count_letters).fit(TEXTS, Y)
     assert isinstance(static.set_output(transform=library).transform(TEXTS), frame)
 
 

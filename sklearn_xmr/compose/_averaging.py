@@ -108,6 +108,7 @@ class XREnsembleClassifier(
         "verbose": ["verbose"],
     }
 
+    scores_each_pair = True
     _acting_parameters = ("n_candidates", "top_k", "decision_threshold", "label_weight")
 
     def __init__(

@@ -1,8 +1,8 @@
 """What a model proposes for instances, and what it says of any candidate pair.
 
 A model takes part by what it has: ``votes`` and ``kneighbors`` (votes of neighbours,
-and how near these are), ``votes`` (all scores at once), ``score_pairs`` (scores of
-given pairs), or only a ranking.
+and how near these are), ``score_pairs`` that costs no more than its pairs do
+(``scores_each_pair``), or only a ranking.
 """
 
 import numpy as np
@@ -37,10 +37,9 @@ def propose(model, X, k):
     ListProposal
     """
     model, X = last_step(model, X)
-    if hasattr(model, "votes"):
-        kind = NeighborProposal if hasattr(model, "kneighbors") else VoteProposal
-        return kind(model, X, k)
-    if hasattr(model, "score_pairs"):
+    if hasattr(model, "votes") and hasattr(model, "kneighbors"):
+        return NeighborProposal(model, X, k)
+    if getattr(model, "scores_each_pair", hasattr(model, "score_pairs")):
         return ExactProposal(model, X, k)
     return ListProposal(model, X, k)
 
@@ -110,25 +109,17 @@ class ExactProposal(ListProposal):
         return self._model.score_pairs(self._X, pairs).data
 
 
-class VoteProposal(ListProposal):
-    """Votes that labels get; see :class:`ListProposal`."""
-
-    def __init__(self, model, X, k):
-        self._votes = model.votes(X)
-        self.labels = topk_of_csr(self._votes, k)[0]
-
-    def scores(self, pairs):
-        """Share of the votes of each pair (ndarray of float32)."""
-        return values_at(self._votes, pairs)
-
-
-class NeighborProposal(VoteProposal):
+class NeighborProposal(ListProposal):
     """Votes of neighbours, and how near the nearest one with the label is."""
 
     def __init__(self, model, X, k):
         found = model.votes(X, n_nearest=N_NEAREST)
         self._votes, self._cosines, self._nearest = found
         self.labels = topk_of_csr(self._votes, k)[0]
+
+    def scores(self, pairs):
+        """Share of the votes of each pair (ndarray of float32)."""
+        return values_at(self._votes, pairs)
 
     def features(self, scores, pairs):
         """As of any score, and the cosines of three neighbours.

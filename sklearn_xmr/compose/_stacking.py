@@ -60,8 +60,8 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
     ----------
     estimators : list of (str, estimator), default=None
         Models of many labels: those of this package, or any classifier of
-        scikit-learn that takes a dense label indicator. One that has ``score_pairs``
-        or ``votes`` also scores what the others propose. None means two label trees,
+        scikit-learn that takes a dense label indicator. Trees and neighbours also
+        score what the others propose. None means two label trees,
         ``XREnsembleClassifier(XRLinearClassifier(C=0.5), 2)``, and
         ``XRNeighborsClassifier(power=4.0)``.
     final_estimator : classifier, default=None

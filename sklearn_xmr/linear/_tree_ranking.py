@@ -22,6 +22,7 @@ class TreeRankingMixin(HybridRankingMixin):
     ``label_weight`` and ``decision_threshold``, which act without a refit.
     """
 
+    scores_each_pair = True
     _acting_parameters = (
         "beam_size",
         "top_k",

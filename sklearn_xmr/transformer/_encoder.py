@@ -135,6 +135,8 @@ class TextEncoder:
         if change is None:  # transformers 4
             change = getattr(self.model, f"gradient_checkpointing_{name}")
         change()
+        if is_on and hasattr(self.model, "_require_grads_hook"):
+            self.model.disable_input_require_grads()  # a hook that no pickle takes
 
     def embed(self, ids, mask):
         """Pooled token vectors of a padded batch (tensor of float32)."""

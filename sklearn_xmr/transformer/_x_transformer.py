@@ -162,6 +162,7 @@ class XTransformerClassifier(
     [0, 2]
     """
 
+    scores_each_pair = True
     _acting_parameters = (
         "top_k",
         "decision_threshold",

@@ -1,371 +1,27 @@
-"""What all ranking classifiers share: targets of any form in, rankings out.
-
-:class:`TargetForm` is the form of y in ``fit``; :class:`TrainingData` holds the data of
-a fit; :class:`RankingClassifierMixin` has the methods of a classifier that ranks,
-:class:`HybridRankingMixin` also checks of sparse and dense features, and
-:class:`BlockwiseRankingMixin` ranks by blocks of instances.
-"""
-
-from dataclasses import dataclass
+"""What ranking classifiers share: checks of input, rankings out, in blocks or not."""
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_X_y, column_or_1d, validate_data
+from sklearn.utils.validation import check_X_y, validate_data
 
-from sklearn_xmr.metrics import precision_at_k, propensity_scores
+from sklearn_xmr.base._targets import TargetForm
+from sklearn_xmr.base._training_data import TrainingData, rows_of
+from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import on_snapshot
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
-from sklearn_xmr.utils._sklearn import num_samples, safe_indexing
+from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._validation import (
     align_sparse_type,
     as_csr_float32,
     check_candidates,
     check_count,
-    check_label_indicator,
-    check_negatives,
-    check_relevance,
-    check_weights,
     is_ready_csr,
 )
 
 BLOCK_PAIRS = 1 << 22  # (instance, label) pairs that are scored at a time
-
-# --- data -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TargetForm:
-    """The form of y in ``fit``, in which predictions are given.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (n_labels,)
-        Classes of a 1-D y; label numbers for an indicator.
-    propensities : ndarray of float32 of shape (n_labels,)
-        Probability that a relevant label is observed, estimated from its frequency.
-    is_multilabel : bool
-        Whether y is an indicator.
-    is_sparse : bool
-        Whether y is sparse.
-    dtype : dtype
-        The dtype of y.
-    """
-
-    classes: np.ndarray
-    propensities: np.ndarray
-    is_multilabel: bool
-    is_sparse: bool
-    dtype: np.dtype
-
-    @classmethod
-    def of(cls, y):
-        """Find the form of y, and convert y to a label indicator.
-
-        Parameters
-        ----------
-        y : {ndarray, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-            Label indicator of 0 and 1, or one class per instance.
-
-        Returns
-        -------
-        form : TargetForm
-            The form of y.
-        Y : csr_matrix of float32 of shape (n_samples, n_labels)
-            Canonical label indicator of ones.
-
-        Raises
-        ------
-        ValueError
-            If y is neither an indicator with a positive label nor a class for each
-            sample.
-        """
-        if not sparse.issparse(y) and (y.ndim == 1 or y.shape[1] == 1):
-            y = column_or_1d(y, warn=True)
-            check_classification_targets(y)
-            classes, codes = np.unique(y, return_inverse=True)
-            Y = _one_hot(codes, len(classes))
-            return cls(classes, _propensities(Y), False, False, y.dtype), Y
-        Y = check_label_indicator(y, "y")
-        if Y.nnz == 0:
-            raise ValueError(
-                f"y has no positive label in any of its {Y.shape[0]} rows; "
-                "there is nothing to learn"
-            )
-        classes = np.arange(Y.shape[1])
-        return cls(classes, _propensities(Y), True, sparse.issparse(y), y.dtype), Y
-
-    @property
-    def n_labels(self):
-        """Number of labels (int)."""
-        return len(self.classes)
-
-    def extended(self, y):
-        """Add the new labels of y to the form, and convert y to a label indicator.
-
-        Parameters
-        ----------
-        y : {array-like, sparse matrix} of shape (n_samples, at least n_labels) or \
-                (n_samples,)
-            Label indicator, whose last columns are the new labels; or one class per
-            instance, where classes not in ``classes`` are new.
-
-        Returns
-        -------
-        form : TargetForm
-            The form with all labels.
-        Y : csr_matrix of float32 of shape (n_samples, form.n_labels)
-            Canonical label indicator of ones.
-
-        Raises
-        ------
-        ValueError
-            If y has another form, or not all known labels.
-        """
-        if self.is_multilabel:
-            Y, classes = check_label_indicator(y, "y"), None
-        else:
-            classes, Y = self._known_and_new(y)
-        if Y.shape[1] < self.n_labels:
-            raise ValueError(
-                f"y must have a column for each of the {self.n_labels} labels of the "
-                f"model, got {Y.shape[1]}"
-            )
-        if classes is None:
-            classes = np.arange(Y.shape[1])
-        new = _propensities(Y)[self.n_labels :]
-        propensities = np.concatenate([self.propensities, new])
-        return self._with(classes, propensities), Y
-
-    def _known_and_new(self, y):
-        """Known classes followed by new ones, and the one-hot indicator of y."""
-        y = column_or_1d(y)
-        check_classification_targets(y)
-        classes = np.concatenate([self.classes, np.setdiff1d(y, self.classes)])
-        order = np.argsort(classes)
-        codes = order[np.searchsorted(classes, y, sorter=order)]
-        return classes, _one_hot(codes, len(classes))
-
-    def without(self, positions):
-        """Remove labels from the form.
-
-        Parameters
-        ----------
-        positions : ndarray of int
-            Positions in ``classes`` of the labels to remove.
-
-        Returns
-        -------
-        TargetForm
-            The form with the other labels.
-        """
-        classes = np.delete(self.classes, positions)
-        if self.is_multilabel:
-            classes = np.arange(len(classes))
-        return self._with(classes, np.delete(self.propensities, positions))
-
-    def _with(self, classes, propensities):
-        return TargetForm(
-            classes, propensities, self.is_multilabel, self.is_sparse, self.dtype
-        )
-
-
-def _one_hot(codes, n_classes):
-    n = len(codes)
-    ones = np.ones(n, dtype=np.float32)
-    return sparse.csr_matrix((ones, codes, np.arange(n + 1)), shape=(n, n_classes))
-
-
-def _propensities(Y):
-    return propensity_scores(Y).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The data of a fit: instances, targets, and what is known about them.
-
-    Parameters
-    ----------
-    X : HybridFeatures, csr_matrix or list of str
-        Checked instances, in the form that the model uses.
-    Y : csr_matrix of float32 of shape (n_samples, n_labels)
-        Canonical label indicator.
-    sample_weight : ndarray of float32 of shape (n_samples,) or None
-        Positive weights of the instances.
-    relevance : csr_matrix of float32 of shape (n_samples, n_labels) or None
-        Cost of missing each positive label, with the pattern of Y.
-    negatives : csr_matrix of float32 of shape (n_samples, n_labels) or None
-        Ones at pairs known to be wrong.
-    """
-
-    X: object
-    Y: sparse.csr_matrix
-    sample_weight: np.ndarray | None = None
-    relevance: sparse.csr_matrix | None = None
-    negatives: sparse.csr_matrix | None = None
-
-    @classmethod
-    def checked(cls, X, Y, sample_weight=None, relevance=None, negatives=None):
-        """Check the arguments besides X and Y, and drop rows of weight zero.
-
-        Parameters
-        ----------
-        X : HybridFeatures, csr_matrix or list of str
-            Instances that have been checked.
-        Y : csr_matrix of float32 of shape (n_samples, n_labels)
-            Canonical label indicator.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the instances.
-        relevance : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-                default=None
-            Cost of missing each positive label: non-negative, zero outside the
-            positives of Y.
-        negatives : {array-like, sparse matrix} of shape (n_samples, n_labels), \
-                default=None
-            Non-zeros are pairs known to be wrong.
-
-        Returns
-        -------
-        TrainingData
-            Checked data of the instances of positive weight.
-
-        Raises
-        ------
-        ValueError
-            If an argument does not fit Y, or no instance with a label has a positive
-            weight.
-        """
-        data = cls(
-            X,
-            Y,
-            check_weights(sample_weight, Y.shape[0]),
-            check_relevance(relevance, Y),
-            check_negatives(negatives, Y),
-        )
-        if data.sample_weight is None or data.sample_weight.all():
-            return data
-        kept = np.flatnonzero(data.sample_weight)
-        if Y[kept].nnz == 0:
-            raise ValueError(
-                "sample_weight must be positive for some instance with a label, but "
-                f"none of the {len(kept)} instances of positive weight has a label"
-            )
-        return data.rows(kept)
-
-    @property
-    def n_samples(self):
-        """Number of instances (int)."""
-        return self.Y.shape[0]
-
-    def rows(self, rows):
-        """Select some of the instances, with all that is known about them.
-
-        Parameters
-        ----------
-        rows : ndarray of int or slice
-            Rows to select.
-
-        Returns
-        -------
-        TrainingData
-            Data of these rows.
-        """
-        others = (self.Y, self.sample_weight, self.relevance, self.negatives)
-        parts = (None if part is None else part[rows] for part in others)
-        return TrainingData(rows_of(self.X, rows), *parts)
-
-    def fit_parameters(self, names=("sample_weight", "relevance", "negatives")):
-        """Return the optional arguments that were given, for the ``fit`` of a model.
-
-        Parameters
-        ----------
-        names : sequence of str, \
-                default=("sample_weight", "relevance", "negatives")
-            Names of the arguments that the model supports.
-
-        Returns
-        -------
-        dict of str to array
-            Those that are not None, by name.
-        """
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-def is_raw(X):
-    """Whether X is not one matrix of numbers, so that inner models make features.
-
-    Texts (list, array or Series of str), tables with a column that is not numeric, and
-    HybridFeatures are raw.
-    """
-    if sparse.issparse(X):
-        return False
-    if isinstance(X, HybridFeatures):
-        return True
-    if hasattr(X, "iloc") and hasattr(X, "dtypes"):  # pandas
-        dtypes = X.dtypes if X.ndim == 2 else [X.dtype]
-        return not all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes)
-    if isinstance(X, np.ndarray):
-        return X.ndim == 1 and X.dtype.kind in "OUS"
-    return hasattr(X, "__len__") and len(X) > 0 and isinstance(X[0], str)
-
-
-def checked_instances(estimator, X):
-    """Check instances as a fitted classifier of the package does.
-
-    Parameters
-    ----------
-    estimator : RankingClassifierMixin
-        The fitted classifier.
-    X : array-like, sparse matrix, HybridFeatures or list of str
-        Instances in a form that its ``predict_topk`` accepts.
-
-    Returns
-    -------
-    HybridFeatures, csr_matrix or list of str
-        Instances in the form that the classifier uses internally.
-
-    Raises
-    ------
-    ValueError
-        If X does not fit the data seen in ``fit``.
-    """
-    return estimator._check_instances(X)
-
-
-def checked_label_weights(estimator):
-    """Check ``label_weight`` of a fitted classifier, and convert it to numbers.
-
-    Parameters
-    ----------
-    estimator : RankingClassifierMixin
-        The fitted classifier, which has the parameter ``label_weight``.
-
-    Returns
-    -------
-    ndarray of float32 of shape (n_labels,) or None
-        A weight for each label; None for no weights.
-
-    Raises
-    ------
-    ValueError
-        If ``label_weight`` does not hold a positive number for each label.
-    """
-    return estimator._label_weights()
-
-
-def rows_of(X, rows):
-    """Some rows of X, raw or not, selected by index array or slice."""
-    if isinstance(X, (HybridFeatures, np.ndarray)) or sparse.issparse(X):
-        return X[rows]
-    return safe_indexing(X, rows)
-
-
-# --- classifiers ----------------------------------------------------------------------
 
 
 class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
@@ -376,8 +32,12 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
     scores of shape (n_samples, k), where k=None means as many as ``predict_proba``
     returns (``top_k`` labels, or all classes of a 1-D y). ``_acting_parameters``
     names the parameters that take effect without a refit.
+
+    ``scores_each_pair`` is True where ``score_pairs`` costs what the given pairs cost,
+    and False where it costs as much as a ranking.
     """
 
+    scores_each_pair = False
     _acting_parameters = ("top_k", "decision_threshold")
 
     @property
@@ -729,3 +389,47 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
     def _check_instances(self, X):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return as_csr_float32(X)
+
+
+def checked_instances(estimator, X):
+    """Check instances as a fitted classifier of the package does.
+
+    Parameters
+    ----------
+    estimator : RankingClassifierMixin
+        The fitted classifier.
+    X : array-like, sparse matrix, HybridFeatures or list of str
+        Instances in a form that its ``predict_topk`` accepts.
+
+    Returns
+    -------
+    HybridFeatures, csr_matrix or list of str
+        Instances in the form that the classifier uses internally.
+
+    Raises
+    ------
+    ValueError
+        If X does not fit the data seen in ``fit``.
+    """
+    return estimator._check_instances(X)
+
+
+def checked_label_weights(estimator):
+    """Check ``label_weight`` of a fitted classifier, and convert it to numbers.
+
+    Parameters
+    ----------
+    estimator : RankingClassifierMixin
+        The fitted classifier, which has the parameter ``label_weight``.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_labels,) or None
+        A weight for each label; None for no weights.
+
+    Raises
+    ------
+    ValueError
+        If ``label_weight`` does not hold a positive number for each label.
+    """
+    return estimator._label_weights()

@@ -532,6 +532,7 @@ np.save(out + os.environ.get("RANK", "0"), state)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["shortlist", "full"])
 def test_two_processes_train_the_model_of_one(head, tiny, problem, tmp_path):
     pytest.importorskip("accelerate")
@@ -926,6 +927,8 @@ def test_gradient_checkpointing_changes_no_weight(tiny, problem):
     clear_cache()
     saving = make(tiny, gradient_checkpointing=True).fit(texts, Y)
     np.testing.assert_allclose(weights_of(saving), weights_of(plain), atol=2e-4)
+    again = pickle.loads(pickle.dumps(saving))
+    np.testing.assert_array_equal(weights_of(again), weights_of(saving))
     parts = saving.encoder_.model.modules()
     assert not any(getattr(part, "gradient_checkpointing", False) for part in parts)
 

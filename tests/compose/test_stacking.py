@@ -25,7 +25,6 @@ from sklearn_xmr.compose._proposals import (
     ExactProposal,
     ListProposal,
     NeighborProposal,
-    VoteProposal,
     propose,
 )
 from sklearn_xmr.datasets import load_tate_subjects
@@ -257,7 +256,7 @@ def fast_stack(**parameters):
     ("model", "kind"),
     [
         (XRNeighborsClassifier(5), NeighborProposal),
-        (XRForestClassifier(n_estimators=2, random_state=0), VoteProposal),
+        (XRForestClassifier(n_estimators=2, random_state=0), ListProposal),
         (XRLinearClassifier(), ExactProposal),
         (OneVsRestClassifier(LogisticRegression()), ListProposal),
     ],

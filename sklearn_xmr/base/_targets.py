@@ -1,0 +1,159 @@
+"""The form of y in ``fit``: targets of any form in, predictions of that form out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from sklearn_xmr.metrics import propensity_scores
+from sklearn_xmr.utils._validation import (
+    check_label_indicator,
+)
+
+
+@dataclass(frozen=True)
+class TargetForm:
+    """The form of y in ``fit``, in which predictions are given.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_labels,)
+        Classes of a 1-D y; label numbers for an indicator.
+    propensities : ndarray of float32 of shape (n_labels,)
+        Probability that a relevant label is observed, estimated from its frequency.
+    is_multilabel : bool
+        Whether y is an indicator.
+    is_sparse : bool
+        Whether y is sparse.
+    dtype : dtype
+        The dtype of y.
+    """
+
+    classes: np.ndarray
+    propensities: np.ndarray
+    is_multilabel: bool
+    is_sparse: bool
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, y):
+        """Find the form of y, and convert y to a label indicator.
+
+        Parameters
+        ----------
+        y : {ndarray, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+            Label indicator of 0 and 1, or one class per instance.
+
+        Returns
+        -------
+        form : TargetForm
+            The form of y.
+        Y : csr_matrix of float32 of shape (n_samples, n_labels)
+            Canonical label indicator of ones.
+
+        Raises
+        ------
+        ValueError
+            If y is neither an indicator with a positive label nor a class for each
+            sample.
+        """
+        if not sparse.issparse(y) and (y.ndim == 1 or y.shape[1] == 1):
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            classes, codes = np.unique(y, return_inverse=True)
+            Y = _one_hot(codes, len(classes))
+            return cls(classes, _propensities(Y), False, False, y.dtype), Y
+        Y = check_label_indicator(y, "y")
+        if Y.nnz == 0:
+            raise ValueError(
+                f"y has no positive label in any of its {Y.shape[0]} rows; "
+                "there is nothing to learn"
+            )
+        classes = np.arange(Y.shape[1])
+        return cls(classes, _propensities(Y), True, sparse.issparse(y), y.dtype), Y
+
+    @property
+    def n_labels(self):
+        """Number of labels (int)."""
+        return len(self.classes)
+
+    def extended(self, y):
+        """Add the new labels of y to the form, and convert y to a label indicator.
+
+        Parameters
+        ----------
+        y : {array-like, sparse matrix} of shape (n_samples, at least n_labels) or \
+                (n_samples,)
+            Label indicator, whose last columns are the new labels; or one class per
+            instance, where classes not in ``classes`` are new.
+
+        Returns
+        -------
+        form : TargetForm
+            The form with all labels.
+        Y : csr_matrix of float32 of shape (n_samples, form.n_labels)
+            Canonical label indicator of ones.
+
+        Raises
+        ------
+        ValueError
+            If y has another form, or not all known labels.
+        """
+        if self.is_multilabel:
+            Y, classes = check_label_indicator(y, "y"), None
+        else:
+            classes, Y = self._known_and_new(y)
+        if Y.shape[1] < self.n_labels:
+            raise ValueError(
+                f"y must have a column for each of the {self.n_labels} labels of the "
+                f"model, got {Y.shape[1]}"
+            )
+        if classes is None:
+            classes = np.arange(Y.shape[1])
+        new = _propensities(Y)[self.n_labels :]
+        propensities = np.concatenate([self.propensities, new])
+        return self._with(classes, propensities), Y
+
+    def _known_and_new(self, y):
+        """Known classes followed by new ones, and the one-hot indicator of y."""
+        y = column_or_1d(y)
+        check_classification_targets(y)
+        classes = np.concatenate([self.classes, np.setdiff1d(y, self.classes)])
+        order = np.argsort(classes)
+        codes = order[np.searchsorted(classes, y, sorter=order)]
+        return classes, _one_hot(codes, len(classes))
+
+    def without(self, positions):
+        """Remove labels from the form.
+
+        Parameters
+        ----------
+        positions : ndarray of int
+            Positions in ``classes`` of the labels to remove.
+
+        Returns
+        -------
+        TargetForm
+            The form with the other labels.
+        """
+        classes = np.delete(self.classes, positions)
+        if self.is_multilabel:
+            classes = np.arange(len(classes))
+        return self._with(classes, np.delete(self.propensities, positions))
+
+    def _with(self, classes, propensities):
+        return TargetForm(
+            classes, propensities, self.is_multilabel, self.is_sparse, self.dtype
+        )
+
+
+def _one_hot(codes, n_classes):
+    n = len(codes)
+    ones = np.ones(n, dtype=np.float32)
+    return sparse.csr_matrix((ones, codes, np.arange(n + 1)), shape=(n, n_classes))
+
+
+def _propensities(Y):
+    return propensity_scores(Y).astype(np.float32)
