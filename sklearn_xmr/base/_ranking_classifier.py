@@ -18,6 +18,7 @@ from sklearn_xmr.utils._validation import (
     as_csr_float32,
     check_candidates,
     check_count,
+    check_label_weight,
     is_ready_csr,
 )
 
@@ -80,21 +81,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             return None
         if isinstance(given, str):
             return 1 / self.propensities_
-        try:
-            weight = np.asarray(given, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"label_weight must hold numbers: {error}") from error
-        if weight.shape != (self.n_labels_,):
-            raise ValueError(
-                f"label_weight must hold one number for each of the {self.n_labels_} "
-                f"labels, got shape {weight.shape}"
-            )
-        if not np.isfinite(weight).all() or weight.min() <= 0:
-            raise ValueError(
-                "label_weight must be positive and finite, found values from "
-                f"{weight.min()} to {weight.max()}"
-            )
-        return weight
+        return check_label_weight(given, self.n_labels_)
 
     def _n_asked(self, k, default=None):
         """k, or the default for None, at most the number of labels."""
@@ -162,8 +149,10 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             Label indicator in the form and dtype of y; the best class for a 1-D y.
         """
         if not self.target_form_.is_multilabel:
-            labels, _ = self._predict_log(X, 1)
-            return self.classes_[labels[:, 0]]
+            labels = self._predict_log(X, 1)[0][:, 0]
+            # Where nothing is retrieved, the most frequent class.
+            best = np.where(labels >= 0, labels, self.propensities_.argmax())
+            return self.classes_[best]
         proba = self.predict_proba(X)
         threshold = self._threshold()
         if not self.sparse_output_:
@@ -203,6 +192,8 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         dense = np.full((len(labels), self.n_labels_), -np.inf)
         rows, places = np.nonzero(labels >= 0)
         dense[rows, labels[rows, places]] = log_scores[rows, places]
+        # Where nothing is retrieved, frequent classes are more probable.
+        dense[np.isneginf(dense).all(axis=1)] = np.log(self.propensities_)
         dense -= dense.max(axis=1, keepdims=True)
         proba = np.maximum(np.exp(dense), np.finfo(np.float64).tiny)
         return proba / proba.sum(axis=1, keepdims=True)
@@ -238,6 +229,7 @@ class HybridRankingMixin(RankingClassifierMixin):
         _, y = check_X_y(rows, y, accept_sparse="csr", multi_output=True)
         self.n_features_in_ = X.shape[1]
         self.n_dense_features_ = X.dense.shape[1]
+        vars(self).pop("feature_names_in_", None)  # of the fit before a warm start
         return X, y
 
     def _check_instances(self, X):

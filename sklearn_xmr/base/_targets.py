@@ -79,6 +79,20 @@ class TargetForm:
         """Number of labels (int)."""
         return len(self.classes)
 
+    def recounted(self, Y):
+        """The form with propensities by the frequencies of Y.
+
+        Parameters
+        ----------
+        Y : csr_matrix of shape (n_samples, n_labels)
+            Label indicator.
+
+        Returns
+        -------
+        TargetForm
+        """
+        return self._with(self.classes, _propensities(Y))
+
     def extended(self, y):
         """Add the new labels of y to the form, and convert y to a label indicator.
 

@@ -7,7 +7,12 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.base import BlockwiseRankingMixin, HybridRankingMixin
-from sklearn_xmr.compose._fitting import asking, route_fit, router_of_fit
+from sklearn_xmr.compose._fitting import (
+    asking,
+    refuse_settings,
+    route_fit,
+    router_of_fit,
+)
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
 from sklearn_xmr.utils._callbacks import CallbackMixin
@@ -169,6 +174,7 @@ class XREnsembleClassifier(
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         base = self._model()
+        refuse_settings(base, ("label_weight",), "estimator")
         parameters = route_fit(self, {"estimator": base}, data)["estimator"]
         self.estimators_ = []
         for number in range(1, self.n_estimators + 1):

@@ -14,11 +14,12 @@ from sklearn_xmr.compose._fitting import (
     asking,
     fit_model,
     further_metadata,
+    probabilities_of,
     route_fit,
     router_of_fit,
 )
 from sklearn_xmr.compose._progress import log_line
-from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils._rankings import (
@@ -280,11 +281,7 @@ def _probabilities_at(model, X, pairs):
     ranker, features = last_step(model, X)
     if not hasattr(ranker, "score_pairs"):
         return values_at(_probabilities(model, X), pairs)
-    scores = ranker.score_pairs(features, pairs).data
-    name = getattr(ranker, "post_processor", "sigmoid")
-    if name == "noop" or name.startswith("log_"):  # margins or logarithms
-        return PostProcessor(name).probabilities(scores)
-    return scores
+    return probabilities_of(ranker, ranker.score_pairs(features, pairs).data)
 
 
 def _log(scores):

@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
+from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
 from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._sklearn import check_method_params
 
@@ -205,3 +206,51 @@ def targets_for(model, Y):
     if hasattr(last_estimator(model), "predict_topk"):
         return Y
     return Y.toarray().astype(int)
+
+
+def probabilities_of(model, scores):
+    """Probabilities for scores of a model, which may be logarithms or margins.
+
+    Parameters
+    ----------
+    model : estimator
+        With a ``post_processor``, if it is of label trees.
+    scores : ndarray of float
+        What its ``predict_topk`` or ``score_pairs`` gives.
+
+    Returns
+    -------
+    ndarray of float
+    """
+    name = getattr(model, "post_processor", None)
+    return scores if name is None else PostProcessor(name).of_scores(scores)
+
+
+def refuse_settings(model, names, role):
+    """Refuse settings of a model that would have no effect where it is used.
+
+    Parameters
+    ----------
+    model : estimator
+        Checked if it is an XRLinearClassifier.
+    names : tuple of str
+        Its parameters without effect.
+    role : str
+        What errors call the model.
+
+    Raises
+    ------
+    ValueError
+        If one of the parameters is not at its default.
+    """
+    if not isinstance(model, XRLinearClassifier):
+        return
+    default = XRLinearClassifier()
+    for name in names:
+        given, usual = getattr(model, name), getattr(default, name)
+        if given is usual or (isinstance(given, (int, str)) and given == usual):
+            continue
+        raise ValueError(
+            f"{name} of the {role} must be left at its default, {usual!r}, got "
+            f"{given!r}: it would have no effect here"
+        )

@@ -29,7 +29,9 @@ def rows_of_groups(sampling, teacher, matching):
     """
     if sampling == "tfn":
         return teacher
-    return matching if sampling == "man" else matching + teacher
+    ones = matching.copy()
+    ones.data[:] = 1  # a score of 0 is a match too
+    return ones if sampling == "man" else ones + teacher
 
 
 class LinearGroupRanker:

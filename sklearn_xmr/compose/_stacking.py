@@ -365,7 +365,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         pairs, features, scores = _features(
             self.estimators_, self.statistics_, X, n_candidates, more
         )
-        if self.final_estimator_ is not None:
+        if self.final_estimator_ is not None and pairs.nnz:
             final = self.final_estimator_.predict_proba(features)[:, 1]
             # Boosting gives equal scores to many pairs: the models' own order them.
             scores = (1 - TIE_BREAK) * final + TIE_BREAK * scores

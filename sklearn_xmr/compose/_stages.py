@@ -12,7 +12,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import check_random_state, get_tags
 
 from sklearn_xmr.base import BlockwiseRankingMixin, TrainingData
-from sklearn_xmr.compose._fitting import asking, fit_model, route_fit, router_of_fit
+from sklearn_xmr.compose._fitting import (
+    asking,
+    fit_model,
+    probabilities_of,
+    refuse_settings,
+    route_fit,
+    router_of_fit,
+)
 from sklearn_xmr.compose._group_rankers import (
     LinearGroupRanker,
     PerGroupRanker,
@@ -30,10 +37,21 @@ from sklearn_xmr.utils._rankings import (
     values_at,
     with_values,
 )
-from sklearn_xmr.utils._response import last_step, predict_topk
+from sklearn_xmr.utils._response import last_estimator, last_step, predict_topk
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._validation import for_set_output
+
+# What has no effect in a linear ranker, which has one level and is given its instances.
+WITHOUT_LEVELS = (
+    "clusterer",
+    "negative_sampling",
+    "beam_size",
+    "label_weight",
+    "cost_sensitive",
+    "relevance_norm",
+    "warm_start",
+)
 
 
 class XMRClassifier(
@@ -222,6 +240,9 @@ class XMRClassifier(
         rng = check_random_state(self.random_state)
         indexer, matcher, ranker = self._stages(rng)
         self._check_sampling(ranker)
+        refuse_settings(last_estimator(matcher), ("label_weight",), "matcher")
+        if _is_linear(ranker):
+            refuse_settings(ranker, WITHOUT_LEVELS, "ranker")
         given = route_fit(self, {"matcher": matcher, "ranker": ranker}, data)
         self.membership_, self.indexer_ = label_groups(indexer, data.X, data.Y)
         self._copies = LabelCopies(self.membership_)
@@ -306,7 +327,8 @@ class XMRClassifier(
         if self.matcher_ is None:
             topk = np.zeros((X.shape[0], 1), int), np.ones((X.shape[0], 1), np.float32)
         else:
-            topk = predict_topk(self.matcher_, X, k)
+            groups, scores = predict_topk(self.matcher_, X, k)
+            topk = groups, probabilities_of(last_estimator(self.matcher_), scores)
         return csr_from_topk(*topk, n_groups).astype(np.float32)
 
     def _matching_at(self, X, groups):
@@ -315,7 +337,8 @@ class XMRClassifier(
             return with_values(groups, np.ones(groups.nnz, dtype=np.float32))
         matcher, features = last_step(self.matcher_, X)
         if hasattr(matcher, "score_pairs"):
-            return with_values(groups, matcher.score_pairs(features, groups).data)
+            scores = matcher.score_pairs(features, groups).data
+            return with_values(groups, probabilities_of(matcher, scores))
         topk = predict_topk(self.matcher_, X, groups.shape[1])
         scores = csr_from_topk(*topk, groups.shape[1])
         return with_values(groups, values_at(scores, groups))

@@ -85,6 +85,21 @@ class PostProcessor:
         """
         return sigmoid(log_scores) if self.is_margin else np.exp(log_scores)
 
+    def of_scores(self, scores):
+        """Return the probabilities that scores stand for.
+
+        Parameters
+        ----------
+        scores : ndarray of float
+            As :meth:`restore` gives them: scores, logarithms or margins.
+
+        Returns
+        -------
+        ndarray of float
+            Probabilities, between 0 and 1.
+        """
+        return self.probabilities(scores) if self._is_raw else scores
+
     def of_paths(self, above, margins):
         """Extend paths by one node each, and return their scores.
 

@@ -129,7 +129,8 @@ class TopkPredictor:
                     f"x must be one row of {self.n_features} features, got shape "
                     f"{x.shape}; use predict_topk for many rows"
                 )
-            indices, values = x.indices, x.data
+            n_stored = x.indptr[-1]
+            indices, values = x.indices[:n_stored], x.data[:n_stored]
         else:
             x = np.asarray(x, dtype=np.float32)
             if x.shape != (self.n_features,):

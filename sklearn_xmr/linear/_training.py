@@ -10,6 +10,7 @@ from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._solver._level_problem import (
     level_targets,
     make_level_problem,
+    ones_at,
     root_rows,
 )
 from sklearn_xmr.linear._solver._level_solver import (
@@ -305,7 +306,7 @@ class _Levels:
         teacher = self.teacher(level)
         if level and self.known:
             rows = teacher if matched is None else matched
-            matched = rows + self.known[level - 1]
+            matched = ones_at(rows) + self.known[level - 1]
         offsets = self.tree.offsets[level]
         return make_level_problem(
             self.targets[level], teacher, matched, offsets, self.weighted
@@ -325,7 +326,7 @@ class _Levels:
         ones = np.ones(nodes.shape, dtype=np.float32)
         matched = csr_from_topk(nodes, ones, n_nodes)
         if settings.negative_sampling == "tfn+man":
-            return matched + self.teacher(level)
+            return matched + ones_at(self.teacher(level))
         return matched
 
     def solve(self, problems):
@@ -372,8 +373,8 @@ def _costs(data, tree, settings):
     mode, relevance = settings.cost_sensitive, data.relevance
     if mode == "propensity":
         values = data.Y if relevance is None else relevance
-        relevance = values @ sparse.diags(1 / settings.propensities)
-        relevance, mode = sparse.csr_matrix(relevance), "ranker_only"
+        relevance, mode = values.copy(), "ranker_only"  # zeros stay positives
+        relevance.data = relevance.data / settings.propensities[relevance.indices]
     if mode is None and relevance is not None:
         mode = "induce"
     if mode is None:

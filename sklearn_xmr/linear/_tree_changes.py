@@ -36,7 +36,8 @@ class TreeChangesMixin(TreeRankingMixin):
         y : {array-like, sparse matrix} of shape (n_samples, n_labels + n_new) or \
                 (n_samples,)
             Label indicator, whose last columns are the new labels; or one class per
-            instance, where classes not in ``classes_`` are new.
+            instance, where classes not in ``classes_`` are new. They are appended to
+            ``classes_``, which then need not be sorted.
         clusters : array-like of int of shape (n_new,), default=None
             Cluster that each new label joins, a column of ``transform``; by default
             the one with the highest matching scores, summed over its instances, or

@@ -19,7 +19,7 @@ from sklearn_xmr.linear._weights._splicing import (
 )
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import check_count, check_label_weight
 
 FORMAT = 1  # of the saved state; increased with each change of the bytes
 
@@ -520,12 +520,8 @@ class TreeModel:
                 "label_weight multiplies probabilities: post_processor must not be "
                 "'noop', whose scores are margins"
             )
-        if label_weight.shape != (self.n_labels,):
-            raise ValueError(
-                f"label_weight must have a value for each of the {self.n_labels} "
-                f"labels, got shape {label_weight.shape}"
-            )
-        return self._search.label_weights(label_weight)
+        weights = check_label_weight(label_weight, self.n_labels)
+        return self._search.label_weights(weights)
 
     def __repr__(self):
         return f"TreeModel({self._tree!r}, {self.nbytes / 2**20:.1f} MiB)"

@@ -325,7 +325,8 @@ class XRLinearClassifier(
     def _encode_targets(self, y):
         if not self._keeps_tree() or self.target_form_.is_multilabel:
             return super()._encode_targets(y)
-        self.target_form_, Y = self.target_form_.extended(y)
+        form, Y = self.target_form_.extended(y)
+        self.target_form_ = form.recounted(Y)
         return Y
 
     def _keeps_tree(self):

@@ -253,8 +253,9 @@ class XTransformerClassifier(
         Parameters
         ----------
         **params
-            Values by name. A name such as ``fine_tuning__learning_rate`` turns
-            ``fine_tuning="auto"`` into a :class:`FineTuning` of its own.
+            Values by name. A ``fine_tuning__learning_rate``, or another name of that
+            kind, with a value other than the default turns ``fine_tuning="auto"`` into
+            a :class:`FineTuning` of its own.
 
         Returns
         -------
@@ -265,7 +266,11 @@ class XTransformerClassifier(
         inner = {name for name in params if name.startswith(prefix)}
         if inner and _is_auto(params.get("fine_tuning", self.fine_tuning)):
             values = {name.removeprefix(prefix): params.pop(name) for name in inner}
-            params["fine_tuning"] = FineTuning().set_params(**values)
+            default = FineTuning().get_params()
+            if any(
+                name not in default or v != default[name] for name, v in values.items()
+            ):
+                params["fine_tuning"] = FineTuning().set_params(**values)
         return super().set_params(**params)
 
     # --- fit -------------------------------------------------------------------------

@@ -8,12 +8,14 @@ thread changes.
 """
 
 from functools import wraps
+from threading import Lock
 
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.utils._sklearn import is_fitted, validate_parameter_constraints
 
 _MOST_REMEMBERED = 10_000
+_assignment = Lock()  # held while a state is compared and assigned, never during a fit
 _sound = set()  # (class, name, type, value) of valid parameters
 
 
@@ -39,7 +41,8 @@ def fit_in_one_step(fit):
         keeps = before.get("warm_start", False)
         new = _with_state(self, before if keeps else _without_fitted(before))
         fit(new, *args, **kwargs)
-        return _take_over(self, before, new)
+        _take_over(self, before, new)
+        return self
 
     return fit_copy
 
@@ -60,11 +63,13 @@ def change_in_one_step(change):
 
     @wraps(change)
     def change_copy(self, *args, **kwargs):
-        before = dict(self.__dict__)
-        new = _with_state(self, before)
-        _check_ready(new)
-        change(new, *args, **kwargs)
-        return _take_over(self, before, new)
+        while True:  # again, if another thread has changed the model meanwhile
+            before = dict(self.__dict__)
+            new = _with_state(self, before)
+            _check_ready(new)
+            change(new, *args, **kwargs)
+            if _take_over(self, before, new, must_be_same=True):
+                return self
 
     return change_copy
 
@@ -175,13 +180,34 @@ def _without_fitted(state):
     }
 
 
-def _take_over(estimator, before, new):
-    """Assign what the copy changed; parameters that were set meanwhile are kept."""
-    after, state = new.__dict__, dict(estimator.__dict__)
-    for name in before.keys() - after.keys():
-        state.pop(name, None)
-    for name, value in after.items():
-        if name not in before or before[name] is not value:
-            state[name] = value
-    estimator.__dict__ = state  # one assignment, for all other threads
-    return estimator
+def _take_over(estimator, before, new, must_be_same=False):
+    """Assign the state of the copy, all of it; parameters that were set meanwhile stay.
+
+    With ``must_be_same``, nothing is assigned where another thread has changed what is
+    fitted meanwhile. Returns whether the state was assigned.
+    """
+    with _assignment:
+        now, state = vars(estimator), dict(vars(new))
+        if must_be_same and not _same(_fitted(now), _fitted(before)):
+            return False
+        for name in now:
+            if _is_setting(estimator, name) and now[name] is not before.get(name):
+                state[name] = now[name]
+        estimator.__dict__ = state  # one assignment, for all other threads
+    return True
+
+
+def _is_setting(estimator, name):
+    """Whether users set the attribute: a parameter, or scikit-learn's configuration."""
+    parameters = type(estimator)._get_param_names()
+    return name in parameters or name.startswith(("_sklearn_", "_metadata_", "_skl_"))
+
+
+def _fitted(state):
+    """Attributes that ``fit`` sets, private ones too."""
+    kept = _without_fitted(state)
+    return {name: value for name, value in state.items() if name not in kept}
+
+
+def _same(one, other):
+    return one.keys() == other.keys() and all(one[n] is other[n] for n in one)

@@ -42,8 +42,9 @@ def as_csr_float32(X):
         X = X.copy()
         X.sum_duplicates()
     out = sparse.csr_matrix(X.shape, dtype=np.float32)
-    out.data = np.ascontiguousarray(X.data, dtype=np.float32)
-    out.indices = np.ascontiguousarray(X.indices, dtype=np.int32)
+    n_stored = X.indptr[-1]  # SciPy allows spare places behind them
+    out.data = np.ascontiguousarray(X.data[:n_stored], dtype=np.float32)
+    out.indices = np.ascontiguousarray(X.indices[:n_stored], dtype=np.int32)
     out.indptr = X.indptr
     return out
 
@@ -280,6 +281,42 @@ def check_weights(sample_weight, n_samples):
         raise ValueError(
             "sample_weight must be finite and non-negative, and not all zero, found "
             f"values from {weights.min()} to {weights.max()}"
+        )
+    return weights
+
+
+def check_label_weight(label_weight, n_labels):
+    """Check weights of labels, and convert them to an array.
+
+    Parameters
+    ----------
+    label_weight : array-like of shape (n_labels,)
+        A positive number for each label.
+    n_labels : int
+        Number of labels.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n_labels,)
+
+    Raises
+    ------
+    ValueError
+        If the weights are not positive and finite numbers, one for each label.
+    """
+    try:
+        weights = np.asarray(label_weight, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"label_weight must hold numbers: {error}") from error
+    if weights.shape != (n_labels,):
+        raise ValueError(
+            f"label_weight must hold one number for each of the {n_labels} labels, got "
+            f"shape {weights.shape}"
+        )
+    if not np.isfinite(weights).all() or weights.min() <= 0:
+        raise ValueError(
+            "label_weight must be positive and finite, found values from "
+            f"{weights.min()} to {weights.max()}"
         )
     return weights
 

@@ -181,3 +181,9 @@ def test_metadata_are_routed(small):
         plain = clf.fit(X, Y).predict_topk(X)
         np.testing.assert_array_equal(ignored[1], plain[1])
         XREnsembleClassifier(n_estimators=1).fit(X, Y, sample_weight=weight)
+
+
+def test_weights_of_labels_belong_to_the_ensemble(small):
+    tree = XRLinearClassifier(label_weight="inverse_propensity")
+    with pytest.raises(ValueError, match="label_weight of the estimator must be left"):
+        XREnsembleClassifier(tree).fit(*small)

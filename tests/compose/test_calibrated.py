@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
@@ -181,3 +182,15 @@ def test_relevance_and_metadata_reach_the_model(data):
     np.testing.assert_array_equal(default.predict_topk(X)[1], by_hand)
     with pytest.raises(ValueError, match="relevance is given, but"):
         XRCalibratedClassifier(XRNeighborsClassifier()).fit(X, Y, relevance=relevance)
+
+
+def test_a_class_for_an_instance_that_the_model_does_not_know(small):
+    X, Y = small
+    y = np.asarray(Y.argmax(axis=1)).ravel()
+    clf = XRCalibratedClassifier(XRNeighborsClassifier(5), random_state=0).fit(X, y)
+    unknown = sparse.csr_matrix((2, 400), dtype=np.float32)
+    frequent = np.bincount(y).argmax()
+    assert clf.predict(unknown).tolist() == [frequent, frequent]
+    proba = clf.predict_proba(unknown)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert proba[0].argmax() == np.searchsorted(clf.classes_, frequent)

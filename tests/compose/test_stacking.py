@@ -399,3 +399,14 @@ def test_default_models_ask_for_all_that_they_take(small):
     with config_context(enable_metadata_routing=True):
         routed = clone(clf).fit(X, Y, **given).predict_topk(X)
     np.testing.assert_array_equal(routed[1], by_hand[1])
+
+
+def test_an_instance_that_no_model_knows_gets_no_label(small):
+    X, Y = small
+    models = [("near", XRNeighborsClassifier(5))]
+    clf = XRStackingClassifier(models, FAST, random_state=0).fit(X, Y)
+    unknown = sparse.csr_matrix((1, 400), dtype=np.float32)
+    labels, scores = clf.predict_topk(unknown, k=3)
+    assert labels.tolist() == [[-1, -1, -1]] and not scores.any()
+    both, _ = clf.predict_topk(sparse.vstack([unknown, X[:1]]).tocsr(), k=3)
+    np.testing.assert_array_equal(both[0], labels[0])

@@ -341,3 +341,27 @@ def test_metadata_are_routed(small):
     clf = XMRClassifier(GROUPS, KNeighborsClassifier(), KNeighborsClassifier())
     with pytest.raises(ValueError, match="sample_weight is given, but"):
         clf.fit(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("name", ["l3_hinge", "log_l3_hinge", "log_sigmoid", "noop"])
+def test_a_matcher_may_give_logarithms_or_margins(name, small):
+    X, Y = small
+    matcher = XRLinearClassifier(post_processor=name)
+    clf = XMRClassifier(np.arange(60) % 6, matcher, random_state=0).fit(X, Y)
+    assert clf.score(X, Y) > 0.8
+    assert np.isfinite(clf.predict_proba(X).data).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"matcher": XRLinearClassifier(label_weight=np.ones(6))}, "of the matcher"),
+        ({"ranker": XRLinearClassifier(label_weight=np.ones(60))}, "of the ranker"),
+        ({"ranker": XRLinearClassifier(cost_sensitive="induce")}, "cost_sensitive"),
+        ({"ranker": XRLinearClassifier(LabelTree.flat(9))}, "clusterer of the ranker"),
+        ({"ranker": XRLinearClassifier(beam_size=None)}, "beam_size of the ranker"),
+    ],
+)
+def test_settings_without_effect_are_refused(parameters, message, small):
+    with pytest.raises(ValueError, match=message):
+        XMRClassifier(np.arange(60) % 6, **parameters).fit(*small)

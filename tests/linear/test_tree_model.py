@@ -197,7 +197,8 @@ def test_a_file_of_another_format_is_refused():
         ({"beam_size": -1}, "beam_size must be"),
         ({"beam_size": 2.0}, "beam_size must be"),
         ({"post_processor": "l9_hinge"}, "post_processor must be"),
-        ({"label_weight": np.ones(3, np.float32)}, "label_weight must have"),
+        ({"label_weight": np.ones(3, np.float32)}, "label_weight must hold"),
+        ({"label_weight": -np.ones(40)}, "label_weight must be positive"),
         (
             {"label_weight": np.ones(40, np.float32), "post_processor": "noop"},
             "label_weight multiplies",

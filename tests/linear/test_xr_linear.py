@@ -698,3 +698,61 @@ def test_verbose_prints_and_silence_is_the_default(small, capsys):
     assert capsys.readouterr().out == ""
     XRLinearClassifier(verbose=1).fit(*small)
     assert "label tree" in capsys.readouterr().out
+
+
+def zero_relevance(Y):
+    """A relevance of 0 for the positives of the first half of the instances."""
+    relevance = Y.astype(np.float32)
+    relevance.data[: relevance.nnz // 2] = 0
+    return relevance
+
+
+@pytest.mark.parametrize("sampling", ["tfn", "tfn+man"])
+def test_negatives_without_pairs_change_nothing(sampling, small):
+    X, Y = small
+    tree = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=8)
+    clf = XRLinearClassifier(tree, negative_sampling=sampling, random_state=0)
+    without = clone(clf).fit(X, Y, relevance=zero_relevance(Y))
+    none = sparse.csr_matrix(Y.shape)
+    clf.fit(X, Y, relevance=zero_relevance(Y), negatives=none)
+    for one, other in zip(without.weights_, clf.weights_, strict=True):
+        np.testing.assert_array_equal(one.packed, other.packed)
+
+
+def test_a_positive_of_relevance_zero_is_no_negative(small):
+    """Its cost is 0 with propensities too: nothing pushes its score down."""
+    X, Y = small
+    tree = LabelTree.flat(60)
+    clf = XRLinearClassifier(tree, cost_sensitive="propensity", random_state=0)
+    relevance = zero_relevance(Y)
+    clf.fit(X, Y, relevance=relevance)
+    ranker_only = clone(clf).set_params(cost_sensitive="ranker_only")
+    ranker_only.fit(X, Y, relevance=relevance)
+    ignored = Y.astype(bool).multiply(relevance == 0).tocsr()
+    got = clf.score_pairs(X, ignored).data.mean()
+    assert abs(got - ranker_only.score_pairs(X, ignored).data.mean()) < 0.1
+
+
+def test_spare_places_of_a_row_are_not_read(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    half = X[3].nnz // 2
+    spare, exact = X[3].copy(), X[3].copy()
+    spare.indptr = np.array([0, half], dtype=np.int32)
+    exact = sparse.csr_matrix(
+        (exact.data[:half], exact.indices[:half], [0, half]), (1, 400)
+    )
+    expected = clf.predict_topk(exact, 5)
+    best = clf.topk_predictor(5)(spare)
+    for got, one, other in zip(clf.predict_topk(spare, 5), expected, best, strict=True):
+        np.testing.assert_array_equal(got, one)
+        np.testing.assert_array_equal(got[0], other)
+
+
+def test_a_warm_start_on_blocks_forgets_feature_names(small):
+    pd = pytest.importorskip("pandas")
+    X, Y = small
+    table = pd.DataFrame(X.toarray()).rename(columns=str)
+    clf = XRLinearClassifier(warm_start=True, random_state=0).fit(table, Y)
+    clf.fit(HybridFeatures(X, np.ones((600, 1))), Y)
+    assert not hasattr(clf, "feature_names_in_")

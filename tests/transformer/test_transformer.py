@@ -1321,3 +1321,10 @@ def test_callbacks_see_levels_and_steps(tiny, problem):
         "ranker",
         "fit",
     ]
+
+
+def test_parameters_that_were_read_can_be_set_again():
+    clf = XTransformerClassifier(StaticEmbedder(["a", "b"], np.eye(2)))
+    clf.set_params(**clf.get_params())
+    assert clf.fine_tuning == "auto"
+    assert clf.set_params(fine_tuning__batch_size=8).fine_tuning.batch_size == 8

@@ -26,6 +26,7 @@ from sklearn_xmr import (
     XRStackingClassifier,
 )
 from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.linear import TreeModel
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 N_FAULTS = int(os.environ.get("XMR_TEST_FAULTS", "12"))  # places of each fit
@@ -39,7 +40,7 @@ CLASSIFIERS = {
     "ensemble": XREnsembleClassifier(LINEAR, 2, random_state=0),
     "neighbors": XRNeighborsClassifier(n_neighbors=5),
     "forest": XRForestClassifier(n_estimators=3, random_state=0),
-    "stages": XMRClassifier(SMALL_TREE, LINEAR, LINEAR, random_state=0),
+    "stages": XMRClassifier(SMALL_TREE, LINEAR, random_state=0),
     "calibrated": XRCalibratedClassifier(LINEAR, random_state=0),
     "stack": XRStackingClassifier(
         [("tree", LINEAR), ("neighbors", XRNeighborsClassifier(5))],
@@ -391,3 +392,43 @@ def test_a_refit_forgets_attributes_of_the_fit_before():
     assert hasattr(clf, "clusterer_")
     clf.set_params(clusterer=LabelTree.flat(20)).fit(*DATA["wide"])
     assert not hasattr(clf, "clusterer_")
+
+
+class Waiting(HierarchicalLabelClusterer):
+    """Lets another thread go first, once."""
+
+    def fit(self, X, y=None):
+        go_first = Waiting.others.pop() if Waiting.others else lambda: None
+        go_first()
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_of_two_fits_one_wins_whole(warm_start):
+    """The numbers of features are small ints, which are the same objects everywhere."""
+    clf = XRLinearClassifier(Waiting(), random_state=0, warm_start=warm_start)
+    Waiting.others = []
+    first, second = DATA["sparse"], problem(70, 30)
+    if not warm_start:
+        clf.fit(*first)
+    Waiting.others = [lambda: clf.fit(*second)]
+    clf.fit(*first)
+    assert clf.n_features_in_ == clf.model_.n_features == 40
+    assert_consistent(clf)
+
+
+def test_a_change_that_another_one_overtakes_starts_again(monkeypatch):
+    X, Y = DATA["sparse"]
+    clf = clone(LINEAR).fit(X, Y)
+    pruned, others = TreeModel.pruned, [lambda: clf.remove_labels(np.arange(20))]
+
+    def slow(model, **limits):
+        if others:
+            others.pop()()
+        return pruned(model, **limits)
+
+    monkeypatch.setattr(TreeModel, "pruned", slow)
+    clf.prune(energy=0.9)
+    assert clf.n_labels_ == clf.model_.n_labels == 10
+    assert clf.nbytes_ < clone(LINEAR).fit(X, Y).remove_labels(np.arange(20)).nbytes_
+    assert_consistent(clf)

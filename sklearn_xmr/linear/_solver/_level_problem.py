@@ -113,6 +113,11 @@ def make_level_problem(target, teacher, matched, offsets, weighted):
     )
 
 
+def ones_at(matrix):
+    """Ones at the stored places of a CSR matrix, zeros among them too."""
+    return _pattern(matrix, 1).astype(np.float32)
+
+
 def _pattern(matrix, value):
     data = np.full(len(matrix.indices), value, dtype=np.int8)
     return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
