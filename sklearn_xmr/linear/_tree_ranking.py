@@ -11,7 +11,6 @@ from sklearn_xmr.utils._validation import (
     align_sparse_type,
     check_candidates,
     check_count,
-    for_set_output,
 )
 
 
@@ -198,29 +197,6 @@ class TreeRankingMixin(HybridRankingMixin):
 
     def _probabilities(self, log_scores):
         return post_processor_of(self.post_processor).probabilities(log_scores)
-
-    @on_snapshot
-    def transform(self, X):
-        """Score how well clusters of labels fit each instance.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
-
-        Returns
-        -------
-        csr_matrix of float32 of shape (n_samples, n_clusters)
-            Probabilities of the ``beam_size`` best clusters (parents of labels), or of
-            all clusters with ``beam_size=None``; all ones for a flat tree. A dense
-            table if ``set_output`` requests one.
-        """
-        matching = self.model_.matching(
-            self._check_instances(X),
-            beam_size=self.beam_size,
-            post_processor=self.post_processor,
-        )
-        return for_set_output(self, matching)
 
     @property
     def _n_features_out(self):

@@ -22,9 +22,10 @@ from sklearn_xmr.linear._training import (
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
 from sklearn_xmr.utils._callbacks import CallbackMixin
-from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._validation import for_set_output
 
 DEFAULT_BRANCHING_FACTOR = 100
 DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at once
@@ -470,6 +471,30 @@ class XRLinearClassifier(
         rng = check_random_state(probe.random_state)
         tree = probe._make_tree(data, rng)
         return estimate_model_nbytes(data, tree, probe._settings(rng), share)
+
+    # set_output wraps what the class itself defines.
+    @on_snapshot
+    def transform(self, X):
+        """Score how well clusters of labels fit each instance.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        csr_matrix of float32 of shape (n_samples, n_clusters)
+            Probabilities of the ``beam_size`` best clusters (parents of labels), or of
+            all clusters with ``beam_size=None``; all ones for a flat tree. A dense
+            table if ``set_output`` requests one.
+        """
+        matching = self.model_.matching(
+            self._check_instances(X),
+            beam_size=self.beam_size,
+            post_processor=self.post_processor,
+        )
+        return for_set_output(self, matching)
 
     # --- protocol ------------------------------------------------------------------
 

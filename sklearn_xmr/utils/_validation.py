@@ -192,7 +192,9 @@ def check_relevance(relevance, Y):
     R = as_csr_float32(R)
     if len(R.data) and R.data.min() < 0:
         raise ValueError(f"relevance must not be negative, found {R.data.min()}")
-    R.eliminate_zeros()
+    if not R.data.all():
+        R = R.copy()  # it may share its arrays with the user's matrix
+        R.eliminate_zeros()
     wanted, given = flat_keys(Y), flat_keys(R)
     places = np.searchsorted(wanted, given)
     outside = wanted.take(places, mode="clip") != given if len(wanted) else given >= 0
