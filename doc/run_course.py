@@ -6,7 +6,6 @@ python doc/run_course.py --write 05    those whose names begin so, outputs writt
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 COURSE = Path(__file__).parent / "course"
-LIMIT = 120  # seconds for a notebook on two cores
+LIMIT = 600  # seconds for a cell: whoever waits longer would rather have an error
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # the machine may have other work
 
 
@@ -40,7 +39,6 @@ def main():
     parser.add_argument("--write", action="store_true", help="keep the new outputs")
     parser.add_argument("names", nargs="*", help="beginnings of names; default: all")
     args = parser.parse_args()
-    slow = []
     with tempfile.TemporaryDirectory() as folder:
         for path in sorted(COURSE.glob("*.ipynb")):
             if args.names and not path.name.startswith(tuple(args.names)):
@@ -49,10 +47,6 @@ def main():
             print(f"{path.name:45} {seconds:6.1f} s", flush=True)
             if args.write:
                 nbformat.write(notebook, path)
-            if seconds > LIMIT:
-                slow.append(path.name)
-    if slow:
-        sys.exit(f"slower than {LIMIT} s: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class PostProcessor:
     Parameters
     ----------
     name : str
-        "sigmoid", "l1_hinge" to "l4_hinge", one of these with the prefix "log_", for
+        "sigmoid", "l1_hinge" to "l4_hinge", one of these with the prefix ``"log_"``, for
         scores that are logarithms, or "noop".
 
     Attributes
@@ -66,7 +66,7 @@ class PostProcessor:
         Returns
         -------
         ndarray of float
-            Scores; unchanged for names with the prefix "log_" and for "noop".
+            Scores; unchanged for names with the prefix ``"log_"`` and for "noop".
         """
         return log_scores if self._is_raw else np.exp(log_scores)
 
