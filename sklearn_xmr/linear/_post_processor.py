@@ -20,8 +20,8 @@ class PostProcessor:
     Parameters
     ----------
     name : str
-        "sigmoid", "l1_hinge" to "l4_hinge", one of these with the prefix ``"log_"``, for
-        scores that are logarithms, or "noop".
+        "sigmoid", "l1_hinge" to "l4_hinge", one of these with the prefix ``"log_"``,
+        for scores that are logarithms, or "noop".
 
     Attributes
     ----------
