@@ -122,6 +122,7 @@ def stacked(tate):
     return XRStackingClassifier(random_state=0).fit(*tate[:2])
 
 
+@pytest.mark.slow
 def test_better_than_each_of_its_models(tate, stacked):
     """Seen: 77.4 and 77.7 at P@1 for two seeds, 52.4 and 52.5 at P@5.
 

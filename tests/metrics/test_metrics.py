@@ -120,6 +120,7 @@ def assert_metrics(truth, y_score, k, p, expected):
         assert ratio == pytest.approx(expected[f"{name}_norm"], **close)
 
 
+@pytest.mark.slow
 @given(rankings())
 @settings(max_examples=200, deadline=None)
 def test_all_forms_equal_the_slow_version(case):
