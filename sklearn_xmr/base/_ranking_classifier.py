@@ -83,11 +83,6 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             return 1 / self.propensities_
         return check_label_weight(given, self.n_labels_)
 
-    def _n_asked(self, k, default=None):
-        """k, or the default for None, at most the number of labels."""
-        k = (default or self.top_k) if k is None else check_count(k, "k")
-        return min(k, self.n_labels_)
-
     def _n_probabilities(self):
         """Number of labels in ``predict_proba``: all classes for a 1-D y."""
         return self.top_k if self.target_form_.is_multilabel else self.n_labels_
