@@ -4,7 +4,8 @@ Three stages: group the labels into a tree (``indexing``), find the groups that 
 an instance, and rank the labels inside them (``linear``). ``neighbors`` ranks by
 similar instances or labels, ``compose`` puts stages and models together,
 ``transformer`` reads texts. ``model_selection`` and ``inspection`` work with any of
-the models; ``metrics``, ``datasets`` and ``preprocessing`` need none.
+the models; ``metrics``, ``datasets``, ``preprocessing`` and ``feature_extraction`` need
+none.
 """
 
 import importlib
@@ -19,13 +20,14 @@ from sklearn_xmr.indexing import (
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import make_topk_scorer
 from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion
-from sklearn_xmr.utils._response import predict_topk
+from sklearn_xmr.utils._response import predict_topk, topk_predictor
 
 __all__ = [
     "FineTuning",
     "HierarchicalLabelClusterer",
     "HybridFeatures",
     "HybridUnion",
+    "LabelNamesClassifier",
     "LabelTree",
     "RecursiveLabelClusterer",
     "XMRClassifier",
@@ -42,12 +44,14 @@ __all__ = [
     "label_representation",
     "make_topk_scorer",
     "predict_topk",
+    "topk_predictor",
 ]
 
 
 # On first use only: gradient boosting behind compose takes 15 MB to import.
 _LATE = {
     "FineTuning": "transformer",
+    "LabelNamesClassifier": "compose",
     "XMRClassifier": "compose",
     "XRCalibratedClassifier": "compose",
     "XREnsembleClassifier": "compose",
@@ -61,6 +65,7 @@ _LATE = {
 _SUBPACKAGES = (
     "compose",
     "datasets",
+    "feature_extraction",
     "inspection",
     "model_selection",
     "neighbors",

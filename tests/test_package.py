@@ -27,6 +27,7 @@ ORDER = [
     "preprocessing",
     "metrics",
     "datasets",
+    "feature_extraction",
     "base",
     "indexing",
     "linear",

@@ -5,7 +5,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_X_y, validate_data
 
-from sklearn_xmr.base._targets import TargetForm
+from sklearn_xmr.base._targets import TargetForm, refuse_names
 from sklearn_xmr.base._training_data import TrainingData, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
@@ -68,6 +68,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
 
     def _check_targets(self, X, y):
         """Label indicator of y for instances that are not a matrix, such as texts."""
+        refuse_names(y)
         y = check_array(
             y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
         )
@@ -213,6 +214,7 @@ class HybridRankingMixin(RankingClassifierMixin):
 
     def _check_training_instances(self, X, y):
         """X as HybridFeatures, and checked y."""
+        refuse_names(y)
         self.n_dense_features_ = 0
         if not isinstance(X, (tuple, HybridFeatures)):
             X, y = validate_data(
@@ -368,6 +370,7 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
 
     def _check_training(self, X, y, *args):
         """Checked instances, targets and further arguments, as TrainingData."""
+        refuse_names(y)
         X, y = validate_data(
             self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
         )

@@ -163,6 +163,37 @@ class TargetForm:
         )
 
 
+def refuse_names(y):
+    """Refuse lists of label names, which the classifiers of numbers do not take.
+
+    Parameters
+    ----------
+    y : object
+        What the user gave as targets.
+
+    Raises
+    ------
+    TypeError
+        If y holds collections of names, or is a table of names.
+    """
+    if sparse.issparse(y) or not hasattr(y, "__len__"):
+        return
+    if getattr(y, "ndim", 1) == 2:
+        is_table = getattr(y, "dtype", None) is not None and y.dtype.kind in "US"
+    else:
+        rows = y.tolist() if hasattr(y, "tolist") else list(y)
+        collections = (
+            row for row in rows if isinstance(row, list | tuple | set | frozenset)
+        )
+        is_table = any(isinstance(name, str) for row in collections for name in row)
+    if is_table:
+        raise TypeError(
+            "y must be a label indicator or hold one class for each instance, got "
+            "lists of names; sklearn_xmr.LabelNamesClassifier(estimator) takes names "
+            "and answers with names"
+        )
+
+
 def _one_hot(codes, n_classes):
     n = len(codes)
     ones = np.ones(n, dtype=np.float32)

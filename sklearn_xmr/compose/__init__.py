@@ -1,11 +1,13 @@
-"""Models put together: own stages, averages, stacks, calibration."""
+"""Models put together: own stages, averages, stacks, calibration, label names."""
 
 from sklearn_xmr.compose._averaging import XREnsembleClassifier
 from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
+from sklearn_xmr.compose._label_names import LabelNamesClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
 from sklearn_xmr.compose._stages import XMRClassifier
 
 __all__ = [
+    "LabelNamesClassifier",
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",

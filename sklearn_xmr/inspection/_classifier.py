@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_xmr.base import checked_instances
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._fitted_state import snapshot
-from sklearn_xmr.utils._response import last_estimator, last_step
+from sklearn_xmr.utils._response import inner_estimator, inner_step
 
 
 def find_classifier(estimator):
@@ -29,7 +29,7 @@ def find_classifier(estimator):
     NotFittedError
         If it is not fitted.
     """
-    estimator = last_estimator(estimator)
+    estimator = inner_estimator(estimator)
     if not isinstance(estimator, XRLinearClassifier):
         raise TypeError(
             "estimator must be an XRLinearClassifier, or a pipeline or search that "
@@ -62,7 +62,7 @@ def one_instance(estimator, X):
         Unless X holds exactly one instance.
     """
     clf = find_classifier(estimator)
-    X = checked_instances(clf, last_step(estimator, X)[1])
+    X = checked_instances(clf, inner_step(estimator, X)[1])
     if len(X) != 1:
         raise ValueError(
             f"X must hold one instance, got {len(X)}; take a row, as X[3:4] or "

@@ -13,7 +13,7 @@ from sklearn_xmr.metrics import (
     get_topk_metrics,
     precision_at_k,
 )
-from sklearn_xmr.utils._response import last_step, predict_topk, topk_of_scores
+from sklearn_xmr.utils._response import inner_step, predict_topk, topk_of_scores
 from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
@@ -588,7 +588,7 @@ class ModelSizeDisplay:
             If an argument is not as described.
         """
         clf = find_classifier(estimator)
-        _, X = last_step(estimator, X)
+        _, X = inner_step(estimator, X)
         sizes, precisions = [], []
         for threshold in thresholds:
             pruned = copy(clf).prune(threshold=threshold)

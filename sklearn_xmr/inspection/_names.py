@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._validation import check_names
 
 
@@ -55,18 +56,29 @@ def resolve_names(estimator, clf, feature_names, label_names):
     """
     if feature_names is None:
         feature_names = _known_feature_names(estimator)
-    if label_names is None and not clf.target_form_.is_multilabel:
-        label_names = clf.classes_
+    if label_names is None:
+        label_names = known_label_names(estimator)
     return Names(
         check_names(feature_names, clf.n_features_in_, "feature_names"),
         check_names(label_names, clf.n_labels_, "label_names"),
     )
 
 
+def known_label_names(estimator):
+    """The names of a LabelNamesClassifier, the classes of a 1-D y, or None."""
+    last = last_estimator(estimator)
+    if hasattr(last, "binarizer_"):
+        return last.classes_
+    form = getattr(last, "target_form_", None)
+    return None if form is None or form.is_multilabel else form.classes
+
+
 def _known_feature_names(estimator):
     """What the steps before the classifier call their output, or None."""
     if hasattr(estimator, "best_estimator_"):
         return _known_feature_names(estimator.best_estimator_)
+    if hasattr(estimator, "binarizer_"):
+        return _known_feature_names(estimator.estimator_)
     if isinstance(estimator, Pipeline):
         if len(estimator.steps) == 1:
             return _known_feature_names(estimator[-1])

@@ -6,8 +6,8 @@ import numpy as np
 
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.inspection._classifier import find_classifier
-from sklearn_xmr.inspection._names import Names, group_name
-from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.inspection._names import Names, group_name, known_label_names
+from sklearn_xmr.utils._response import inner_estimator
 from sklearn_xmr.utils._validation import check_names
 
 
@@ -92,15 +92,14 @@ def find_tree(source):
     """The label tree of an estimator, Pipeline or search, or the tree itself."""
     if isinstance(source, LabelTree):
         return source
-    tree = getattr(last_estimator(source), "tree_", None)
+    tree = getattr(inner_estimator(source), "tree_", None)
     return tree if isinstance(tree, LabelTree) else find_classifier(source).model_.tree
 
 
 def _label_names(source, label_names, n_labels):
-    """Names as given, or the classes of a 1-D y that the estimator was fitted on."""
-    form = getattr(last_estimator(source), "target_form_", None)
-    if label_names is None and form is not None and not form.is_multilabel:
-        label_names = form.classes
+    """Names as given, or as the estimator knows them."""
+    if label_names is None:
+        label_names = known_label_names(source)
     return check_names(label_names, n_labels, "label_names")
 
 

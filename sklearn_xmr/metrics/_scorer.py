@@ -23,7 +23,7 @@ from sklearn_xmr.metrics._ranking import (
     psrecall_at_k,
     recall_at_k,
 )
-from sklearn_xmr.utils._response import last_estimator, predict_topk
+from sklearn_xmr.utils._response import last_estimator, last_step, predict_topk
 from sklearn_xmr.utils._validation import check_count
 
 METRICS = {
@@ -57,6 +57,7 @@ class _TopkScorer:
         self.sign = sign
 
     def __call__(self, estimator, X, y_true, sample_weight=None):
+        estimator, X, y_true = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, self.k)
         return self.of_topk(estimator, topk, y_true, sample_weight)
 
@@ -67,6 +68,8 @@ class _TopkScorer:
             kwargs["sample_weight"] = sample_weight
         if isinstance(kwargs.get("propensities"), str):
             kwargs["propensities"] = _propensities(estimator)
+            # Names that training never had have no propensity.
+            y_true = y_true[:, : len(kwargs["propensities"])]
         return self.sign * self.metric(y_true, topk, k=self.k, **kwargs)
 
     def __repr__(self):
@@ -82,6 +85,7 @@ class _TopkScorers:
         self.scorers = scorers
 
     def __call__(self, estimator, X, y_true):
+        estimator, X, y_true = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, max(s.k for s in self.scorers.values()))
         return {
             name: scorer.of_topk(estimator, topk, y_true)
@@ -265,6 +269,14 @@ def make_topk_scorers(scorers):
             f"make_topk_scorer returns, got {scorers!r}"
         )
     return _TopkScorers(scorers)
+
+
+def _of_indicators(estimator, X, y_true):
+    """The classifier of column numbers, and numbers for names, where y holds names."""
+    if not hasattr(last_estimator(estimator), "indicator"):
+        return estimator, X, y_true
+    named, X = last_step(estimator, X)
+    return named.estimator_, X, named.indicator(y_true)
 
 
 def _propensities(estimator):

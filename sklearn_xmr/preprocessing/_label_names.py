@@ -32,6 +32,10 @@ class LabelNameBinarizer(
     handle_unknown : {"error", "ignore"}, default="error"
         Whether names without a column are an error in ``transform``, or ignored. It
         takes effect without a refit.
+    separator : str, default=None
+        What stands between the names of an instance where these are one string, as
+        ";" in "sea; ship". White space around names is removed, and no name is empty.
+        It takes effect without a refit.
 
     Attributes
     ----------
@@ -55,19 +59,49 @@ class LabelNameBinarizer(
     [['sea', 'ship'], ['sea'], []]
     >>> binarizer.names_of([[1, 0], [0, -1]])
     [['ship', 'sea'], ['sea']]
+    >>> LabelNameBinarizer(separator=";").fit(["sea; ship", "sea", None]).classes_
+    array(['sea', 'ship'], dtype=object)
     """
 
-    _acting_parameters = ("handle_unknown",)
+    _acting_parameters = ("handle_unknown", "separator")
     _parameter_constraints: dict = {
         "names": ["array-like", None],
         "min_count": [Interval(Integral, 1, None, closed="left")],
         "handle_unknown": [StrOptions({"error", "ignore"})],
+        "separator": [str, None],
     }
 
-    def __init__(self, names=None, *, min_count=1, handle_unknown="error"):
+    def __init__(
+        self, names=None, *, min_count=1, handle_unknown="error", separator=None
+    ):
         self.names = names
         self.min_count = min_count
         self.handle_unknown = handle_unknown
+        self.separator = separator
+
+    def read(self, y):
+        """Read the names of each instance.
+
+        Parameters
+        ----------
+        y : sequence, Series or table of one column
+            For each instance a collection of names (list, set, tuple) or, with
+            ``separator``, a string; None or NaN for no name.
+
+        Returns
+        -------
+        list of list
+            The names of each instance.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection (or string) for each instance.
+        ValueError
+            If y has several columns, or a missing value among the names of an instance.
+        """
+        y = _as_list(y)
+        return [_names_of(names, row, self.separator) for row, names in enumerate(y)]
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
@@ -76,8 +110,9 @@ class LabelNameBinarizer(
 
         Parameters
         ----------
-        y : sequence of collections of names
-            One collection (list, set, tuple) for each instance.
+        y : sequence, Series or table of one column
+            For each instance a collection of names (list, set, tuple) or, with
+            ``separator``, a string; None or NaN for no name.
 
         Returns
         -------
@@ -87,11 +122,11 @@ class LabelNameBinarizer(
         Raises
         ------
         TypeError
-            If y does not hold a collection for each instance.
+            If y does not hold a collection (or string) for each instance.
         ValueError
             If no name is frequent enough, or ``names`` holds one twice.
         """
-        counts = Counter(name for names in _checked(y) for name in set(names))
+        counts = Counter(name for names in self.read(y) for name in set(names))
         self._set_columns(counts)
         return self
 
@@ -102,8 +137,9 @@ class LabelNameBinarizer(
 
         Parameters
         ----------
-        y : sequence of collections of names
-            One collection (list, set, tuple) for each instance.
+        y : sequence, Series or table of one column
+            For each instance a collection of names (list, set, tuple) or, with
+            ``separator``, a string; None or NaN for no name.
 
         Returns
         -------
@@ -113,12 +149,12 @@ class LabelNameBinarizer(
         Raises
         ------
         TypeError
-            If y does not hold a collection for each instance.
+            If y does not hold a collection (or string) for each instance.
         ValueError
             If no name is frequent enough, ``names`` holds one twice, or, with
             ``handle_unknown="error"``, ``names`` lacks one.
         """
-        y = _checked(y)
+        y = self.read(y)
         self.fit(y)
         return self._indicator(y, self.names is None or self._ignores_unknown())
 
@@ -128,8 +164,9 @@ class LabelNameBinarizer(
 
         Parameters
         ----------
-        y : sequence of collections of names
-            One collection (list, set, tuple) for each instance.
+        y : sequence, Series or table of one column
+            For each instance a collection of names (list, set, tuple) or, with
+            ``separator``, a string; None or NaN for no name.
 
         Returns
         -------
@@ -139,11 +176,11 @@ class LabelNameBinarizer(
         Raises
         ------
         TypeError
-            If y does not hold a collection for each instance.
+            If y does not hold a collection (or string) for each instance.
         ValueError
             With ``handle_unknown="error"``, if there is a name without a column.
         """
-        return self._indicator(_checked(y), self._ignores_unknown())
+        return self._indicator(self.read(y), self._ignores_unknown())
 
     @on_snapshot
     def inverse_transform(self, Y):
@@ -252,22 +289,48 @@ class LabelNameBinarizer(
         return tags
 
 
-def _checked(y):
-    """The collections as a list; TypeError for anything else."""
+def _as_list(y):
+    """What each instance has, of a sequence, a Series or a table of one column."""
     if isinstance(y, str) or not hasattr(y, "__iter__"):
         raise TypeError(
             "y must be a sequence of collections of label names, one for each "
             f"instance, got {type(y).__name__}"
         )
-    y = list(y)
-    for row, names in enumerate(y):
-        if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
-            raise TypeError(
-                f"y must hold a list of label names for each instance, but row {row} "
-                f"is {names!r}; split strings first, as in names.split(';'), and put "
-                "a single name into a list"
+    if hasattr(y, "iloc") or getattr(y, "ndim", 1) == 2:
+        columns = 1 if y.ndim == 1 else y.shape[1]
+        if columns != 1:
+            raise ValueError(
+                f"y must be one column that holds the names, got {columns} columns"
             )
-    return y
+        y = np.asarray(y, dtype=object).ravel()
+    return list(y)
+
+
+def _names_of(names, row, separator):
+    """The names of an instance; an empty cell of a table (None, NaN) is none."""
+    if _is_missing(names):
+        return []
+    if isinstance(names, str) and separator is not None:
+        return [name for part in names.split(separator) if (name := part.strip())]
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
+        raise TypeError(
+            f"y must hold a list of label names for each instance, but row {row} is "
+            f"{names!r}; if names stand in one string, say what separates them, as "
+            "separator=';', and put a single name into a list"
+        )
+    names = list(names)
+    if any(map(_is_missing, names)):
+        raise ValueError(f"y has a missing value among the names of row {row}: {names}")
+    return names
+
+
+def _is_missing(value):
+    """Whether a value is None, NaN or pandas' NA."""
+    return (
+        value is None
+        or type(value).__name__ == "NAType"
+        or (isinstance(value, float) and np.isnan(value))
+    )
 
 
 def _sorted(names):

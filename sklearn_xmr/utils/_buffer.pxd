@@ -4,3 +4,4 @@ cdef struct Buffer:
     size_t size
 
 cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil
+cdef void *extend(Buffer *buffer, size_t size) noexcept nogil

@@ -1,6 +1,6 @@
 """Growable block of memory; C level only, see ``_buffer.pxd``."""
 
-from libc.stdlib cimport free
+from libc.stdlib cimport free, realloc
 
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void **out, size_t alignment, size_t size)
@@ -20,4 +20,19 @@ cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil:
             buffer.data = NULL
             return NULL
         buffer.size = size
+    return buffer.data
+
+
+cdef void *extend(Buffer *buffer, size_t size) noexcept nogil:
+    """At least `size` bytes with the old content, or NULL (the old ones are kept).
+
+    Not aligned to 64 bytes; otherwise as :func:`reserve`.
+    """
+    cdef void *data
+    if buffer.data == NULL or buffer.size < size:
+        size += size // 2 + 64
+        data = realloc(buffer.data, size)
+        if data == NULL:
+            return NULL
+        buffer.data, buffer.size = data, size
     return buffer.data

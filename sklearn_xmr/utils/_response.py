@@ -1,7 +1,8 @@
 """The best labels from any fitted estimator, also in pipelines and searches."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+from scipy import sparse
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sklearn_xmr.utils._rankings import rank_topk, scores_at
 from sklearn_xmr.utils._validation import check_count
@@ -85,8 +86,180 @@ def last_estimator(estimator):
             return estimator
 
 
+def inner_step(estimator, X):
+    """Like :func:`last_step`, and on to the classifier of numbers behind names."""
+    estimator, X = last_step(estimator, X)
+    if hasattr(estimator, "binarizer_"):
+        return inner_step(estimator.estimator_, X)
+    return estimator, X
+
+
+def inner_estimator(estimator):
+    """Like :func:`last_estimator`, and on to the classifier of numbers behind names."""
+    estimator = last_estimator(estimator)
+    if hasattr(estimator, "binarizer_"):
+        return inner_estimator(estimator.estimator_)
+    return estimator
+
+
 def topk_of_scores(scores, k):
     """The k best labels of each row of sparse or dense scores, and their scores."""
     k = min(k, scores.shape[1])
     labels = rank_topk(scores, k, scores.shape)
     return labels, scores_at(scores, labels)
+
+
+def topk_predictor(estimator, k=5):
+    """Make a function that ranks single instances, for services.
+
+    From a text it goes to columns and values to the search, without matrices between:
+    where the estimator is a classifier with a ``topk_predictor`` of its own, alone or
+    behind one vectorizer of :mod:`sklearn_xmr.feature_extraction.text` (or a
+    FeatureUnion of such), the function holds the model and the settings of this moment,
+    works in buffers that it keeps, and may be called from many threads at once. Any
+    other estimator is asked through :func:`predict_topk` at each call.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or search object
+        The fitted classifier.
+    k : int, default=5
+        Number of labels.
+
+    Returns
+    -------
+    callable
+        From one instance (a text, a CSR row, an array of features; what the estimator
+        takes) to ``(labels, scores)``, best first, two arrays of at most k elements.
+        Labels are column numbers of y, or the names where the model knows them: the
+        classes of a 1-D y, the names of :class:`LabelNamesClassifier`.
+
+    Raises
+    ------
+    TypeError
+        If the estimator does not rank.
+    ValueError
+        If ``k`` is not a positive integer.
+
+    See Also
+    --------
+    predict_topk : For many instances.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_xmr import XRLinearClassifier, topk_predictor
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
+    >>> y = ["bird", "bird", "fish", "fish"]
+    >>> model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, y)
+    >>> best = topk_predictor(model, k=1)
+    >>> labels, scores = best("a green bird")
+    >>> labels.tolist()
+    ['bird']
+    """
+    check_count(k, "k")
+    steps, clf = _steps(estimator)
+    row = _row_function(steps)
+    if hasattr(clf, "topk_predictor") and (row is not None or not steps):
+        best = clf.topk_predictor(k)
+    else:
+        best, row = _BestOfOne(estimator, k), None
+    form = getattr(clf, "target_form_", None)
+    classes = None if form is None or form.is_multilabel else form.classes
+    return TopkFunction(best, row, classes)
+
+
+class TopkFunction:
+    """What :func:`topk_predictor` returns: the best labels of one instance.
+
+    Parameters
+    ----------
+    best : callable
+        From features of one instance to numbers of labels and scores.
+    row : callable or None
+        From an instance to its features.
+    classes : ndarray or None
+        Names of the labels.
+    """
+
+    def __init__(self, best, row=None, classes=None):
+        self.best, self.row, self.classes = best, row, classes
+
+    def __call__(self, x):
+        """Return the best labels of an instance and their scores.
+
+        Parameters
+        ----------
+        x : str, sparse matrix or 1-D ndarray
+            One instance.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_found,)
+            Best first.
+        scores : ndarray of float of shape (n_found,)
+        """
+        labels, scores = self.best(x if self.row is None else self.row(x))
+        return labels if self.classes is None else self.classes[labels], scores
+
+
+class _BestOfOne:
+    """The best labels of one instance by any estimator."""
+
+    def __init__(self, estimator, k):
+        self.estimator, self.k = estimator, k
+
+    def __call__(self, x):
+        one_row = sparse.issparse(x) or (hasattr(x, "ndim") and x.ndim == 2)
+        labels, scores = predict_topk(self.estimator, x if one_row else [x], self.k)
+        missing = -1 if labels.dtype.kind == "i" else None
+        found = np.array([label != missing for label in labels[0]], dtype=bool)
+        return labels[0][found], scores[0][found]
+
+
+class _UnionRow:
+    """Columns and values of several vectorizers side by side, as FeatureUnion's."""
+
+    def __init__(self, rows, weights):
+        self.rows, self.weights = rows, weights
+        widths = [row.n_features for row in rows]
+        self.starts = np.cumsum([0, *widths[:-1]], dtype=np.int32)
+        self.n_features = sum(widths)
+
+    def __call__(self, text):
+        indices, values = zip(*(row(text) for row in self.rows), strict=True)
+        moved = [i + start for i, start in zip(indices, self.starts, strict=True)]
+        weighted = [v * w for v, w in zip(values, self.weights, strict=True)]
+        return np.concatenate(moved), np.concatenate(weighted)
+
+
+def _steps(estimator):
+    """The transformers in searches and pipelines, and the classifier behind them."""
+    if hasattr(estimator, "best_estimator_"):
+        return _steps(estimator.best_estimator_)
+    if not isinstance(estimator, Pipeline):
+        return [], estimator
+    *before, last = (step for _, step in estimator.steps)
+    before = [step for step in before if step not in (None, "passthrough")]
+    more, last = _steps(last)
+    return before + more, last
+
+
+def _row_function(steps):
+    """A function of one text for a vectorizer or a union of such; None for others."""
+    if len(steps) != 1:
+        return None
+    if not isinstance(steps[0], FeatureUnion):
+        return _row_of(steps[0])
+    union = steps[0]
+    parts = [part for part in union.transformer_list if part[1] != "drop"]
+    rows = [_row_of(part) for _, part in parts]
+    if None in rows or not rows:
+        return None
+    weights = union.transformer_weights or {}
+    return _UnionRow(rows, [np.float32(weights.get(name, 1)) for name, _ in parts])
+
+
+def _row_of(vectorizer):
+    return vectorizer.row_function() if hasattr(vectorizer, "row_function") else None

@@ -1,0 +1,340 @@
+"""A classifier that takes label names and answers with label names."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+
+from sklearn_xmr.base import TrainingData
+from sklearn_xmr.compose._fitting import (
+    fit_model,
+    further_metadata,
+    route_fit,
+    router_of_fit,
+)
+from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.preprocessing import LabelNameBinarizer
+from sklearn_xmr.utils._doc_links import DocLinkMixin
+from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._response import last_step, predict_topk, topk_predictor
+from sklearn_xmr.utils._sklearn import (
+    HasMethods,
+    Interval,
+    fit_context,
+    num_samples,
+    raise_for_params,
+)
+
+
+class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
+    """Train any multilabel classifier on label names, and answer with names.
+
+    One object for what otherwise are two, a binarizer of names and a classifier of
+    column numbers: it is cloned, tuned, cross-validated and saved as one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier of label indicators: one of this package, or a pipeline that
+        ends in one.
+    separator : str, default=None
+        What stands between the names of an instance where these are one string, as
+        ";" in "sea; ship"; None: y holds lists of names.
+    min_count : int, default=1
+        Names of fewer instances are left out, where ``names`` is None.
+    names : sequence of hashable, default=None
+        The vocabulary in the order of the columns. None: what ``fit`` sees, sorted.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The classifier, fitted on the label indicator.
+    binarizer_ : LabelNameBinarizer
+        From names to columns.
+    classes_ : ndarray of object of shape (n_labels,)
+        Name of each column.
+    n_labels_ : int
+        Number of names.
+    n_features_in_ : int
+        Number of features, where the classifier knows it.
+    feature_names_in_ : ndarray of str
+        Names of the features, where the classifier knows them.
+
+    See Also
+    --------
+    sklearn_xmr.preprocessing.LabelNameBinarizer : From names to a label indicator.
+    sklearn_xmr.topk_predictor : Names for one text at a time, in microseconds.
+
+    Notes
+    -----
+    scikit-learn's ``is_classifier`` is False: it would let cross-validation ask what
+    type of target lists of names are, which is an error there. Folds are not
+    stratified, as for any multilabel target.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_xmr import LabelNamesClassifier, XRLinearClassifier
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
+    >>> names = ["red; bird", "blue; bird", "red; fish", "blue; fish"]
+    >>> pipeline = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    >>> clf = LabelNamesClassifier(pipeline, separator=";").fit(texts, names)
+    >>> clf.predict(["a blue bird"]).tolist()
+    [['bird', 'blue']]
+    >>> best, scores = clf.predict_topk(["a red fish"], k=2)
+    >>> sorted(best[0])
+    ['fish', 'red']
+    """
+
+    _acting_parameters = ("separator",)
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "separator": [str, None],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "names": ["array-like", None],
+    }
+
+    def __init__(self, estimator, *, separator=None, min_count=1, names=None):
+        self.estimator = estimator
+        self.separator = separator
+        self.min_count = min_count
+        self.names = names
+
+    @fit_in_one_step
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, **fit_params):
+        """Learn the names, and fit the classifier.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances in any form that the classifier accepts.
+        y : sequence, Series or table of one column
+            For each instance a collection of names (list, set, tuple) or, with
+            ``separator``, a string; None or NaN for no name.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of instances, for a classifier whose ``fit`` takes
+            them. An instance of weight 0 is left out.
+        **fit_params : dict
+            Further metadata that the classifier requests, where scikit-learn's
+            metadata routing is enabled.
+
+        Returns
+        -------
+        self : LabelNamesClassifier
+            Fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection (or string) for each instance.
+        ValueError
+            If there is no name, X and y differ in length, or the classifier refuses
+            the data.
+        """
+        raise_for_params(fit_params, self, "fit")
+        self.binarizer_ = LabelNameBinarizer(
+            self.names, min_count=self.min_count, separator=self.separator
+        )
+        Y = sparse.csr_matrix(self.binarizer_.fit_transform(y), dtype=np.float32)
+        if num_samples(X) != Y.shape[0]:
+            raise ValueError(
+                f"X and y must have as many rows, got {num_samples(X)} and {Y.shape[0]}"
+            )
+        data = TrainingData.checked(X, Y, sample_weight)
+        model = clone(self.estimator)
+        more = further_metadata(X, fit_params, sample_weight)
+        parameters = route_fit(self, {"estimator": model}, data, more)["estimator"]
+        self.estimator_ = fit_model(model, data, parameters)
+        return self
+
+    def get_metadata_routing(self):
+        """Which metadata of ``fit`` go to the classifier.
+
+        Returns
+        -------
+        MetadataRouter
+            See scikit-learn's user guide, "Metadata Routing".
+        """
+        return router_of_fit(self, {"estimator": self.estimator})
+
+    @on_snapshot
+    def predict(self, X):
+        """Predict the names that the classifier predicts.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances.
+
+        Returns
+        -------
+        ndarray of object of shape (n_samples,)
+            A list of names for each instance, in the order of the columns.
+        """
+        return _array_of(self.binarizer_.inverse_transform(self.estimator_.predict(X)))
+
+    @on_snapshot
+    def predict_topk(self, X, k=5, *, candidates=None):
+        """The best names of each instance, best first.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances.
+        k : int, default=5
+            Number of names.
+        candidates : sequence of names, default=None
+            Rank these names only, for a classifier whose ``predict_topk`` can.
+
+        Returns
+        -------
+        names : ndarray of object of shape (n_samples, at most k)
+            None where there are fewer.
+        scores : ndarray of float of the same shape
+            Scores of these names.
+
+        Raises
+        ------
+        ValueError
+            If ``k`` is not a positive integer, or a candidate is not known.
+        """
+        if candidates is None:
+            labels, scores = predict_topk(self.estimator_, X, k)
+        else:
+            ranker, X = last_step(self.estimator_, X)
+            columns = self.binarizer_.transform([candidates]).indices
+            labels, scores = ranker.predict_topk(X, k, candidates=columns)
+        return _with_none(self.classes_)[labels], scores
+
+    @on_snapshot
+    def predict_proba(self, X):
+        """Return the scores of names as the classifier's ``predict_proba`` gives them.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances.
+
+        Returns
+        -------
+        {csr_matrix, ndarray} of shape (n_samples, n_labels)
+            A column for each of ``classes_``.
+        """
+        return self.estimator_.predict_proba(X)
+
+    @on_snapshot
+    def topk_predictor(self, k=5):
+        """Make a function that ranks names for single instances.
+
+        Parameters
+        ----------
+        k : int, default=5
+            Number of names.
+
+        Returns
+        -------
+        callable
+            See :func:`sklearn_xmr.topk_predictor`.
+        """
+        return _NamesFunction(topk_predictor(self.estimator_, k), self.classes_)
+
+    @on_snapshot
+    def score(self, X, y, sample_weight=None):
+        """Return how often the best name is right: precision at 1.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances.
+        y : sequence, Series or table of one column
+            True names, in the form that ``fit`` takes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        topk = predict_topk(self.estimator_, X, 1)
+        return precision_at_k(self.indicator(y), topk, 1, sample_weight=sample_weight)
+
+    @on_snapshot
+    def indicator(self, y):
+        """Convert names to a label indicator, as metrics take it.
+
+        Parameters
+        ----------
+        y : sequence, Series or table of one column
+            Names, in the form that ``fit`` takes.
+
+        Returns
+        -------
+        csr_matrix of int64 of shape (n_samples, at least n_labels)
+            A column for each of ``classes_``; behind them one for each name that they
+            lack, so that metrics count it as not found.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection (or string) for each instance.
+        """
+        everything = LabelNameBinarizer(separator=self.separator)
+        rows = everything.read(y)
+        known = set(self.classes_)
+        new = sorted({name for row in rows for name in row} - known, key=str)
+        return everything.set_params(names=[*self.classes_, *new]).fit_transform(rows)
+
+    @property
+    def classes_(self):
+        """Name of each column (ndarray of object)."""
+        return self.binarizer_.classes_
+
+    @property
+    def n_labels_(self):
+        """Number of names (int)."""
+        return len(self.binarizer_.classes_)
+
+    @property
+    def n_features_in_(self):
+        """Number of features, where the classifier knows it (int)."""
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Names of the features, where the classifier knows them (ndarray of str)."""
+        return self.estimator_.feature_names_in_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.target_tags.required = True
+        tags.target_tags.two_d_labels = True
+        return tags
+
+
+class _NamesFunction:
+    """Names and scores of one instance, by a function that gives column numbers."""
+
+    def __init__(self, best, names):
+        self.best, self.names = best, names
+
+    def __call__(self, x):
+        labels, scores = self.best(x)
+        return self.names[labels], scores
+
+
+def _with_none(names):
+    """The names, and None at place -1."""
+    return np.append(names, [None])
+
+
+def _array_of(lists):
+    """Lists of any lengths as an array of objects."""
+    out = np.empty(len(lists), dtype=object)
+    out[:] = lists
+    return out

@@ -1,0 +1,61 @@
+# What a thread needs to count the terms of texts, one text after another.
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from sklearn_xmr.feature_extraction._analyzer cimport Analysis
+from sklearn_xmr.feature_extraction._weighting cimport Weighting, WeightingPlan
+from sklearn_xmr.utils._buffer cimport Buffer
+
+cdef extern from "_sorting.h" nogil:
+    void xmr_sort_pairs(uint64_t *pairs, uint64_t *spare, int64_t n)
+
+cdef extern from *:
+    """
+    /* The next of some pieces of work, in ascending order for each thread. */
+    #define xmr_next_piece(pieces) __atomic_fetch_add(pieces, 1, __ATOMIC_RELAXED)
+    """
+    int64_t xmr_next_piece(int64_t *pieces) nogil
+
+cdef enum:
+    PIECE_TEXTS = 32            # texts that a thread takes at once
+    PIECE_CHARACTERS = 20000    # that are worth a thread
+
+
+cdef struct Row:                # of one text: pairs of a worker
+    int64_t start
+    int64_t n
+    int32_t worker
+
+cdef struct Worker:
+    Analysis analysis
+    Buffer pairs, spare         # of the rows, and for sorting
+    Buffer values
+    int64_t n_pairs
+    bint failed                 # for want of memory
+
+cdef void free_worker(Worker *worker) noexcept nogil
+cdef int64_t merge_pairs(uint64_t *pairs, int64_t n) noexcept nogil
+
+
+ctypedef fused value:
+    float
+    double
+    int32_t
+    int64_t
+
+
+cdef class RowWriter:
+    cdef int64_t n_rows
+    cdef int n_workers
+    cdef Buffer row_buffer
+    cdef Row *rows
+    cdef Worker *workers
+    cdef bint grow(self, int64_t n_rows)
+    cdef void place_row(self, int64_t row, int worker, int64_t n) noexcept nogil
+    cdef uint64_t *pairs_of(self, int64_t row) noexcept nogil
+    cdef int check(self) except -1
+    cdef arrays(self, Weighting weighting, dtype, int n_threads)
+    cdef int write(self, const WeightingPlan *plan, const int64_t[::1] indptr,
+                   int32_t[::1] indices, value[::1] data, int n_threads) except -1
+    cdef void write_pieces(self, const WeightingPlan *plan, const int64_t *indptr,
+                           int32_t *indices, value *data, int w,
+                           int64_t *pieces) noexcept nogil
