@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import (
@@ -27,6 +26,7 @@ from sklearn_xmr import (
     XRStackingClassifier,
     predict_topk,
 )
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k, recall_at_k
 
 KS = (1, 5, 10, 20)

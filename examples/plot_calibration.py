@@ -13,11 +13,11 @@ with the best F1.
 # -----------------------------------
 
 import matplotlib.pyplot as plt
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import f1_score
 
 from sklearn_xmr import XRCalibratedClassifier, XRLinearClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection import CalibrationAtKDisplay
 
 train, test = load_tate_subjects(subset="train"), load_tate_subjects(subset="test")

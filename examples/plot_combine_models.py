@@ -15,7 +15,6 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sklearn_xmr import (
     XREnsembleClassifier,
@@ -24,6 +23,7 @@ from sklearn_xmr import (
     XRStackingClassifier,
 )
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k
 
 train, test = load_tate_subjects(subset="train"), load_tate_subjects(subset="test")

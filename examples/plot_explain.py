@@ -12,11 +12,11 @@ from a sum over features: explanations are exact.
 # -------
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection import (
     LabelTreeDisplay,
     SearchPathDisplay,

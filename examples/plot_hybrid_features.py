@@ -16,12 +16,12 @@ import time
 
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from sklearn_xmr import HybridUnion, XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k
 
 train, test = load_tate_subjects(subset="train"), load_tate_subjects(subset="test")

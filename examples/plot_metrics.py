@@ -11,10 +11,10 @@ Metrics against k, metrics by label frequency, and a table of ten metrics.
 # ----------
 
 import matplotlib.pyplot as plt
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sklearn_xmr import XRLinearClassifier, XRNeighborsClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection import LabelFrequencyDisplay, MetricAtKDisplay
 from sklearn_xmr.metrics import get_topk_scorer
 

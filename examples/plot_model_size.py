@@ -13,10 +13,9 @@ training, ``weight_threshold`` in training.
 
 from copy import copy
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 from sklearn_xmr import XRLinearClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection import ModelSizeDisplay
 from sklearn_xmr.metrics import precision_at_k
 

@@ -15,11 +15,11 @@ Here a tenth of the subjects of Tate's artworks is held out.
 import time
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XRLabelTextClassifier, XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k
 
 train, test = (load_tate_subjects(subset=part) for part in ("train", "test"))

@@ -19,12 +19,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr import XMRClassifier, XRNeighborsClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k
 
 train, test = (load_tate_subjects(subset=part) for part in ("train", "test"))

@@ -12,10 +12,10 @@ the model itself. Both trade precision at the first ranks for hits on rare label
 # -------------
 
 import matplotlib.pyplot as plt
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sklearn_xmr import XRLinearClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection import LabelFrequencyDisplay
 from sklearn_xmr.metrics import precision_at_k, propensity_scores, psprecision_at_k
 

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XREnsembleClassifier, XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_labelled_texts, load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import f1_at_k, ndcg_at_k, precision_at_k, recall_at_k
 
 folder = Path(tempfile.mkdtemp())

@@ -19,11 +19,11 @@ import time
 
 import matplotlib
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
 matplotlib.use("Agg")  # writing a plot to a file needs no screen

@@ -13,12 +13,12 @@ several of them share one prediction.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV, LearningCurveDisplay
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import XRLinearClassifier
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import make_topk_scorers
 from sklearn_xmr.model_selection import IterativeStratifiedKFold, learning_curve
 

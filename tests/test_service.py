@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
-import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
 
-from sklearn_xmr import XRLinearClassifier
+from sklearn_xmr import XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 
 PATH = Path(__file__).parent.parent / "examples" / "service.py"
 
@@ -31,15 +31,14 @@ def running(service, tmp_path_factory):
     """A server, its texts, and what the model says of them."""
     train = load_tate_subjects(subset="train")
     texts, Y = train.data[:2000], train.target[:2000]
-    vectorizer = TfidfVectorizer(dtype=np.float32)
-    X = vectorizer.fit_transform(texts)
-    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    model = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    model.fit(texts, Y)
     path = tmp_path_factory.mktemp("service") / "model.joblib"
-    joblib.dump((vectorizer, clf, train.target_names), path)
+    joblib.dump((model, train.target_names), path)
     server = service.make_server(path, 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    labels, _ = clf.predict_topk(X[:200], k=5)
+    labels, _ = predict_topk(model, texts[:200], k=5)
     names = [[train.target_names[i] for i in row if i >= 0] for row in labels]
     yield server.server_port, texts, names
     server.shutdown()

@@ -179,7 +179,8 @@ def refuse_names(y):
     if sparse.issparse(y) or not hasattr(y, "__len__"):
         return
     if getattr(y, "ndim", 1) == 2:
-        is_table = getattr(y, "dtype", None) is not None and y.dtype.kind in "US"
+        some = np.asarray(y[:9]).ravel()
+        is_table = some.dtype.kind in "USO" and any(isinstance(v, str) for v in some)
     else:
         rows = y.tolist() if hasattr(y, "tolist") else list(y)
         collections = (

@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils.metaestimators import available_if
 
 from sklearn_xmr.base import TrainingData
 from sklearn_xmr.compose._fitting import (
@@ -17,7 +18,12 @@ from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
-from sklearn_xmr.utils._response import last_step, predict_topk, topk_predictor
+from sklearn_xmr.utils._response import (
+    last_estimator,
+    last_step,
+    predict_topk,
+    topk_predictor,
+)
 from sklearn_xmr.utils._sklearn import (
     HasMethods,
     Interval,
@@ -25,6 +31,14 @@ from sklearn_xmr.utils._sklearn import (
     num_samples,
     raise_for_params,
 )
+
+
+def _ranks(estimator):
+    return hasattr(last_estimator(estimator), "predict_topk")
+
+
+def _has_probabilities(self):
+    return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
 
 
 class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
@@ -145,6 +159,11 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
             )
         data = TrainingData.checked(X, Y, sample_weight)
         model = clone(self.estimator)
+        if Y.shape[1] == 1 and not _ranks(model):
+            raise ValueError(
+                f"y must have at least two names for {type(model).__name__}, which "
+                f"takes one column as two classes; got {self.classes_[0]!r} only"
+            )
         more = further_metadata(X, fit_params, sample_weight)
         parameters = route_fit(self, {"estimator": model}, data, more)["estimator"]
         self.estimator_ = fit_model(model, data, parameters)
@@ -204,11 +223,17 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         if candidates is None:
             labels, scores = predict_topk(self.estimator_, X, k)
         else:
+            if not _ranks(self.estimator_):
+                raise ValueError(
+                    "candidates must be None for a classifier without predict_topk, "
+                    f"such as {type(last_estimator(self.estimator_)).__name__}"
+                )
             ranker, X = last_step(self.estimator_, X)
             columns = self.binarizer_.transform([candidates]).indices
             labels, scores = ranker.predict_topk(X, k, candidates=columns)
         return _with_none(self.classes_)[labels], scores
 
+    @available_if(_has_probabilities)
     @on_snapshot
     def predict_proba(self, X):
         """Return the scores of names as the classifier's ``predict_proba`` gives them.
@@ -321,7 +346,7 @@ class _NamesFunction:
     """Names and scores of one instance, by a function that gives column numbers."""
 
     def __init__(self, best, names):
-        self.best, self.names = best, names
+        self.best, self.names, self.takes_rows = best, names, best.takes_rows
 
     def __call__(self, x):
         labels, scores = self.best(x)

@@ -41,6 +41,7 @@ cdef enum:
     CHAR_WB
     N_BLOCKS = 0x1100
 
+cdef int64_t MOST_TERMS = 1 << 48  # of a text
 UNITS = ("word", "char", "char_wb")
 # The two characters whose lower case needs more than the character: one becomes two,
 # and sigma is different at the end of a word.
@@ -173,14 +174,25 @@ cdef class Analyzer:
         Words that are left out.
     """
 
+    def __cinit__(self, *args):
+        self.plan.shortest = self.plan.min_n = self.plan.max_n = 1
+
     def __init__(self, unit, shortest, ngram_range, lowercase, strip, stop_words):
+        low, high = ngram_range
+        if not (1 <= low <= high < 1 << 31 and shortest >= 1 and unit in UNITS):
+            raise ValueError(
+                f"no analysis of {unit!r} with shortest={shortest} and "
+                f"ngram_range={ngram_range}"
+            )
         self.plan.unit = UNITS.index(unit)
         self.plan.shortest = shortest
         self.plan.min_n, self.plan.max_n = ngram_range
         self.plan.lowercase = lowercase
         self.settings = unit, shortest, ngram_range, lowercase, strip, stop_words
         self.stop_words = stop_words
-        self.plan.stop_words = NULL if stop_words is None else &self.stop_words.view
+        self.plan.stop_words = (
+            NULL if stop_words is None else (<TermTable>stop_words).checked_view()
+        )
         self.folding = None if strip is None else folding_of(strip, lowercase)
         self.plan.folding = NULL if strip is None else (<Folding>self.folding).blocks
 
@@ -400,14 +412,19 @@ cdef inline bint is_space(const character *text, int64_t i, int64_t n) noexcept 
     return i < n and xmr_character(text[i]) & XMR_SPACE != 0
 
 
+cdef Span *reserve_spans(Analysis *out, int64_t n_units, int64_t n_sizes) noexcept nogil:
+    """Place for n-grams of so many sizes; NULL without memory."""
+    if n_sizes and n_units > MOST_TERMS // n_sizes:
+        return NULL
+    return <Span *>reserve(&out.spans, (n_units * n_sizes + 1) * sizeof(Span))
+
+
 cdef int add_ngrams(const Plan *plan, const Span *units, int64_t n_units,
                     Analysis *out) noexcept nogil:
     """N-grams of adjacent units, the short ones first; -1 without memory."""
     cdef int64_t n, i, n_terms = 0
     cdef int64_t n_sizes = max(0, min(plan.max_n, n_units) - plan.min_n + 1)
-    cdef Span *terms = <Span *>reserve(
-        &out.spans, (n_sizes * n_units + 1) * sizeof(Span)
-    )
+    cdef Span *terms = reserve_spans(out, n_units, n_sizes)
     if terms == NULL:
         return -1
     for n in range(plan.min_n, min(plan.max_n, n_units) + 1):
@@ -427,9 +444,9 @@ cdef int add_ngrams_in_words(const Plan *plan, const character *text, int64_t n,
     A word that is no longer than n is one n-gram, the last of its own.
     """
     cdef int64_t i = 0, k, size, n_units, n_terms = 0
-    cdef int64_t most = 3 * n * max(1, min(plan.max_n, n + 2) - plan.min_n + 1) + 1
+    cdef int64_t n_sizes = max(1, min(plan.max_n, n + 2) - plan.min_n + 1)
     cdef uint8_t *at = bytes
-    cdef Span *terms = <Span *>reserve(&out.spans, most * sizeof(Span))
+    cdef Span *terms = reserve_spans(out, 3 * n, n_sizes)
     if terms == NULL:
         return -1
     while i < n:

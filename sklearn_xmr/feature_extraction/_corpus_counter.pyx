@@ -175,6 +175,8 @@ cdef class CorpusCounter:
         cdef int w
         cdef int64_t n
         cdef list ordered = []
+        if self.frequencies is not None:
+            return self.frequencies
         n_terms = [self.tables[w].n_terms for w in range(self.n_threads)]
         self.n_places = sum(n_terms)
         if self.n_places > 0x7ffffffe:
@@ -297,21 +299,26 @@ cdef class CorpusCounter:
         ndarray of int32 of shape (n_kept,)
         """
         cdef int64_t n = terms.shape[0], i
-        cdef SortedTerm *items = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
-        if items == NULL:
-            raise MemoryError("no memory for sorting the terms")
         result = np.empty(n, dtype=np.int32)
         cdef int32_t[::1] out = result
+        cdef int64_t[::1] starts = np.zeros(0x10001, dtype=np.int64)
+        cdef SortedTerm *items = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
+        cdef SortedTerm *spare = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
+        if items == NULL or spare == NULL:
+            free(items)
+            free(spare)
+            raise MemoryError("no memory for sorting the terms")
         with nogil:
             for i in range(n):
                 items[i].bytes = self._bytes(terms[i])
                 items[i].length = self._term(terms[i]).length
                 items[i].prefix = prefix_of(items[i].bytes, items[i].length)
                 items[i].merged = terms[i]
-        sort_terms(items, n, self.n_threads)
-        for i in range(n):
-            out[i] = items[i].merged
+            sort_terms(items, spare, n, &starts[0], self.n_threads)
+            for i in range(n):
+                out[i] = spare[i].merged
         free(items)
+        free(spare)
         return result
 
     def table(self, const int32_t[::1] terms):
@@ -504,31 +511,25 @@ cdef int compare_terms(const void *a, const void *b) noexcept nogil:
     return order
 
 
-cdef int sort_terms(SortedTerm *items, int64_t n, int n_threads) except -1:
-    """First by two bytes, then each of these groups for itself."""
+cdef void sort_terms(const SortedTerm *items, SortedTerm *out, int64_t n, int64_t *starts,
+                     int n_threads) noexcept nogil:
+    """Into `out`, first by two bytes, then each of these groups for itself.
+
+    `starts` are 0x10001 zeros.
+    """
     cdef int64_t i, group
-    cdef SortedTerm *out = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
-    if out == NULL:
-        raise MemoryError("no memory for sorting the terms")
-    starts_array = np.zeros(0x10001, dtype=np.int64)
-    cdef int64_t[::1] starts = starts_array
     for i in range(n):
         starts[(items[i].prefix >> 48) + 1] += 1
-    starts_array[:] = np.cumsum(starts_array)
-    places_array = starts_array.copy()
-    cdef int64_t[::1] places = places_array
-    for i in range(n):
+    for group in range(0x10000):
+        starts[group + 1] += starts[group]
+    for i in range(n):  # afterwards each start is the end of its group
         group = items[i].prefix >> 48
-        out[places[group]] = items[i]
-        places[group] += 1
-    for group in prange(
-        0x10000, nogil=True, schedule="dynamic", chunksize=64, num_threads=n_threads
-    ):
-        if starts[group + 1] - starts[group] > 1:
-            qsort(
-                out + starts[group], starts[group + 1] - starts[group],
-                sizeof(SortedTerm), &compare_terms,
-            )
-    memcpy(items, out, n * sizeof(SortedTerm))
-    free(out)
-    return 0
+        out[starts[group]] = items[i]
+        starts[group] += 1
+    for group in prange(0x10000, schedule="dynamic", chunksize=64, num_threads=n_threads):
+        sort_group(out, starts[group - 1] if group else 0, starts[group])
+
+
+cdef void sort_group(SortedTerm *items, int64_t first, int64_t last) noexcept nogil:
+    if last - first > 1:
+        qsort(items + first, last - first, sizeof(SortedTerm), &compare_terms)

@@ -10,6 +10,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.feature_extraction.text import (
     CountVectorizer,
+    HashingVectorizer,
     strip_accents_ascii,
     strip_accents_unicode,
 )
@@ -26,9 +27,14 @@ _SHORTEST = {
 }
 _STRIP = {None: None, "unicode": strip_accents_unicode, "ascii": strip_accents_ascii}
 _METHODS = (
+    "_count_vocab",
+    "_get_hasher",
+    "_limit_features",
+    "_sort_features",
     "build_analyzer",
     "build_preprocessor",
     "build_tokenizer",
+    "decode",
     "get_stop_words",
     "_char_ngrams",
     "_char_wb_ngrams",
@@ -71,7 +77,7 @@ def analyzer_of(vectorizer):
 def dtype_among(dtype, known):
     """The dtype as an object if it is one of the known ones, otherwise None."""
     try:
-        dtype = np.dtype(dtype)
+        dtype = None if dtype is None else np.dtype(dtype)
     except TypeError:
         return None
     return dtype if dtype in known else None
@@ -93,8 +99,11 @@ def _is_native(vectorizer):
 
 @lru_cache(maxsize=256)
 def _overrides_nothing(cls):
-    """Whether the methods that make terms of a text are scikit-learn's."""
-    return all(getattr(cls, m) is getattr(CountVectorizer, m) for m in _METHODS)
+    """Whether the methods that make terms and counts are scikit-learn's."""
+    theirs = (
+        HashingVectorizer if issubclass(cls, HashingVectorizer) else CountVectorizer
+    )
+    return all(getattr(cls, m, None) is getattr(theirs, m, None) for m in _METHODS)
 
 
 def _is_range(ngram_range):
@@ -117,6 +126,6 @@ def _stop_words(vectorizer):
 def _analyzer(unit, shortest, ngram_range, lowercase, strip_accents, stop_words):
     if stop_words is not None:
         words = CountVectorizer(stop_words=stop_words).get_stop_words()
-        stop_words = TermTable.of(sorted(words))
+        stop_words = TermTable.of(sorted(w for w in words if isinstance(w, str)))
     strip = _STRIP[strip_accents]
     return Analyzer(unit, shortest, ngram_range, lowercase, strip, stop_words)

@@ -26,6 +26,9 @@ class RowFunction:
     def __init__(self, vectorizer, counter):
         self.vectorizer, self.counter = vectorizer, counter
         self._takes_strings = counter is not None and vectorizer.input == "content"
+        self._needs_utf8 = (
+            counter is not None and counter.is_hashed and vectorizer.analyzer != "word"
+        )
         if counter is not None:
             self.n_features = counter.n_features
         elif hasattr(vectorizer, "vocabulary_"):
@@ -47,12 +50,24 @@ class RowFunction:
             Ascending.
         values : ndarray of float32 of shape (n_terms,)
         """
-        if self._takes_strings and isinstance(text, str):
-            return self.counter.row(text)
         if self.counter is not None:
-            return self.counter.row(self.vectorizer.read(text))
+            if not (self._takes_strings and isinstance(text, str)):
+                text = self.vectorizer.read(text)
+            if not (self._needs_utf8 and has_surrogates([text])):
+                return self.counter.row(text)
         X = sparse.csr_matrix(self.vectorizer.transform([text]))
         return X.indices.astype(np.int32), X.data.astype(np.float32)
 
     def __reduce__(self):
         return type(self), (self.vectorizer, self.counter)
+
+
+def has_surrogates(texts):
+    """Whether a text cannot be UTF-8, which scikit-learn's hasher refuses."""
+    try:
+        for text in texts:
+            if not text.isascii():
+                text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

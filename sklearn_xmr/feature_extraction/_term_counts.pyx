@@ -122,6 +122,11 @@ cdef class TextCounter:
         Number of columns for hashed terms, up to 2**31 - 1.
     alternate_sign : bool, default=False
         Whether half of the hashed terms count negative.
+
+    Raises
+    ------
+    ValueError
+        If ``n_features`` is out of range, or the weights are of another vocabulary.
     """
 
     cdef Analyzer analyzer
@@ -133,8 +138,17 @@ cdef class TextCounter:
     def __init__(self, Analyzer analyzer not None, Weighting weighting not None,
                  TermTable terms=None, n_features=0, alternate_sign=False):
         self.analyzer, self.weighting, self.terms = analyzer, weighting, terms
-        self.lookup.terms = NULL if terms is None else &terms.view
+        self.lookup.terms = NULL if terms is None else terms.checked_view()
         self.lookup.n_features = len(terms) if terms is not None else n_features
+        if not 0 <= self.lookup.n_features <= INT32_MAX or (
+            terms is None and n_features == 0
+        ):
+            raise ValueError(f"n_features must be 1 to {INT32_MAX}, got {n_features}")
+        if weighting.n_factors not in (-1, self.lookup.n_features):
+            raise ValueError(
+                f"idf must have a factor for each of the {self.lookup.n_features} terms, "
+                f"got {weighting.n_factors}"
+            )
         self.lookup.alternate_sign = alternate_sign
         self.pool = []
 
@@ -193,6 +207,11 @@ cdef class TextCounter:
                 worker.failed = worker.failed or n < 0
                 out.place_row(i, w, max(n, 0))
             piece = xmr_next_piece(pieces)
+
+    @property
+    def is_hashed(self):
+        """Whether terms are hashed (bool)."""
+        return self.lookup.terms == NULL
 
     def row(self, text):
         """Columns and float32 values of one text, with buffers that are used again.

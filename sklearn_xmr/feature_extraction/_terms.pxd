@@ -61,3 +61,4 @@ cdef class TermTable:
     cdef Terms view
     cdef readonly object bytes, offsets, slots
     cdef object _numbers, _terms
+    cdef const Terms *checked_view(self) except NULL

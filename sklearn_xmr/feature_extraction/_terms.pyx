@@ -201,16 +201,23 @@ cdef class TermTable:
     """
 
     def __init__(self, bytes, offsets, slots):
-        kept_alive = []
-        self.bytes, self.offsets, self.slots = bytes, offsets, slots
-        self.view.bytes = uint8_pointer(bytes, kept_alive)
-        self.view.offsets = uint32_pointer(offsets, kept_alive)
-        self.view.slots = uint32_pointer(slots, kept_alive)
+        kept_alive = []  # arrays hold the memory of other objects
+        self.bytes, self.offsets = np.asanyarray(bytes), np.asanyarray(offsets)
+        self.slots = np.asanyarray(slots)
+        self.view.bytes = uint8_pointer(self.bytes, kept_alive)
+        self.view.offsets = uint32_pointer(self.offsets, kept_alive)
+        self.view.slots = uint32_pointer(self.slots, kept_alive)
         self._numbers = self._terms = None
         self._check()
         self.view.n_terms = len(offsets) - 1
         self.view.mask = <uint32_t>(len(slots) - 1)
         self.view.number_bits = number_bits(self.view.n_terms)
+
+    cdef const Terms *checked_view(self) except NULL:
+        """What the kernels read; ValueError for a table that was never filled."""
+        if self.view.slots == NULL:
+            raise ValueError("the table of terms has no slots")
+        return &self.view
 
     def _check(self):
         """ValueError unless no search can leave the arrays."""
@@ -270,8 +277,11 @@ cdef class TermTable:
         ValueError
             If they take 4 GB.
         """
-        ends = np.cumsum(np.asarray(lengths, dtype=np.int64))
+        lengths = np.asarray(lengths, dtype=np.int64)
+        ends = np.cumsum(lengths)
         n_bytes = int(ends.max(initial=0))
+        if lengths.min(initial=0) < 0:
+            raise ValueError(f"lengths of terms must not be negative: {lengths.min()}")
         if n_bytes > MOST_BYTES:
             raise ValueError(f"the terms take {n_bytes} bytes; at most 2**32 are supported")
         offsets = np.zeros(len(ends) + 1, dtype=np.uint32)
@@ -307,7 +317,7 @@ cdef class TermTable:
     def numbers(self):
         """Number of each term (dict of str to int), made on request."""
         if self._numbers is None:
-            self._numbers = {term: i for i, term in enumerate(self.terms)}
+            self._numbers = FixedDict({term: i for i, term in enumerate(self.terms)})
         return self._numbers
 
     def find(self, term):
@@ -325,7 +335,23 @@ cdef class TermTable:
         cdef const uint8_t[::1] padded = (
             term.encode("utf-8", "surrogatepass") + b"\0" * XMR_PADDING
         )
-        return find_term(&self.view, &padded[0], padded.shape[0] - XMR_PADDING)
+        return find_term(self.checked_view(), &padded[0], padded.shape[0] - XMR_PADDING)
+
+
+class FixedDict(dict):
+    """A dict that refuses changes, because nothing would follow from them."""
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError(
+            "vocabulary_ is made of terms_ on request and cannot be changed in place; "
+            "change a copy, dict(vectorizer.vocabulary_), and assign it"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self):
+        return dict, (dict(self),)
 
 
 cdef uint32_t number_bits(int64_t n_terms) noexcept:

@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 cdef struct WeightingPlan:
     bint binary, sublinear_tf
     const double *idf          # of each column, or NULL
+    const float *idf32         # the same in single precision, or NULL
     int norm                   # of NORMS
 
 cdef void weigh(const WeightingPlan *plan, const uint64_t *pairs, int64_t n,
@@ -27,4 +28,5 @@ cdef inline int32_t count_of(uint64_t pair) noexcept nogil:
 cdef class Weighting:
     cdef WeightingPlan plan
     cdef list kept_alive
+    cdef readonly int64_t n_factors
     cdef tuple settings

@@ -31,15 +31,28 @@ cdef class Weighting:
         Factor of each term.
     norm : {"l1", "l2", None}, default=None
         Norm that each row gets.
+
+    Attributes
+    ----------
+    n_factors : int
+        Length of ``idf``; -1 without.
     """
 
     def __init__(self, binary=False, sublinear_tf=False, idf=None, norm=None):
         cdef const double[::1] factors
+        cdef const float[::1] factors32
         self.settings, self.kept_alive = (binary, sublinear_tf, idf, norm), []
         self.plan.binary, self.plan.sublinear_tf = binary, sublinear_tf
         self.plan.norm = NORMS.index(norm)
-        self.plan.idf = NULL
-        if idf is not None:
+        self.plan.idf, self.plan.idf32, self.n_factors = NULL, NULL, -1
+        if idf is None:
+            return
+        self.n_factors = len(idf)
+        if getattr(idf, "dtype", None) == np.float32 and idf.flags.c_contiguous:
+            factors32 = idf  # the array itself: what users change in place counts
+            self.kept_alive.append(factors32)
+            self.plan.idf32 = &factors32[0] if factors32.shape[0] else NULL
+        else:
             factors = np.ascontiguousarray(idf, dtype=np.float64)
             self.kept_alive.append(factors)
             self.plan.idf = &factors[0] if factors.shape[0] else NULL
@@ -63,6 +76,8 @@ cdef void weigh(const WeightingPlan *plan, const uint64_t *pairs, int64_t n,
             values[i] = log(<double>count) + 1
         if plan.idf != NULL:
             values[i] *= plan.idf[column_of(pairs[i])]
+        elif plan.idf32 != NULL:
+            values[i] *= plan.idf32[column_of(pairs[i])]
     if plan.norm != NO_NORM:
         normalize_row(plan.norm, values, n)
 

@@ -21,7 +21,7 @@ from sklearn_xmr.feature_extraction._native import (
     analyzer_of,
     dtype_among,
 )
-from sklearn_xmr.feature_extraction._row_function import RowFunction
+from sklearn_xmr.feature_extraction._row_function import RowFunction, has_surrogates
 from sklearn_xmr.feature_extraction._term_counts import TextCounter
 from sklearn_xmr.feature_extraction._terms import TermTable
 from sklearn_xmr.feature_extraction._weighting import Weighting
@@ -57,7 +57,10 @@ class _TextsMixin:
         NotFittedError
             If the vectorizer needs to be fitted first.
         """
-        return RowFunction(copy(self), self._counter(COUNT_DTYPES))
+        # A subclass may do more in its transform.
+        is_ours = type(self).transform in _TRANSFORMS
+        counter = self._counter(COUNT_DTYPES) if is_ours else None
+        return RowFunction(copy(self), counter)
 
     def read(self, document):
         """Read a document as ``input``, ``encoding`` and ``decode_error`` say.
@@ -80,7 +83,7 @@ class _TextsMixin:
         """
         text = self.decode(document)
         if not isinstance(text, str):
-            self.build_analyzer()(text)
+            self.build_analyzer()(text)  # scikit-learn's error
             raise TypeError(f"texts must be strings, got {type(text).__name__}")
         return text
 
@@ -95,23 +98,18 @@ class _TextsMixin:
         if len(parts) == 1:
             return align_sparse_type(parts[0])
         if not parts:
-            return self._matrix_of_nothing(counter.n_features)
+            empty = sparse.csr_matrix((0, counter.n_features), dtype=dtype)
+            return align_sparse_type(empty)
         return align_sparse_type(sparse.vstack(parts, format="csr"))
-
-    def _matrix_of_nothing(self, n_features):
-        empty = sparse.csr_matrix((0, n_features), dtype=self.dtype)
-        return align_sparse_type(empty)
 
     def _batches(self, raw_documents):
         """Lists of strings."""
-        if isinstance(raw_documents, list) and len(raw_documents) <= _BATCH:
-            batches = [raw_documents] if raw_documents else []
-        else:
-            documents = iter(raw_documents)
-            batches = iter(lambda: list(islice(documents, _BATCH)), [])
-        for batch in batches:
-            if self.input == "content" and all(type(text) is str for text in batch):
-                yield list(batch)  # a copy: others may change the user's list
+        documents = iter(raw_documents)
+        if self.input != "content":  # a generator may close each file behind it
+            documents = map(self.read, documents)
+        while batch := list(islice(documents, _BATCH)):
+            if all(type(text) is str for text in batch):
+                yield batch
             else:
                 yield [self.read(text) for text in batch]
 
@@ -121,7 +119,10 @@ class _VocabularyMixin(_TextsMixin):
 
     @property
     def vocabulary_(self):
-        """Column of each term (dict of str to int), made on request."""
+        """Column of each term (dict of str to int), made on request.
+
+        It cannot be changed in place: assign another dict.
+        """
         state = vars(self)
         if "_vocabulary" in state:
             return state["_vocabulary"]
@@ -130,6 +131,11 @@ class _VocabularyMixin(_TextsMixin):
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute 'vocabulary_'"
         )
+
+    @vocabulary_.deleter
+    def vocabulary_(self):
+        state = vars(self)
+        del state["_vocabulary" if "_vocabulary" in state else "terms_"]
 
     @vocabulary_.setter
     def vocabulary_(self, vocabulary):
@@ -220,9 +226,8 @@ class _VocabularyMixin(_TextsMixin):
         TypeError
             If ``raw_documents`` cannot be iterated over.
         """
-        dtype = dtype_among(self.dtype, self._dtypes)
-        counter = self._counter(self._dtypes)
-        if counter is None:
+        dtype, counter = self._native_dtype(), self._counter(self._dtypes)
+        if counter is None or dtype is None:
             return super().transform(raw_documents)
         _check_documents(raw_documents)
         return self._matrix(counter, self._batches(raw_documents), dtype)
@@ -253,17 +258,26 @@ class _VocabularyMixin(_TextsMixin):
     def _learn(self, raw_documents, results):
         """``fit``; the matrix goes into the list of results, if there is one."""
         analyzer = analyzer_of(self)
-        if analyzer is None or dtype_among(self.dtype, self._dtypes) is None:
-            X = super().fit_transform(raw_documents)
-            if results is not None:
-                results.append(X)
+        if analyzer is None or self._native_dtype() is None:
+            self._learn_by_sklearn(raw_documents, results)
             return
         _check_documents(raw_documents)
         self._check_settings()
-        if self.fixed_vocabulary_:
+        if self.fixed_vocabulary_ and "terms_" not in vars(self):
+            self._learn_by_sklearn(raw_documents, results)
+        elif self.fixed_vocabulary_:
             self._learn_weights_only(raw_documents, results)
         else:
             self._learn_vocabulary(analyzer, raw_documents, results)
+
+    def _learn_by_sklearn(self, raw_documents, results):
+        X = super().fit_transform(raw_documents)
+        if results is not None:
+            results.append(X)
+
+    def _native_dtype(self):
+        """The dtype as an object, None for one that only scikit-learn's code has."""
+        return dtype_among(self.dtype, self._dtypes)
 
     def _check_settings(self):
         """scikit-learn's errors and warnings."""
@@ -288,7 +302,7 @@ class _VocabularyMixin(_TextsMixin):
     def _counter(self, dtypes):
         """The counter of known terms, the same for the same state; None: Python."""
         state = vars(self)  # of one moment: a fit replaces all of it
-        parts = (dtypes, *map(state.get, _ANALYSIS), *self._weights(state))
+        parts = self._parts(dtypes, state)
         known = state.get("_last_counter")
         if known is not None and known.is_made_of(parts):
             return known.counter
@@ -302,8 +316,14 @@ class _VocabularyMixin(_TextsMixin):
             raise ValueError("Vocabulary is empty")
         self.build_analyzer()  # warns of stop words that no text can contain
         counter = self._new_counter(analyzer, terms, *self._weights(state))
-        self._last_counter = _KnownCounter(counter, parts)
+        known = _KnownCounter(counter, parts)
+        if known.is_made_of(self._parts(dtypes, vars(self))):  # nobody changed it since
+            self._last_counter = known
         return counter
+
+    def _parts(self, dtypes, state):
+        """What a counter depends on, as objects."""
+        return (dtypes, *map(state.get, _ANALYSIS), *self._weights(state))
 
     def _weighting(self):
         return Weighting(*self._weights(vars(self)))
@@ -318,8 +338,8 @@ class _KnownCounter:
 
     def __init__(self, counter, made_of):
         self.counter, self._made_of = counter, made_of
-        # What is in a list of stop words can change without a trace.
-        self._is_sure = not any(isinstance(part, list) for part in made_of)
+        # What is in a list or set of stop words can change without a trace.
+        self._is_sure = not any(isinstance(part, list | set) for part in made_of)
 
     def is_made_of(self, parts):
         """Whether the parts are the same objects."""
@@ -441,6 +461,11 @@ class TfidfVectorizer(DocLinkMixin, _VocabularyMixin, sklearn_text.TfidfVectoriz
 
     _dtypes = FLOAT_DTYPES
 
+    def _native_dtype(self):
+        # scikit-learn warns of any other way to write these two.
+        is_known = any(self.dtype == dtype for dtype in (np.float32, np.float64))
+        return np.dtype(self.dtype) if is_known else None
+
     def _check_settings(self):
         super()._check_settings()
         self._tfidf = sklearn_text.TfidfTransformer(
@@ -467,8 +492,30 @@ class TfidfVectorizer(DocLinkMixin, _VocabularyMixin, sklearn_text.TfidfVectoriz
         if results is not None:
             results.append(self._tfidf.transform(counts, copy=False))
 
-    def _matrix_of_nothing(self, n_features):
-        return self._tfidf.transform(super()._matrix_of_nothing(n_features))  # an error
+    def transform(self, raw_documents):
+        """Return the matrix of texts; terms that ``fit`` did not see are ignored.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects
+            Texts, as ``input`` says.
+
+        Returns
+        -------
+        csr_matrix of shape (n_samples, n_features)
+            With ascending columns in each row.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no vocabulary.
+        ValueError
+            If ``raw_documents`` is one string, or holds no text.
+        TypeError
+            If ``raw_documents`` cannot be iterated over.
+        """
+        X = super().transform(raw_documents)
+        return X if X.shape[0] else self._tfidf.transform(X)  # an error
 
     def _counter(self, dtypes):
         if "_tfidf" not in vars(self) or not self._has_vocabulary():
@@ -481,8 +528,10 @@ class TfidfVectorizer(DocLinkMixin, _VocabularyMixin, sklearn_text.TfidfVectoriz
         return state["binary"], tfidf.sublinear_tf, idf, tfidf.norm
 
     def _new_counter(self, analyzer, terms, binary, sublinear_tf, idf, norm):
-        if idf is not None and not np.isfinite(idf).all():
-            return None  # a given term that no text had: scikit-learn's error
+        if self._tfidf.n_features_in_ != len(terms) or (
+            idf is not None and not (len(idf) == len(terms) and np.isfinite(idf).all())
+        ):
+            return None  # another vocabulary, a term that no text had: errors
         return TextCounter(analyzer, Weighting(binary, sublinear_tf, idf, norm), terms)
 
 
@@ -540,7 +589,7 @@ class HashingVectorizer(DocLinkMixin, _TextsMixin, sklearn_text.HashingVectorize
         batches = self._batches(X)
         if self.analyzer != "word":
             batches = list(batches)
-            if _has_surrogates(batches):
+            if has_surrogates(chain.from_iterable(batches)):
                 texts = [text for batch in batches for text in batch]
                 return sklearn_text.HashingVectorizer(**self._of_strings()).transform(
                     texts
@@ -563,6 +612,12 @@ class HashingVectorizer(DocLinkMixin, _TextsMixin, sklearn_text.HashingVectorize
         return TextCounter(analyzer, weighting, None, n, bool(self.alternate_sign))
 
 
+_TRANSFORMS = [
+    vectorizer.transform
+    for vectorizer in (CountVectorizer, TfidfVectorizer, HashingVectorizer)
+]
+
+
 def _check_documents(raw_documents):
     if isinstance(raw_documents, str):
         raise ValueError(  # noqa: TRY004 - as scikit-learn's
@@ -576,22 +631,13 @@ def _check_vocabulary_size(vocabulary):
         raise ValueError("Vocabulary is empty")
 
 
-def _has_surrogates(batches):
-    """Whether a text cannot be UTF-8, which scikit-learn's hasher refuses."""
-    try:
-        for text in chain.from_iterable(batches):
-            if not text.isascii():
-                text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 def _table_of(vocabulary):
     """A dict from strings to 0, 1, ... as arrays; None for any other."""
     terms = [None] * len(vocabulary)
     for term, column in vocabulary.items():
-        if not isinstance(term, str) or not 0 <= column < len(terms):
+        if not (isinstance(term, str) and isinstance(column, Integral)):
+            return None
+        if not 0 <= column < len(terms):
             return None
         terms[column] = str(term)
     return None if None in terms else TermTable.of(terms)

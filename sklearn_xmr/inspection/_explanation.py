@@ -209,7 +209,7 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
 
     Examples
     --------
-    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_xmr import XRLinearClassifier
     >>> from sklearn_xmr.inspection import explain
@@ -333,7 +333,7 @@ def top_features(
 
     Examples
     --------
-    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_xmr import XRLinearClassifier
     >>> from sklearn_xmr.inspection import top_features

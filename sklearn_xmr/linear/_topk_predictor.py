@@ -54,6 +54,8 @@ class TopkPredictor:
     (3,)
     """
 
+    takes_rows = True  # pairs of columns and values
+
     def __init__(self, model, k, beam_size, post_processor, label_weight=None):
         self.model, self.k, self.beam_size = model, k, beam_size
         self.post_processor, self.label_weight = post_processor, label_weight

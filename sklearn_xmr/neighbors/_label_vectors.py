@@ -9,11 +9,11 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 
 from sklearn_xmr.base import BlockwiseRankingMixin
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.indexing import label_representation
 from sklearn_xmr.neighbors._index import ALGORITHMS, make_index
 from sklearn_xmr.neighbors._votes import PRIOR_VOTE, label_shares, with_every_label

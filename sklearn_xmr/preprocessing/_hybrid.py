@@ -190,7 +190,7 @@ class HybridUnion(FeatureUnion):
     Examples
     --------
     >>> from sklearn.decomposition import TruncatedSVD
-    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_xmr import HybridUnion
     >>> texts = ["red roses", "blue roses", "red ink"]

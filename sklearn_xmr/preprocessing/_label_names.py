@@ -273,7 +273,8 @@ class LabelNameBinarizer(
                 unknown = next(n for n in names if n not in self._column)
                 raise ValueError(
                     f"y names {unknown!r} in row {row}, which has no column; fit on "
-                    "data that has it, or set handle_unknown='ignore'"
+                    "data that has it, or leave such names out "
+                    "(handle_unknown='ignore' of LabelNameBinarizer)"
                 )
             found.discard(-1)
             columns.extend(sorted(found))

@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.transformer._cached_encoder import CachedEncoder
 from sklearn_xmr.transformer._encoder import embed_with

@@ -5,12 +5,16 @@ from libc.stdlib cimport free, realloc
 cdef extern from "stdlib.h" nogil:
     int posix_memalign(void **out, size_t alignment, size_t size)
 
+cdef size_t MOST_BYTES = (<size_t>-1) // 4  # room to grow without an overflow
+
 
 cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil:
     """At least `size` bytes, 64-byte aligned, or NULL; the old content may be lost.
 
     A buffer begins as zeros; ``free(buffer.data)`` frees it.
     """
+    if size > MOST_BYTES:
+        return NULL
     if buffer.data == NULL or buffer.size < size:
         free(buffer.data)
         buffer.data = NULL
@@ -29,6 +33,8 @@ cdef void *extend(Buffer *buffer, size_t size) noexcept nogil:
     Not aligned to 64 bytes; otherwise as :func:`reserve`.
     """
     cdef void *data
+    if size > MOST_BYTES:
+        return NULL
     if buffer.data == NULL or buffer.size < size:
         size += size // 2 + 64
         data = realloc(buffer.data, size)

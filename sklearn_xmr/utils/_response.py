@@ -7,6 +7,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn_xmr.utils._rankings import rank_topk, scores_at
 from sklearn_xmr.utils._validation import check_count
 
+_RANKING_METHODS = ("predict_topk", "predict_proba", "decision_function")
+
 
 def predict_topk(estimator, X, k=5):
     """Predict the k best labels of each instance with any multilabel classifier.
@@ -38,7 +40,7 @@ def predict_topk(estimator, X, k=5):
 
     Examples
     --------
-    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_xmr import XRLinearClassifier, predict_topk
     >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
@@ -52,14 +54,14 @@ def predict_topk(estimator, X, k=5):
     estimator, X = last_step(estimator, X)
     if hasattr(estimator, "predict_topk"):
         return estimator.predict_topk(X, k=k)
-    for method in ("predict_proba", "decision_function"):
+    for method in _RANKING_METHODS[1:]:
         if hasattr(estimator, method):
             scores = getattr(estimator, method)(X)
             if isinstance(scores, list):  # one (n, 2) array a label, as of forests
                 scores = np.column_stack([column[:, -1] for column in scores])
             return topk_of_scores(scores, k)
     raise TypeError(
-        f"estimator must have predict_topk, predict_proba or decision_function, but "
+        f"estimator must have one of {', '.join(_RANKING_METHODS)}, but "
         f"{type(estimator).__name__} has none"
     )
 
@@ -160,14 +162,31 @@ def topk_predictor(estimator, k=5):
     """
     check_count(k, "k")
     steps, clf = _steps(estimator)
-    row = _row_function(steps)
-    if hasattr(clf, "topk_predictor") and (row is not None or not steps):
+    if not any(hasattr(clf, method) for method in _RANKING_METHODS):
+        raise TypeError(
+            f"estimator must have one of {', '.join(_RANKING_METHODS)}, but "
+            f"{type(clf).__name__} has none"
+        )
+    row, best = _row_function(steps), None
+    if hasattr(clf, "topk_predictor"):
         best = clf.topk_predictor(k)
-    else:
+    if best is None or (steps and (row is None or not takes_rows(best))):
         best, row = _BestOfOne(estimator, k), None
-    form = getattr(clf, "target_form_", None)
-    classes = None if form is None or form.is_multilabel else form.classes
-    return TopkFunction(best, row, classes)
+    return TopkFunction(best, row, _classes(clf))
+
+
+def takes_rows(best):
+    """Whether a function of one instance takes a pair of columns and values."""
+    return getattr(best, "takes_rows", False)
+
+
+def _classes(clf):
+    """The classes of a 1-D y, where labels are positions in them; otherwise None."""
+    if hasattr(clf, "target_form_"):
+        return None if clf.target_form_.is_multilabel else clf.target_form_.classes
+    classes = getattr(clf, "classes_", None)
+    is_named = hasattr(clf, "binarizer_")  # it answers with names itself
+    return classes if isinstance(classes, np.ndarray) and not is_named else None
 
 
 class TopkFunction:
@@ -185,6 +204,7 @@ class TopkFunction:
 
     def __init__(self, best, row=None, classes=None):
         self.best, self.row, self.classes = best, row, classes
+        self.takes_rows = row is None and takes_rows(best)
 
     def __call__(self, x):
         """Return the best labels of an instance and their scores.
@@ -258,7 +278,8 @@ def _row_function(steps):
     if None in rows or not rows:
         return None
     weights = union.transformer_weights or {}
-    return _UnionRow(rows, [np.float32(weights.get(name, 1)) for name, _ in parts])
+    given = [weights.get(name) for name, _ in parts]
+    return _UnionRow(rows, [np.float32(1 if w is None else w) for w in given])
 
 
 def _row_of(vectorizer):

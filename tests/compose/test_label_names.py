@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from sklearn_xmr import (
     LabelNamesClassifier,
@@ -114,7 +115,11 @@ def test_tuned_cross_validated_and_saved(tate):
         cv=2,
         scoring=get_topk_scorer("precision_at_1"),
     ).fit(texts, rows)
-    assert search.best_params_ == {"estimator__xrlinearclassifier__C": 1.0}
+    assert search.cv_results_["mean_test_score"].min() > 0.1
+    assert (
+        search.best_estimator_.estimator[-1].C
+        == search.best_params_["estimator__xrlinearclassifier__C"]
+    )
     assert cross_val_score(text_classifier(), texts, rows, cv=2).min() > 0.1
     assert len(cross_val_predict(text_classifier(), texts, rows, cv=2)) == 1200
     again = pickle.loads(pickle.dumps(search.best_estimator_))
@@ -156,6 +161,14 @@ def test_a_name_once_and_few_names():
     clf.fit(np.eye(4), [["a"], ["b"], ["a", "b"], []])
     names, scores = clf.predict_topk(np.eye(4), k=9)
     assert names.shape == scores.shape == (4, 2)
+    with pytest.raises(ValueError, match="candidates must be None"):
+        clf.predict_topk(np.eye(4), candidates=["a"])
+    with pytest.raises(ValueError, match="at least two names"):
+        clf.fit(np.eye(4), [["a"], [], ["a"], []])
+    assert clf.classes_.tolist() == ["a", "b"] and hasattr(clf, "predict_proba")
+    assert not hasattr(
+        LabelNamesClassifier(OneVsRestClassifier(LinearSVC())), "predict_proba"
+    )
     few = LabelNamesClassifier(XRNeighborsClassifier(n_neighbors=1))
     few.fit(np.eye(4), [["a"], ["b"], ["a", "b"], ["c"]])
     assert few.predict_topk(np.eye(4)[:1], k=3)[0][0, 2] is None
@@ -169,6 +182,11 @@ def test_a_name_once_and_few_names():
         (lambda c, t, y: c.fit(t, [";".join(r) for r in y]), TypeError, "separator="),
         (lambda c, t, y: c.fit(t, y[:-1]), ValueError, "1200 and 1199"),
         (lambda c, t, y: c.fit(t, "names"), TypeError, "got str"),
+        (
+            lambda c, t, y: c.set_params(names=["sea"]).fit(t, y),
+            ValueError,
+            "no column",
+        ),
         (lambda c, t, y: c.fit(t, [[None]] * len(t)), ValueError, "missing value"),
         (
             lambda c, t, y: c.fit(t, pd.DataFrame({"a": y, "b": y})),
@@ -211,6 +229,12 @@ def test_weights_reach_the_classifier():
 )
 def test_plain_classifiers_point_here(clf):
     X = ["a b", "b c"] if isinstance(clf, XTransformerClassifier) else np.eye(2)
-    for y in ([["red"], []], [("red",), ("blue", "red")], np.array([["red", "a"]] * 2)):
+    table = [["red", "a"]] * 2
+    for y in (
+        [["red"], []],
+        [("red",), ("blue", "red")],
+        np.array(table),
+        pd.DataFrame(table),
+    ):
         with pytest.raises(TypeError, match="LabelNamesClassifier"):
             clf.fit(X, y)

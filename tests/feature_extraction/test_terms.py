@@ -14,6 +14,7 @@ from sklearn_xmr.feature_extraction._term_counts import TextCounter
 from sklearn_xmr.feature_extraction._terms import TermTable
 from sklearn_xmr.feature_extraction._weighting import Weighting
 
+WORDS = Analyzer("word", 1, (1, 1), True, None, None)
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
@@ -39,7 +40,7 @@ def test_large_tables():
 
 def _damaged():
     """Tables that do not fit together, each with what is said."""
-    whole = TermTable.of(["red", "green", "blue"])
+    whole = TermTable.of(["red", "green", "blue", "gold"])
 
     def changed(name, index, value):
         arrays = dict(
@@ -54,9 +55,8 @@ def _damaged():
         "descending": changed("offsets", 1, 200),
         "not from 0": changed("offsets", 0, 1),
         "beyond the bytes": changed("offsets", 3, 2**31),
-        "no such term": changed("slots", some, whole.slots[some] | 3)
-        if (whole.slots[some] & 3) == 0
-        else changed("slots", some, (whole.slots[some] & ~np.uint32(3)) | 0 * 1 | 0),
+        "no such term": changed("slots", some, whole.slots[some] | 7),
+        "no term in a slot": changed("slots", some, (whole.slots[some] | 7) ^ 7 | 8),
         "few slots": (whole.bytes, whole.offsets, whole.slots[:2]),
         "three slots": (whole.bytes, whole.offsets, np.zeros(6, np.uint32)),
         "no offsets": (whole.bytes, whole.offsets[:0], whole.slots),
@@ -75,17 +75,22 @@ def test_damaged_tables_are_refused(case):
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_slots_are_safe(data):
-    """A table of any numbers is refused, or finds nothing that is not there."""
+    """Where slots and offsets are in range, a search ends and stays inside."""
     whole = TermTable.of(["red", "green", "blue"])
-    n = len(whole.slots)
-    slots = data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=n, max_size=n))
-    offsets = data.draw(st.lists(st.integers(0, 20), min_size=4, max_size=4))
-    try:
-        table = TermTable(
-            whole.bytes, np.array(offsets, np.uint32), np.array(slots, np.uint32)
-        )
-    except ValueError:
-        return
+    n, n_bytes = len(whole.slots), len(whole.bytes) - 8
+    slot = st.one_of(
+        st.just(0),
+        st.builds(
+            lambda h, i: h << 2 | i, st.integers(0, 2**30 - 1), st.integers(1, 3)
+        ),
+        st.sampled_from(whole.slots.tolist()),
+    )
+    slots = data.draw(st.lists(slot, min_size=n, max_size=n))
+    middle = sorted(
+        data.draw(st.lists(st.integers(0, n_bytes), min_size=2, max_size=2))
+    )
+    offsets = np.array([0, *middle, n_bytes], np.uint32)
+    table = TermTable(whole.bytes, offsets, np.array(slots, np.uint32))
     for term in ("red", "green", "blue", "", "x" * 50):
         assert -1 <= table.find(term) < 3
 
@@ -97,7 +102,8 @@ def test_any_slots_are_safe(data):
     )
 )
 def test_counts_of_a_corpus_equal_a_loop(rows):
-    texts = [" ".join(row) for row in rows]
+    # So many characters that every thread gets some.
+    texts = [" ".join(row) + " " * 3000 for row in rows]
     for n_threads in (1, 3):
         corpus = CorpusCounter(
             Analyzer("word", 1, (1, 1), False, None, None), n_threads
@@ -157,6 +163,54 @@ def test_rows_of_any_length_are_sorted(n):
     columns, counts = np.unique([int(t[1:]) for t in text.split()], return_counts=True)
     np.testing.assert_array_equal(indices, columns)
     np.testing.assert_array_equal(data, counts)
+
+
+def test_several_workers_number_and_merge_terms():
+    rng = np.random.RandomState(0)
+    texts = [" ".join(f"t{i}" for i in rng.zipf(1.3, 300) % 5000) for _ in range(400)]
+    results = []
+    for n_threads in (1, 2, 4):
+        corpus = CorpusCounter(Analyzer("word", 1, (1, 2), True, None, None), n_threads)
+        corpus.add(texts)
+        frequencies = corpus.merge()
+        assert corpus.merge() is frequencies
+        terms = corpus.sort(np.flatnonzero(frequencies > 1).astype(np.int32))
+        table = corpus.table(terms)
+        results.append(
+            (table.terms, corpus.matrix(terms, Weighting(), np.dtype(np.int64)))
+        )
+    for terms, arrays in results[1:]:
+        assert terms == results[0][0]
+        for mine, wanted in zip(arrays, results[0][1], strict=True):
+            np.testing.assert_array_equal(mine, wanted)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Analyzer("char", 1, (0, 2), True, None, None),
+        lambda: Analyzer("char", 1, (2, 1), True, None, None),
+        lambda: Analyzer("char", 1, (1, 2**31), True, None, None),
+        lambda: Analyzer("word", 0, (1, 1), True, None, None),
+        lambda: Analyzer("words", 1, (1, 1), True, None, None),
+        lambda: Analyzer("word", 1, (1, 1), True, None, TermTable.__new__(TermTable)),
+        lambda: TextCounter(WORDS, Weighting(), None, 0),
+        lambda: TextCounter(WORDS, Weighting(), None, 2**31),
+        lambda: TextCounter(WORDS, Weighting(idf=np.ones(1)), None, 2**30),
+        lambda: TextCounter(WORDS, Weighting(idf=np.ones(3)), TermTable.of(["a"])),
+        lambda: TextCounter(WORDS, Weighting(), TermTable.__new__(TermTable)),
+        lambda: TermTable.__new__(TermTable).find("a"),
+        lambda: TermTable.of_bytes(b"abcde", [5, -3]),
+        lambda: TermTable.of_bytes(b"abcde", [5, 3]),
+    ],
+)
+def test_settings_that_a_damaged_file_may_hold_are_refused(make):
+    with pytest.raises(ValueError):
+        make()
+
+
+def test_an_analyzer_that_was_never_filled_reads_words():
+    assert Analyzer.__new__(Analyzer).analyze("a b") == ["a", "b"]
 
 
 def test_what_is_no_string_is_refused():

@@ -5,7 +5,6 @@ import pickle
 import random
 import re
 import threading
-import unicodedata
 import warnings
 
 import joblib
@@ -17,6 +16,8 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import text as theirs
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from text_cases import (
     assert_same_matrix,
@@ -26,7 +27,13 @@ from text_cases import (
     random_text,
 )
 
-from sklearn_xmr import XRLinearClassifier, predict_topk, topk_predictor
+from sklearn_xmr import (
+    LabelNamesClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+    predict_topk,
+    topk_predictor,
+)
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.feature_extraction import text as ours
 from sklearn_xmr.feature_extraction.text import (
@@ -112,7 +119,6 @@ def test_accents_go_character_by_character():
         for _ in range(200):
             text = random_text(random.Random(_))
             assert strip(text) == "".join(map(strip, text))
-    assert unicodedata.combining("\u0301")
 
 
 def test_real_texts(tate):
@@ -160,6 +166,12 @@ CASES = {
     "a set of stop words": lambda v: v(stop_words={"red"}).fit(TEXTS),
     "another dtype": lambda v: v(dtype=np.uint8).fit_transform(TEXTS),
     "text files": lambda v: v(input="file").fit_transform(map(io.StringIO, TEXTS)),
+    "files that are closed behind": lambda v: v(input="filename").fit_transform(
+        iter([__file__])
+    ),
+    "numbers as stop words": lambda v: v(stop_words=[1, "red"]).fit_transform(TEXTS),
+    "no dtype": lambda v: v(dtype=None).fit_transform(TEXTS),
+    "the name of a dtype": lambda v: v(dtype="float32").fit_transform(TEXTS),
     "an iterator": lambda v: v().fit_transform(iter(TEXTS)),
     "an array": lambda v: v().fit_transform(np.array(TEXTS)),
     "a Series": lambda v: v().fit_transform(pd.Series(TEXTS, index=range(5, 10))),
@@ -171,6 +183,9 @@ OF_VOCABULARIES = {
     "not fitted": lambda v: v().transform(TEXTS),
     "a vocabulary": lambda v: v(vocabulary=["red", "blue"]).fit_transform(TEXTS),
     "a vocabulary, not fitted": lambda v: v(vocabulary=["red"]).transform(TEXTS),
+    "a vocabulary of floats": lambda v: v(vocabulary={"red": 0.0}).fit_transform(TEXTS),
+    "a vocabulary with a number": lambda v: v(vocabulary={1: 0, "red": 1}).fit(TEXTS),
+    "a vocabulary and no texts": lambda v: v(vocabulary=["red"]).fit_transform([]),
     "no vocabulary": lambda v: v(vocabulary=[]).fit(TEXTS),
     "a vocabulary with gaps": lambda v: v(vocabulary={"red": 0, "a": 2}).fit(TEXTS),
     "a term twice": lambda v: v(vocabulary=["red", "red"]).fit(TEXTS),
@@ -265,6 +280,51 @@ def test_vocabulary_can_be_set(kind):
     assert mine.vocabulary_ == turned
 
 
+def test_idf_of_another_vocabulary_is_told():
+    mine, wanted = TfidfVectorizer().fit(TEXTS), theirs.TfidfVectorizer().fit(TEXTS)
+    for vocabulary in ({"red": 0}, {f"x{i}": i for i in range(5000)}):
+        for vectorizer in (mine, wanted):
+            vectorizer.vocabulary_ = dict(vocabulary)
+            with pytest.raises(ValueError, match="features, but TfidfTransformer"):
+                vectorizer.transform(TEXTS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_idf_changed_in_place(dtype):
+    mine = TfidfVectorizer(dtype=dtype, norm=None).fit(TEXTS)
+    assert mine.transform(TEXTS).sum() > 0
+    mine.idf_[:] = 0
+    assert mine.transform(TEXTS).sum() == 0
+
+
+def test_vocabulary_cannot_be_changed_in_place():
+    vectorizer = CountVectorizer().fit(TEXTS)
+    for change in (
+        lambda v: v.pop("red"),
+        lambda v: v.update(a=1),
+        lambda v: v.__setitem__("zebra", 9),
+        lambda v: v.clear(),
+    ):
+        with pytest.raises(TypeError, match="assign it"):
+            change(vectorizer.vocabulary_)
+    copied = pickle.loads(pickle.dumps(vectorizer.vocabulary_))
+    assert type(copied) is dict and copied == vectorizer.vocabulary_
+    del vectorizer.vocabulary_
+    assert not hasattr(vectorizer, "vocabulary_")
+    with pytest.raises(NotFittedError):
+        vectorizer.transform(TEXTS)
+
+
+def test_stop_words_in_a_set_can_change():
+    mine, wanted = CountVectorizer().fit(TEXTS), theirs.CountVectorizer().fit(TEXTS)
+    words = {"red"}
+    for vectorizer in (mine, wanted):
+        vectorizer.set_params(stop_words=words)
+    assert_same_matrix(mine.transform(TEXTS), wanted.transform(TEXTS))
+    words.add("blue")
+    assert_same_matrix(mine.transform(TEXTS), wanted.transform(TEXTS))
+
+
 def test_attributes_before_and_after_fit():
     vectorizer = TfidfVectorizer()
     assert not hasattr(vectorizer, "vocabulary_")
@@ -305,6 +365,51 @@ def test_subclasses_that_override_a_part_of_the_analysis():
     assert_same_matrix(
         Halves().fit_transform(TEXTS), TheirHalves().fit_transform(TEXTS)
     )
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_subclasses_that_read_or_answer_differently(kind):
+    def sub(base):
+        class Reads(base):
+            def decode(self, doc):
+                return super().decode(doc).replace("red", "green")
+
+        class Answers(base):
+            def transform(self, texts):
+                return super().transform(texts) * 2
+
+        return Reads, Answers
+
+    pairs = zip(sub(getattr(ours, kind)), sub(getattr(theirs, kind)), strict=True)
+    for my_class, their_class in pairs:
+        mine, wanted = my_class().fit(TEXTS), their_class().fit(TEXTS)
+        assert_same_matrix(mine.transform(TEXTS), wanted.transform(TEXTS))
+        indices, values = mine.row_function()(TEXTS[1])
+        expected = wanted.transform(TEXTS[1:2])
+        np.testing.assert_array_equal(indices, expected.indices)
+        np.testing.assert_allclose(values, expected.data, rtol=1e-6)
+
+
+def test_refits_while_others_transform():
+    vectorizer, wrong, stop = TfidfVectorizer().fit(TEXTS), [], threading.Event()
+    vocabularies = [TEXTS, ["other words", "here"]]
+    widths = {len(CountVectorizer().fit(texts).vocabulary_) for texts in vocabularies}
+
+    def read():
+        while not stop.is_set():
+            X = vectorizer.transform(TEXTS)
+            if X.shape[1] not in widths or (X.nnz and X.indices.max() >= X.shape[1]):
+                wrong.append(X.shape)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for i in range(100):
+        vectorizer.fit(vocabularies[i % 2])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
 
 
 # --- threads, batches, files ----------------------------------------------------------
@@ -388,6 +493,12 @@ def _unions():
         "words and letters": make_union(words, letters),
         "weighted": weighted.set_params(transformer_weights={"tfidfvectorizer-2": 0.5}),
         "hashes": HashingVectorizer(n_features=2**14),
+        "unweighted": make_union(words, letters).set_params(
+            transformer_weights={"tfidfvectorizer-1": None}
+        ),
+        "dropped": make_union(words, letters).set_params(
+            **{"tfidfvectorizer-2": "drop"}
+        ),
         "scikit-learn's": theirs.TfidfVectorizer(),
         "of a tokenizer": TfidfVectorizer(tokenizer=str.split, token_pattern=None),
     }
@@ -414,6 +525,43 @@ def test_topk_predictor_names_classes():
     assert labels[0] == "f" and scores[0] == scores.max()
     with pytest.raises(ValueError, match="k must be an integer of at least 1"):
         topk_predictor(model, k=0)
+
+
+def test_topk_predictor_of_other_classifiers():
+    texts, y = ["red bird", "blue bird", "red fish", "blue fish"], ["b", "b", "f", "f"]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
+    assert topk_predictor(model, k=1)("a fish")[0].tolist() == ["f"]
+    for nothing in (None, make_pipeline(TfidfVectorizer())):
+        with pytest.raises(TypeError, match="estimator must have one of predict_topk"):
+            topk_predictor(nothing)
+    names = [["red", "bird"], ["blue", "bird"], ["red", "fish"], ["blue", "fish"]]
+    for ranker in (OneVsRestClassifier(LogisticRegression()), XRNeighborsClassifier()):
+        inner = LabelNamesClassifier(ranker)
+        model = make_pipeline(TfidfVectorizer(), inner).fit(texts, names)
+        found, scores = topk_predictor(model, k=2)("red bird")
+        expected, expected_scores = predict_topk(model, ["red bird"], k=2)
+        assert found.tolist() == expected[0].tolist()
+        np.testing.assert_allclose(scores, expected_scores[0])
+
+
+def test_files_of_a_generator(tmp_path):
+    for i, text in enumerate(TEXTS):
+        (tmp_path / f"{i}.txt").write_text(text, encoding="utf-8")
+
+    def files():
+        for i in range(len(TEXTS)):
+            with (tmp_path / f"{i}.txt").open(encoding="utf-8") as file:
+                yield file
+
+    mine = TfidfVectorizer(input="file").fit_transform(files())
+    assert_same_matrix(mine, TfidfVectorizer().fit_transform(TEXTS))
+
+
+def test_surrogates_have_no_hash():
+    vectorizer = HashingVectorizer(analyzer="char")
+    for use in (lambda t: vectorizer.transform([t]), vectorizer.row_function()):
+        with pytest.raises(UnicodeEncodeError):
+            use("a\ud800")
 
 
 def test_topk_predictor_takes_rows_without_a_pipeline(tate):
