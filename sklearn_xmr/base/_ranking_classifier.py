@@ -19,7 +19,7 @@ from sklearn_xmr.utils._validation import (
     check_candidates,
     check_count,
     check_label_weight,
-    is_ready_csr,
+    ready_csr,
 )
 
 BLOCK_PAIRS = 1 << 22  # (instance, label) pairs that are scored at a time
@@ -233,10 +233,10 @@ class HybridRankingMixin(RankingClassifierMixin):
         """Checked instances as HybridFeatures."""
         if self.n_dense_features_ or isinstance(X, (tuple, HybridFeatures)):
             return _checked_blocks(X, self.n_features_in_, self.n_dense_features_)
-        if is_ready_csr(X, self.n_features_in_) and not hasattr(
-            self, "feature_names_in_"
-        ):
-            return HybridFeatures.of_blocks(X)  # one row: 15 microseconds, not 300
+        if not hasattr(self, "feature_names_in_"):
+            ready = ready_csr(X, self.n_features_in_)
+            if ready is not None:  # one row: 15 microseconds, not 300
+                return HybridFeatures.of_blocks(ready)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return HybridFeatures.of_blocks(as_csr_float32(X))
 

@@ -5,7 +5,7 @@ from sklearn_xmr.feature_extraction._analyzer cimport Analysis
 from sklearn_xmr.feature_extraction._weighting cimport Weighting, WeightingPlan
 from sklearn_xmr.utils._buffer cimport Buffer
 
-cdef extern from "_sorting.h" nogil:
+cdef extern from "../utils/_sorting.h" nogil:
     void xmr_sort_pairs(uint64_t *pairs, uint64_t *spare, int64_t n)
 
 cdef extern from *:

