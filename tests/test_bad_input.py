@@ -78,8 +78,8 @@ def test_bad_X_for_the_clusterer_and_at_prediction(case):
         XRLinearClassifier().fit(X, Y).predict_topk(bad)
 
 
-def test_ragged_label_lists_point_to_the_binarizer():
-    with pytest.raises(ValueError, match="y|label|inhomogeneous"):
+def test_lists_of_names_point_to_the_classifier_of_names():
+    with pytest.raises(ValueError, match="LabelNamesClassifier"):
         XRLinearClassifier().fit(X, [["a"], ["b", "c"], [], ["a"], ["b"], ["c"]])
 
 

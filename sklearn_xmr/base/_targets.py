@@ -173,7 +173,7 @@ def refuse_names(y):
 
     Raises
     ------
-    TypeError
+    ValueError
         If y holds collections of names, or is a table of names.
     """
     if sparse.issparse(y) or not hasattr(y, "__len__"):
@@ -188,7 +188,7 @@ def refuse_names(y):
         )
         is_table = any(isinstance(name, str) for row in collections for name in row)
     if is_table:
-        raise TypeError(
+        raise ValueError(
             "y must be a label indicator or hold one class for each instance, got "
             "lists of names; sklearn_xmr.LabelNamesClassifier(estimator) takes names "
             "and answers with names"

@@ -25,6 +25,18 @@ from sklearn_xmr.feature_extraction._weighting cimport (
 )
 from sklearn_xmr.utils._buffer cimport Buffer, extend, reserve
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    #define xmr_trim_heap() malloc_trim(0)  /* glibc keeps what was freed */
+    #else
+    #define xmr_trim_heap() 0
+    #endif
+    """
+    int xmr_trim_heap() nogil
+
 cdef enum:
     PART_BITS = 6              # of the hash: the tables are merged in 64 parts
     N_PARTS = 64
@@ -44,6 +56,105 @@ cdef struct SortedTerm:
     int32_t merged
 
 
+cdef inline uint8_t *put_number(uint8_t *at, uint32_t x) noexcept nogil:
+    """Seven bits a byte, the low ones first; the place behind, at most five bytes on."""
+    while x >= 0x80:
+        at[0] = <uint8_t>(x | 0x80)
+        at += 1
+        x >>= 7
+    at[0] = <uint8_t>x
+    return at + 1
+
+
+cdef inline const uint8_t *get_number(const uint8_t *at, uint32_t *x) noexcept nogil:
+    cdef int shift = 0
+    x[0] = 0
+    while at[0] & 0x80:
+        x[0] |= <uint32_t>(at[0] & 0x7f) << shift
+        shift += 7
+        at += 1
+    x[0] |= <uint32_t>at[0] << shift
+    return at + 1
+
+
+cdef inline const uint8_t *get_entry(const uint8_t *at, int32_t *number,
+                                     int32_t *count) noexcept nogil:
+    """A term and how often it occurs; the place behind."""
+    cdef uint32_t x = 0, y = 1
+    at = get_number(at, &x)
+    if x & 1:
+        at = get_number(at, &y)
+    number[0], count[0] = <int32_t>(x >> 1), <int32_t>y
+    return at
+
+
+cdef class CorpusRows(RowWriter):
+    """Rows of a corpus in two to three bytes a term, instead of pairs of eight.
+
+    The frequent terms, which are met early, have small numbers. These are a worker's own
+    until the vocabulary is chosen; then ``ranks`` of the numbers (-1 for none) and
+    ``columns`` of the ranks turn them into columns.
+    """
+
+    cdef int32_t **ranks
+    cdef const int32_t *columns
+
+    cdef int store(self, int64_t row, int w, const uint64_t *pairs, int64_t n) noexcept nogil:
+        """Append a row to what the worker stores; -1 without memory."""
+        cdef Worker *worker = &self.workers[w]
+        cdef int64_t i
+        cdef uint32_t number
+        cdef uint8_t *at = <uint8_t *>extend(&worker.bytes, worker.n_bytes + 10 * n + 1)
+        if at == NULL:
+            return -1
+        self.rows[row].worker, self.rows[row].start = w, worker.n_bytes
+        self.rows[row].n = self.rows[row].n_kept = n
+        at += worker.n_bytes
+        for i in range(n):
+            number = <uint32_t>column_of(pairs[i]) << 1
+            if count_of(pairs[i]) == 1:
+                at = put_number(at, number)
+            else:
+                at = put_number(put_number(at, number | 1), <uint32_t>count_of(pairs[i]))
+        worker.n_bytes = at - <uint8_t *>worker.bytes.data
+        return 0
+
+    cdef const uint8_t *bytes_of(self, int64_t row) noexcept nogil:
+        cdef Row place = self.rows[row]
+        return <const uint8_t *>self.workers[place.worker].bytes.data + place.start
+
+    cdef void count_kept(self, int64_t row) noexcept nogil:
+        cdef const uint8_t *at = self.bytes_of(row)
+        cdef const int32_t *ranks = self.ranks[self.rows[row].worker]
+        cdef int64_t _
+        cdef int32_t number = 0, count = 0
+        self.rows[row].n_kept = 0
+        for _ in range(self.rows[row].n):
+            at = get_entry(at, &number, &count)
+            self.rows[row].n_kept += ranks[number] >= 0
+
+    cdef const uint64_t *row_pairs(self, int64_t row, Worker *own) noexcept nogil:
+        """Columns and counts in the order of the ranks."""
+        cdef const uint8_t *at = self.bytes_of(row)
+        cdef const int32_t *ranks = self.ranks[self.rows[row].worker]
+        cdef int64_t _, k, n = 0
+        cdef int32_t number = 0, count = 0
+        cdef size_t size = (self.rows[row].n_kept + 1) * sizeof(uint64_t)
+        cdef uint64_t *pairs = <uint64_t *>reserve(&own.pairs, size)
+        cdef uint64_t *spare = <uint64_t *>reserve(&own.spare, size)
+        if pairs == NULL or spare == NULL:
+            return NULL
+        for _ in range(self.rows[row].n):
+            at = get_entry(at, &number, &count)
+            if ranks[number] >= 0:
+                pairs[n] = pair_of(ranks[number], count)
+                n += 1
+        xmr_sort_pairs(pairs, spare, n)
+        for k in range(n):
+            pairs[k] = pair_of(self.columns[column_of(pairs[k])], count_of(pairs[k]))
+        return pairs
+
+
 cdef class CorpusCounter:
     """Terms of a corpus and their counts in each text.
 
@@ -59,7 +170,7 @@ cdef class CorpusCounter:
 
     cdef Analyzer analyzer
     cdef int n_threads
-    cdef RowWriter rows
+    cdef CorpusRows rows
     cdef GrowingTerms *tables      # of each worker
     cdef Buffer new_terms
     cdef int64_t n_texts
@@ -70,7 +181,7 @@ cdef class CorpusCounter:
 
     def __cinit__(self, Analyzer analyzer not None, int n_threads):
         self.analyzer, self.n_threads = analyzer, max(1, n_threads)
-        self.rows = RowWriter(0, self.n_threads)
+        self.rows = CorpusRows(0, self.n_threads)
         self.tables = <GrowingTerms *>calloc(self.n_threads, sizeof(GrowingTerms))
         self.merged_of = <int32_t **>calloc(self.n_threads, sizeof(int32_t *))
         self.sources = NULL
@@ -131,7 +242,7 @@ cdef class CorpusCounter:
             piece = xmr_next_piece(pieces)
 
     cdef int _count_row(self, const Text *text, int64_t row, int w) noexcept nogil:
-        """Append the pairs of a text to the worker's, in order; -1 without memory."""
+        """Store the terms of a text in their order; -1 without memory."""
         cdef Worker *worker = &self.rows.workers[w]
         cdef GrowingTerms *table = &self.tables[w]
         cdef NewTerms *new = <NewTerms *>self.new_terms.data + row
@@ -141,13 +252,11 @@ cdef class CorpusCounter:
         cdef int32_t[N_TOGETHER] numbers
         if analyze(&self.analyzer.plan, text, &worker.analysis) < 0:
             return -1
-        pairs = <uint64_t *>extend(
-            &worker.pairs,
-            (worker.n_pairs + worker.analysis.n_terms + 1) * sizeof(uint64_t),
+        pairs = <uint64_t *>reserve(
+            &worker.pairs, (worker.analysis.n_terms + 1) * sizeof(uint64_t)
         )
         if pairs == NULL:
             return -1
-        pairs += worker.n_pairs
         new.first = <int32_t>table.n_terms
         while i < worker.analysis.n_terms:
             together = <int>min(N_TOGETHER, worker.analysis.n_terms - i)
@@ -158,8 +267,7 @@ cdef class CorpusCounter:
             n = count_terms(<Term *>table.terms.data, numbers, together, pairs, n)
             i += together
         new.n = <int32_t>table.n_terms - new.first
-        self.rows.place_row(row, w, n)
-        return 0
+        return self.rows.store(row, w, pairs, n)
 
     # --- merging ------------------------------------------------------------------------
 
@@ -273,17 +381,19 @@ cdef class CorpusCounter:
         -------
         ndarray of int64 of shape (n_places,)
         """
-        cdef int64_t i, k
-        cdef const Row *row
-        cdef const uint64_t *pairs
+        cdef int64_t i, _
+        cdef int32_t number = 0, count = 0
+        cdef const uint8_t *at
+        cdef const int32_t *merged
         total = np.zeros(self.n_places, dtype=np.int64)
         cdef int64_t[::1] out = total
         with nogil:
             for i in range(self.n_texts):
-                row = &self.rows.rows[i]
-                pairs = self.rows.pairs_of(i)
-                for k in range(row.n):
-                    out[self.merged_of[row.worker][column_of(pairs[k])]] += count_of(pairs[k])
+                at = self.rows.bytes_of(i)
+                merged = self.merged_of[self.rows.rows[i].worker]
+                for _ in range(self.rows.rows[i].n):
+                    at = get_entry(at, &number, &count)
+                    out[merged[number]] += count
         return total
 
     def sort(self, const int32_t[::1] terms):
@@ -368,9 +478,13 @@ cdef class CorpusCounter:
             scikit-learn has them.
         indptr : ndarray of int64 of shape (n_texts + 1,)
         """
-        columns = self._rank(terms)
-        self._renumber(columns)
+        cdef const int32_t[::1] columns = self._rank(terms)
+        cdef int64_t i
         self._free_tables()
+        self.rows.ranks = self.merged_of
+        self.rows.columns = &columns[0] if columns.shape[0] else NULL
+        for i in prange(self.n_texts, nogil=True, num_threads=self.n_threads):
+            self.rows.count_kept(i)
         return self.rows.arrays(weighting, dtype, self.n_threads)
 
     cdef _free_tables(self):
@@ -378,8 +492,9 @@ cdef class CorpusCounter:
         for w in range(self.n_threads):
             free_growing_terms(&self.tables[w])
             memset(&self.tables[w], 0, sizeof(GrowingTerms))
-            free(self.merged_of[w])
-            self.merged_of[w] = NULL
+        free(self.sources)
+        self.sources, self.frequencies = NULL, None
+        xmr_trim_heap()
 
     cdef _rank(self, const int32_t[::1] terms):
         """Rank terms by first occurrence; the column of each rank.
@@ -408,45 +523,6 @@ cdef class CorpusCounter:
                 for number in range(self.tables[w].n_terms):
                     self.merged_of[w][number] = rank[self.merged_of[w][number]]
         return columns
-
-    cdef int _renumber(self, const int32_t[::1] columns) except -1:
-        """Pairs of columns instead of the workers' numbers, ranked, without the dropped."""
-        cdef int64_t pieces = 0
-        with nogil, parallel(num_threads=self.n_threads):
-            self._renumber_pieces(columns, threadid(), &pieces)
-        return self.rows.check()
-
-    cdef void _renumber_pieces(self, const int32_t[::1] columns, int w,
-                               int64_t *pieces) noexcept nogil:
-        cdef int64_t piece = xmr_next_piece(pieces), i
-        cdef Worker *own = &self.rows.workers[w]
-        while piece * PIECE_TEXTS < self.n_texts:
-            for i in range(piece * PIECE_TEXTS, min((piece + 1) * PIECE_TEXTS, self.n_texts)):
-                if self._renumber_row(&self.rows.rows[i], columns, own) < 0:
-                    own.failed = True
-            piece = xmr_next_piece(pieces)
-
-    cdef int _renumber_row(self, Row *row, const int32_t[::1] columns,
-                           Worker *own) noexcept nogil:
-        cdef uint64_t *pairs = self.rows.pairs_of(row - self.rows.rows)
-        cdef const int32_t *ranks = self.merged_of[row.worker]
-        cdef int64_t k, n = 0
-        cdef int32_t rank
-        cdef uint64_t *spare = <uint64_t *>reserve(
-            &own.spare, (row.n + 1) * sizeof(uint64_t)
-        )
-        if spare == NULL:
-            return -1
-        for k in range(row.n):
-            rank = ranks[column_of(pairs[k])]
-            if rank >= 0:
-                pairs[n] = pair_of(rank, count_of(pairs[k]))
-                n += 1
-        xmr_sort_pairs(pairs, spare, n)
-        for k in range(n):
-            pairs[k] = pair_of(columns[column_of(pairs[k])], count_of(pairs[k]))
-        row.n = n
-        return 0
 
 
 # --- pieces -----------------------------------------------------------------------------

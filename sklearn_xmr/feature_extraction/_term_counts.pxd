@@ -20,16 +20,19 @@ cdef enum:
     PIECE_CHARACTERS = 20000    # that are worth a thread
 
 
-cdef struct Row:                # of one text: pairs of a worker
+cdef struct Row:                # of one text: what a worker stored of it
     int64_t start
-    int64_t n
+    int64_t n                   # terms
+    int64_t n_kept              # terms that have a column
     int32_t worker
 
 cdef struct Worker:
     Analysis analysis
-    Buffer pairs, spare         # of the rows, and for sorting
+    Buffer pairs, spare         # of rows, and for sorting
     Buffer values
     int64_t n_pairs
+    Buffer bytes                # of rows of a corpus, see _corpus_counter.pyx
+    int64_t n_bytes
     bint failed                 # for want of memory
 
 cdef void free_worker(Worker *worker) noexcept nogil
@@ -51,7 +54,7 @@ cdef class RowWriter:
     cdef Worker *workers
     cdef bint grow(self, int64_t n_rows)
     cdef void place_row(self, int64_t row, int worker, int64_t n) noexcept nogil
-    cdef uint64_t *pairs_of(self, int64_t row) noexcept nogil
+    cdef const uint64_t *row_pairs(self, int64_t row, Worker *own) noexcept nogil
     cdef int check(self) except -1
     cdef arrays(self, Weighting weighting, dtype, int n_threads)
     cdef int write(self, const WeightingPlan *plan, const int64_t[::1] indptr,

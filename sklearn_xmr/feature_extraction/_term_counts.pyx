@@ -31,6 +31,7 @@ cdef void free_worker(Worker *worker) noexcept nogil:
     free(worker.pairs.data)
     free(worker.spare.data)
     free(worker.values.data)
+    free(worker.bytes.data)
 
 
 cdef int64_t merge_pairs(uint64_t *pairs, int64_t n) noexcept nogil:
@@ -299,7 +300,8 @@ cdef class RowWriter:
     cdef void place_row(self, int64_t row, int worker, int64_t n) noexcept nogil:
         """The next n pairs of a worker are those of a row."""
         self.rows[row].worker = worker
-        self.rows[row].start, self.rows[row].n = self.workers[worker].n_pairs, n
+        self.rows[row].start = self.workers[worker].n_pairs
+        self.rows[row].n = self.rows[row].n_kept = n
         self.workers[worker].n_pairs += n
 
     cdef arrays(self, Weighting weighting, dtype, int n_threads):
@@ -308,7 +310,7 @@ cdef class RowWriter:
         indptr = np.zeros(self.n_rows + 1, dtype=np.int64)
         cdef int64_t[::1] ends = indptr
         for i in range(self.n_rows):
-            ends[i + 1] = ends[i] + self.rows[i].n
+            ends[i + 1] = ends[i] + self.rows[i].n_kept
         indices = np.empty(ends[self.n_rows], dtype=np.int32)
         data = np.empty(ends[self.n_rows], dtype=dtype)
         if ends[self.n_rows] == 0:
@@ -342,12 +344,14 @@ cdef class RowWriter:
         while piece * PIECE_TEXTS < self.n_rows:
             for i in range(piece * PIECE_TEXTS, min((piece + 1) * PIECE_TEXTS, self.n_rows)):
                 write_row(
-                    plan, self.pairs_of(i), self.rows[i].n, &self.workers[w],
+                    plan, self.row_pairs(i, &self.workers[w]), self.rows[i].n_kept,
+                    &self.workers[w],
                     indices + indptr[i], data + indptr[i],
                 )
             piece = xmr_next_piece(pieces)
 
-    cdef uint64_t *pairs_of(self, int64_t row) noexcept nogil:
+    cdef const uint64_t *row_pairs(self, int64_t row, Worker *own) noexcept nogil:
+        """Columns and counts of a row; NULL without memory. `own` is the caller's."""
         cdef Row place = self.rows[row]
         return <uint64_t *>self.workers[place.worker].pairs.data + place.start
 
@@ -364,7 +368,7 @@ cdef void write_row(const WeightingPlan *plan, const uint64_t *pairs, int64_t n,
                     Worker *own, int32_t *indices, value *data) noexcept nogil:
     cdef int64_t k
     cdef double *values = <double *>reserve(&own.values, (n + 1) * sizeof(double))
-    if values == NULL:
+    if values == NULL or pairs == NULL:
         own.failed = True
         return
     weigh(plan, pairs, n, values)

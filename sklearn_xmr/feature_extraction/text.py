@@ -290,11 +290,10 @@ class _VocabularyMixin(_TextsMixin):
         corpus = CorpusCounter(analyzer, effective_n_threads())
         for texts in self._batches(raw_documents):
             corpus.add(texts)
-        frequencies = corpus.merge()
-        terms = _chosen_terms(self, corpus, frequencies)
+        terms, frequencies = _chosen_terms(self, corpus)
         self.terms_ = corpus.table(terms)
         vars(self).pop("_vocabulary", None)
-        self._learn_weights(frequencies[terms], corpus.n_rows)
+        self._learn_weights(frequencies, corpus.n_rows)
         if results is not None:
             arrays = corpus.matrix(terms, self._weighting(), np.dtype(self.dtype))
             results.append(align_sparse_type(_as_matrix(arrays, len(terms))))
@@ -673,8 +672,9 @@ def _row_attributes(n_columns):
     return vars(sparse.csr_matrix((1, n_columns)))
 
 
-def _chosen_terms(vectorizer, corpus, frequencies):
-    """Places of the terms that min_df, max_df and max_features keep, sorted."""
+def _chosen_terms(vectorizer, corpus):
+    """Places and frequencies of the terms that the settings keep, sorted."""
+    frequencies = corpus.merge()
     if not frequencies.any():
         raise ValueError(
             "empty vocabulary; perhaps the documents only contain stop words"
@@ -693,7 +693,7 @@ def _chosen_terms(vectorizer, corpus, frequencies):
         raise ValueError(
             "After pruning, no terms remain. Try a lower min_df or a higher max_df."
         )
-    return terms
+    return terms, frequencies[terms]
 
 
 def _most_frequent(vectorizer, corpus, frequencies, terms):

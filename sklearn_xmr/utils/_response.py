@@ -61,7 +61,7 @@ def predict_topk(estimator, X, k=5):
                 scores = np.column_stack([column[:, -1] for column in scores])
             return topk_of_scores(scores, k)
     raise TypeError(
-        f"estimator must have one of {', '.join(_RANKING_METHODS)}, but "
+        f"estimator must have predict_topk, predict_proba or decision_function, but "
         f"{type(estimator).__name__} has none"
     )
 
@@ -164,8 +164,8 @@ def topk_predictor(estimator, k=5):
     steps, clf = _steps(estimator)
     if not any(hasattr(clf, method) for method in _RANKING_METHODS):
         raise TypeError(
-            f"estimator must have one of {', '.join(_RANKING_METHODS)}, but "
-            f"{type(clf).__name__} has none"
+            "estimator must have predict_topk, predict_proba or decision_function, "
+            f"but {type(clf).__name__} has none"
         )
     row, best = _row_function(steps), None
     if hasattr(clf, "topk_predictor"):

@@ -236,5 +236,5 @@ def test_plain_classifiers_point_here(clf):
         np.array(table),
         pd.DataFrame(table),
     ):
-        with pytest.raises(TypeError, match="LabelNamesClassifier"):
+        with pytest.raises(ValueError, match="LabelNamesClassifier"):
             clf.fit(X, y)

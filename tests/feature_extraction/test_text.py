@@ -532,7 +532,7 @@ def test_topk_predictor_of_other_classifiers():
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
     assert topk_predictor(model, k=1)("a fish")[0].tolist() == ["f"]
     for nothing in (None, make_pipeline(TfidfVectorizer())):
-        with pytest.raises(TypeError, match="estimator must have one of predict_topk"):
+        with pytest.raises(TypeError, match="estimator must have predict_topk"):
             topk_predictor(nothing)
     names = [["red", "bird"], ["blue", "bird"], ["red", "fish"], ["blue", "fish"]]
     for ranker in (OneVsRestClassifier(LogisticRegression()), XRNeighborsClassifier()):
