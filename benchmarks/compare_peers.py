@@ -140,15 +140,15 @@ def run(
     return result
 
 
-def print_table(name, results):
+def print_table(name, results, columns=COLUMNS):
     """One line per system: medians, and in brackets how many times ours."""
     ours = results.get("sklearn_xmr")
     print(f"\n### {name}\n")
-    print("| system | " + " | ".join(COLUMNS.values()) + " | P@1 | P@3 | P@5 | runs |")
-    print("| --- " * (len(COLUMNS) + 5) + "|")
+    print("| system | " + " | ".join(columns.values()) + " | P@1 | P@3 | P@5 | runs |")
+    print("| --- " * (len(columns) + 5) + "|")
     for system, runs in results.items():
         cells = []
-        for column in COLUMNS:
+        for column in columns:
             value = median_of(runs, column)
             text = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
             if ours and system != "sklearn_xmr":

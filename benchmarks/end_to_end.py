@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from compare_peers import interpreter, median_of
+from compare_peers import interpreter, print_table
 
 from sklearn_xmr.metrics import precision_at_k
 
@@ -83,24 +83,6 @@ def run(system, data, work):
     return result
 
 
-def print_table(name, results):
-    """One line per system: medians, and in brackets how many times ours."""
-    ours = results.get("sklearn_xmr")
-    print(f"\n### {name}\n")
-    print("| system | " + " | ".join(COLUMNS.values()) + " | P@1 | P@3 | P@5 | runs |")
-    print("| --- " * (len(COLUMNS) + 5) + "|")
-    for system, runs in results.items():
-        cells = []
-        for column in COLUMNS:
-            value = median_of(runs, column)
-            text = f"{value:.3g}" if value < 1000 else f"{value:.0f}"
-            if ours and system != "sklearn_xmr":
-                text += f" ({value / median_of(ours, column):.1f}x)"
-            cells.append(text)
-        cells += [f"{median_of(runs, f'P@{k}'):.2f}" for k in (1, 3, 5)]
-        print(f"| {system} | " + " | ".join(cells) + f" | {len(runs)} |", flush=True)
-
-
 def main():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -124,7 +106,7 @@ def main():
                 results[system].append(run(system, data, work))
                 fit = results[system][-1]["fit_s"]
                 print(f"{folder.name}: {system}: fit {fit:.2f} s", file=sys.stderr)
-        print_table(data.name, results)
+        print_table(data.name, results, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,8 @@ def refuse_names(y):
     ValueError
         If y holds collections of names, or is a table of names.
     """
-    if sparse.issparse(y) or not hasattr(y, "__len__"):
+    is_number = getattr(getattr(y, "dtype", None), "kind", "O") in "biuf"
+    if is_number or sparse.issparse(y) or not hasattr(y, "__len__"):
         return
     if getattr(y, "ndim", 1) == 2:
         some = np.asarray(y[:9]).ravel()
@@ -186,7 +187,7 @@ def refuse_names(y):
         collections = (
             row for row in rows if isinstance(row, list | tuple | set | frozenset)
         )
-        is_table = any(isinstance(name, str) for row in collections for name in row)
+        is_table = any(isinstance(next(iter(row), None), str) for row in collections)
     if is_table:
         raise ValueError(
             "y must be a label indicator or hold one class for each instance, got "

@@ -57,19 +57,19 @@ class _TopkScorer:
         self.sign = sign
 
     def __call__(self, estimator, X, y_true, sample_weight=None):
-        estimator, X, y_true = _of_indicators(estimator, X, y_true)
+        estimator, X, y_true, n_known = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, self.k)
-        return self.of_topk(estimator, topk, y_true, sample_weight)
+        return self.of_topk(estimator, topk, y_true, sample_weight, n_known)
 
-    def of_topk(self, estimator, topk, y_true, sample_weight=None):
-        """The score of lists of at least k labels."""
+    def of_topk(self, estimator, topk, y_true, sample_weight=None, n_known=None):
+        """The score of lists of at least k labels; n_known: of names, see below."""
         kwargs = dict(self.kwargs)
         if sample_weight is not None:
             kwargs["sample_weight"] = sample_weight
         if isinstance(kwargs.get("propensities"), str):
             kwargs["propensities"] = _propensities(estimator)
-            # Names that training never had have no propensity.
-            y_true = y_true[:, : len(kwargs["propensities"])]
+            if n_known is not None:  # names that training lacks have no propensity
+                y_true = y_true[:, :n_known]
         return self.sign * self.metric(y_true, topk, k=self.k, **kwargs)
 
     def __repr__(self):
@@ -85,10 +85,10 @@ class _TopkScorers:
         self.scorers = scorers
 
     def __call__(self, estimator, X, y_true):
-        estimator, X, y_true = _of_indicators(estimator, X, y_true)
+        estimator, X, y_true, n_known = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, max(s.k for s in self.scorers.values()))
         return {
-            name: scorer.of_topk(estimator, topk, y_true)
+            name: scorer.of_topk(estimator, topk, y_true, n_known=n_known)
             for name, scorer in self.scorers.items()
         }
 
@@ -272,11 +272,14 @@ def make_topk_scorers(scorers):
 
 
 def _of_indicators(estimator, X, y_true):
-    """The classifier of column numbers, and numbers for names, where y holds names."""
+    """Where y holds names: the classifier of numbers, and names as numbers.
+
+    The last value is how many of the columns that training knew, None without names.
+    """
     if not hasattr(last_estimator(estimator), "indicator"):
-        return estimator, X, y_true
+        return estimator, X, y_true, None
     named, X = last_step(estimator, X)
-    return named.estimator_, X, named.indicator(y_true)
+    return named.estimator_, X, named.indicator(y_true), named.n_labels_
 
 
 def _propensities(estimator):

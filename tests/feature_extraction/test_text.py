@@ -35,6 +35,7 @@ from sklearn_xmr import (
     topk_predictor,
 )
 from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction import _vectorizer
 from sklearn_xmr.feature_extraction import text as ours
 from sklearn_xmr.feature_extraction.text import (
     CountVectorizer,
@@ -420,7 +421,7 @@ def test_one_thread_equals_many(kind, tate, monkeypatch):
     texts = tate[0]
     results = []
     for n_threads in (1, 2, 5):
-        monkeypatch.setattr(ours, "effective_n_threads", lambda n=n_threads: n)
+        monkeypatch.setattr(_vectorizer, "effective_n_threads", lambda n=n_threads: n)
         vectorizer = getattr(ours, kind)()
         results.append((vectorizer.fit_transform(texts), vectorizer.transform(texts)))
     for X, again in results[1:]:
@@ -433,7 +434,7 @@ def test_one_thread_equals_many(kind, tate, monkeypatch):
 def test_texts_come_in_batches(kind, tate, monkeypatch):
     texts = tate[0][:500]
     expected = getattr(ours, kind)().fit_transform(texts)
-    monkeypatch.setattr(ours, "_BATCH", 64)
+    monkeypatch.setattr(_vectorizer, "BATCH", 64)
     vectorizer = getattr(ours, kind)()
     assert_same_matrix(vectorizer.fit_transform(texts), expected)
     assert_same_matrix(
