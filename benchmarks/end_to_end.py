@@ -40,6 +40,14 @@ COLUMNS = {
 }
 
 
+def load_texts(folder):
+    """What the ``load.py`` beside the folder makes of it, with texts."""
+    spec = importlib.util.spec_from_file_location("load", folder.parent / "load.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load(folder.name, text=True)
+
+
 def prepare(folder, work, min_df, rows):
     """Write the texts once in the form that all systems read."""
     name = folder.name if rows is None else f"{folder.name}-{rows}"
@@ -47,10 +55,7 @@ def prepare(folder, work, min_df, rows):
     target.mkdir(parents=True, exist_ok=True)
     (target / "config.json").write_text(json.dumps({"min_df": min_df}))
     if not (target / "complete").exists():
-        spec = importlib.util.spec_from_file_location("load", folder.parent / "load.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        data = module.load(folder.name, text=True)
+        data = load_texts(folder)
         (target / "trn.json").write_text(json.dumps(data.text_train[:rows]))
         (target / "tst.json").write_text(json.dumps(data.text_test))
         for part, Y in (("trn", data.Y_train[:rows]), ("tst", data.Y_test)):

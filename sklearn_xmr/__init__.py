@@ -3,9 +3,9 @@
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
 an instance, and rank the labels inside them (``linear``). ``neighbors`` ranks by
 similar instances or labels, ``compose`` puts stages and models together,
-``transformer`` reads texts. ``model_selection`` and ``inspection`` work with any of
-the models; ``metrics``, ``datasets``, ``preprocessing`` and ``feature_extraction`` need
-none.
+``transformer`` reads texts, ``persistence`` saves models. ``model_selection`` and
+``inspection`` work with any of the models; ``metrics``, ``datasets``,
+``preprocessing`` and ``feature_extraction`` need none.
 """
 
 import importlib
@@ -42,8 +42,11 @@ __all__ = [
     "XTransformerClassifier",
     "__version__",
     "label_representation",
+    "load_model",
+    "make_text_classifier",
     "make_topk_scorer",
     "predict_topk",
+    "save_model",
     "topk_predictor",
 ]
 
@@ -61,6 +64,9 @@ _LATE = {
     "XRNeighborsClassifier": "neighbors",
     "XRStackingClassifier": "compose",
     "XTransformerClassifier": "transformer",
+    "load_model": "persistence",
+    "make_text_classifier": "compose",
+    "save_model": "persistence",
 }
 _SUBPACKAGES = (
     "compose",
@@ -69,6 +75,7 @@ _SUBPACKAGES = (
     "inspection",
     "model_selection",
     "neighbors",
+    "persistence",
     "preprocessing",
     "transformer",
 )

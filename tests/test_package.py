@@ -36,6 +36,7 @@ ORDER = [
     "transformer",
     "model_selection",
     "inspection",
+    "persistence",
 ]
 FOR_ALL = ("utils", "base")
 SOURCES = [path for end in ("py", "pyx", "pxd") for path in ROOT.rglob(f"*.{end}")]

@@ -1,49 +1,108 @@
-"""The service of the examples answers over HTTP, also to many at a time."""
+"""The services of the examples answer over HTTP, to any client, without harm."""
 
 import http.client
 import importlib.util
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import joblib
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_xmr import XRLinearClassifier, predict_topk
+from sklearn_xmr import (
+    LabelNamesClassifier,
+    XRLinearClassifier,
+    predict_topk,
+    save_model,
+)
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 
-PATH = Path(__file__).parent.parent / "examples" / "service.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
 def service():
-    spec = importlib.util.spec_from_file_location("service", PATH)
+    spec = importlib.util.spec_from_file_location("service", EXAMPLES / "service.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-@pytest.fixture(scope="module")
-def running(service, tmp_path_factory):
-    """A server, its texts, and what the model says of them."""
+def fitted(n):
+    """A model of n artworks, and their texts."""
     train = load_tate_subjects(subset="train")
-    texts, Y = train.data[:2000], train.target[:2000]
+    y = [[train.target_names[i] for i in row.indices] for row in train.target[:n]]
     model = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
-    model.fit(texts, Y)
-    path = tmp_path_factory.mktemp("service") / "model.joblib"
-    joblib.dump((model, train.target_names), path)
+    return LabelNamesClassifier(model).fit(train.data[:n], y), train.data[:n]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Path of a model, its texts, and what the model says of them."""
+    model, texts = fitted(2000)
+    path = tmp_path_factory.mktemp("service") / "model.xmr"
+    save_model(model, path)
+    names = [[str(name) for name in row] for row in model.predict_topk(texts[:200])[0]]
+    return path, texts, names
+
+
+@pytest.fixture(scope="module")
+def running(service, models):
+    """A server's port, its texts, and what the model says of them."""
+    path, texts, names = models
     server = service.make_server(path, 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    labels, _ = predict_topk(model, texts[:200], k=5)
-    names = [[train.target_names[i] for i in row if i >= 0] for row in labels]
     yield server.server_port, texts, names
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def asgi(models):
+    """The same of uvicorn."""
+    pytest.importorskip("uvicorn")
+    path, texts, names = models
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ("--port", str(port), "--log-level", "warning", "--host", "127.0.0.1")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "service_asgi:app", *options],
+        cwd=EXAMPLES,
+        env={**os.environ, "TAGGER_MODEL": str(path)},
+    )
+    try:
+        wait_until_healthy(port, server)
+        yield port, texts, names
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_until_healthy(port, server):
+    for _ in range(600):
+        assert server.poll() is None
+        try:
+            if get(port, "/healthz")[0] == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server does not answer")
+
+
+@pytest.fixture(params=["running", "asgi"])
+def served(request):
+    """Either server."""
+    return request.getfixturevalue(request.param)
 
 
 def ask(port, body):
@@ -53,8 +112,28 @@ def ask(port, body):
     return answer.status, json.loads(answer.read())
 
 
-def test_answers_are_those_of_the_model(running):
-    port, texts, names = running
+def get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def raw(port, sent, wait=5):
+    """The status line that a client gets for any bytes."""
+    with socket.create_connection(("127.0.0.1", port), wait) as client:
+        client.sendall(sent)
+        return client.recv(100).split(b"\r\n")[0].decode()
+
+
+def post(length, body=b"{}"):
+    return (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n" + body
+    )
+
+
+def test_answers_are_those_of_the_model(served):
+    port, texts, names = served
 
     def labels_of(text):
         status, answer = ask(port, json.dumps({"text": text, "k": 5}))
@@ -72,13 +151,137 @@ def test_answers_are_those_of_the_model(running):
         "{",
         "[]",
         "{}",
+        "3",
         '{"text": 3}',
         '{"text": "a", "k": 0}',
         '{"text": "a", "k": "b"}',
+        '{"text": "a", "k": true}',
+        '{"text": "a", "k": 1e99}',
+        "[" * 10_000,
+        b"\xff\xfe",
     ],
 )
-def test_bad_requests_get_a_reason_and_the_service_lives_on(running, body):
-    port, texts, _ = running
+def test_bad_requests_get_a_reason_and_the_service_lives_on(served, body):
+    port, texts, _ = served
     status, answer = ask(port, body)
     assert status == 400 and answer["error"]
     assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+def test_a_body_that_is_too_long(served):
+    port, texts, _ = served
+    status, answer = ask(port, json.dumps({"text": "sea " * 20_000}))
+    assert status == 413 and "65536" in answer["error"]
+    assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        (post(b"-1"), 400),
+        (post(b"+2"), 400),
+        (post(b"\xb2"), 400),
+        (post(b"1" + b"0" * 12), 413),
+        (post(b"1" + b"0" * 30), 413),
+        (post(b"100", b"{"), 408),
+        (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", 411),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"PUT / HTTP/1.1\r\n\r\n", 501),
+    ],
+)
+def test_every_client_gets_an_answer(running, sent, status):
+    port, texts, _ = running
+    assert raw(port, sent).split()[1] == str(status)
+    assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+@pytest.mark.parametrize("sent", [post(b"-1"), post(b"100", b"{"), b"nonsense\r\n\r\n"])
+def test_every_client_of_uvicorn_gets_an_answer(asgi, sent):
+    port, texts, _ = asgi
+    assert raw(port, sent).split()[1].startswith("4")
+    assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+def test_slow_clients_do_not_hold_a_thread(running, service):
+    """A byte now and then does not prolong the time that a request may take."""
+    port, _, _ = running
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        try:
+            for byte in post(b"100", b"{" * 100):
+                client.sendall(bytes([byte]))
+                time.sleep(0.05)
+        except OSError:
+            pass  # the server has closed
+    assert time.monotonic() - start < service.SECONDS_TO_ASK + 8
+
+
+def test_no_more_connections_than_there_are_places(models, service, monkeypatch):
+    monkeypatch.setattr(service, "MOST_CONNECTIONS", 2)
+    server = service.make_server(models[0], 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = ("127.0.0.1", server.server_port)
+        held = [socket.create_connection(address, 5) for _ in range(2)]
+        time.sleep(0.3)
+        assert raw(server.server_port, post(b"2")) == "HTTP/1.1 503 Service Unavailable"
+        for client in held:
+            client.close()
+        time.sleep(0.3)
+        assert ask(server.server_port, '{"text": "sea"}')[0] == 200
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_health_and_metrics(served):
+    port, _, _ = served
+    assert get(port, "/healthz") == (200, "ok\n")
+    before = requests_of(get(port, "/metrics")[1])
+    ask(port, '{"text": "sea"}')
+    ask(port, "{")
+    after = requests_of(get(port, "/metrics")[1])
+    assert after["200"] == before.get("200", 0) + 1
+    assert after["400"] == before.get("400", 0) + 1
+    assert get(port, "/nothing")[0] == 404
+
+
+def requests_of(text):
+    lines = [line.split('"') for line in text.splitlines() if "status" in line]
+    return {status: int(count.strip("} ")) for _, status, count in lines}
+
+
+def test_a_model_is_changed_without_a_missed_request(service, models, tmp_path):
+    path = tmp_path / "model.xmr"
+    path.write_bytes(models[0].read_bytes())
+    server = service.make_server(path, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stop, statuses, other = threading.Event(), [], fitted(500)[0]
+
+    def keep_asking():
+        while not stop.is_set():
+            statuses.append(ask(server.server_port, '{"text": "a storm at sea"}')[0])
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    before = server.tagger.file
+    save_model(other, path)
+    deadline = time.monotonic() + 20
+    while server.tagger.file == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (tmp_path / "bad").write_bytes(b"not a model")
+    os.replace(tmp_path / "bad", path)  # the model before stays
+    time.sleep(2 * service.SECONDS_TO_LOOK)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    _, answer = ask(server.server_port, '{"text": "a storm at sea", "k": 5}')
+    server.shutdown()
+    server.server_close()
+    assert server.tagger.file != before and set(statuses) == {200}
+    expected = predict_topk(other, ["a storm at sea"], 5)[0][0]
+    assert [one["label"] for one in answer] == [str(name) for name in expected]

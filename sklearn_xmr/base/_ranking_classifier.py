@@ -5,13 +5,14 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import check_X_y, validate_data
 
-from sklearn_xmr.base._targets import TargetForm, refuse_names
+from sklearn_xmr.base._targets import TargetForm, readable_targets
 from sklearn_xmr.base._training_data import TrainingData, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import on_snapshot
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
+from sklearn_xmr.utils._response import check_same_labels
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._validation import (
     align_sparse_type,
@@ -68,7 +69,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
 
     def _check_targets(self, X, y):
         """Label indicator of y for instances that are not a matrix, such as texts."""
-        refuse_names(y)
+        y = readable_targets(y)
         y = check_array(
             y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
         )
@@ -177,9 +178,15 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         -------
         float
             Precision or accuracy, from 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If y has other labels than the model, or X other features.
         """
         if not self.target_form_.is_multilabel:
             return super().score(X, y, sample_weight)
+        check_same_labels(self, y)
         topk = self.predict_topk(X, k=1)
         return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
 
@@ -214,7 +221,7 @@ class HybridRankingMixin(RankingClassifierMixin):
 
     def _check_training_instances(self, X, y):
         """X as HybridFeatures, and checked y."""
-        refuse_names(y)
+        y = readable_targets(y)
         self.n_dense_features_ = 0
         if not isinstance(X, (tuple, HybridFeatures)):
             X, y = validate_data(
@@ -245,7 +252,8 @@ def _checked_blocks(X, n_features, n_dense):
     """X, HybridFeatures or a pair of blocks, as HybridFeatures of these widths."""
     if isinstance(X, tuple) and len(X) == 2:
         X = HybridFeatures(*X)
-    if n_dense == 0:
+    is_sparse_only = isinstance(X, HybridFeatures) and not X.dense.shape[1]
+    if n_dense == 0 and not is_sparse_only:
         raise TypeError(
             "X must be one matrix, as in fit, got sparse and dense features in blocks"
         )
@@ -370,7 +378,7 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
 
     def _check_training(self, X, y, *args):
         """Checked instances, targets and further arguments, as TrainingData."""
-        refuse_names(y)
+        y = readable_targets(y)
         X, y = validate_data(
             self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
         )

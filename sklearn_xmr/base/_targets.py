@@ -8,11 +8,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_xmr.metrics import propensity_scores
-from sklearn_xmr.utils._validation import (
-    check_label_indicator,
-)
+from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._validation import check_label_indicator, with_pairs_once
 
 
+@storable
 @dataclass(frozen=True)
 class TargetForm:
     """The form of y in ``fit``, in which predictions are given.
@@ -163,37 +163,51 @@ class TargetForm:
         )
 
 
-def refuse_names(y):
-    """Refuse lists of label names, which the classifiers of numbers do not take.
+def readable_targets(y):
+    """Targets as scikit-learn's checks read them.
 
     Parameters
     ----------
     y : object
         What the user gave as targets.
 
+    Returns
+    -------
+    object
+        The same; no pair of a COO indicator counts twice.
+
     Raises
     ------
     ValueError
-        If y holds collections of names, or is a table of names.
+        If y holds collections of names or numbers, or is a table of names.
     """
-    is_number = getattr(getattr(y, "dtype", None), "kind", "O") in "biuf"
-    if is_number or sparse.issparse(y) or not hasattr(y, "__len__"):
-        return
-    if getattr(y, "ndim", 1) == 2:
-        some = np.asarray(y[:9]).ravel()
-        is_table = some.dtype.kind in "USO" and any(isinstance(v, str) for v in some)
-    else:
-        rows = y.tolist() if hasattr(y, "tolist") else list(y)
-        collections = (
-            row for row in rows if isinstance(row, list | tuple | set | frozenset)
-        )
-        is_table = any(isinstance(next(iter(row), None), str) for row in collections)
-    if is_table:
+    if _holds_collections(y):
         raise ValueError(
             "y must be a label indicator or hold one class for each instance, got "
-            "lists of names; sklearn_xmr.LabelNamesClassifier(estimator) takes names "
-            "and answers with names"
+            "lists of names or numbers; sklearn_xmr.LabelNamesClassifier(estimator) "
+            "takes them and answers with them, sklearn_xmr.preprocessing."
+            "LabelNameBinarizer() makes an indicator of them"
         )
+    return with_pairs_once(y)
+
+
+def _holds_collections(y):
+    """Whether y lists labels of each instance: names, sets, or as many as there are."""
+    is_number = getattr(getattr(y, "dtype", None), "kind", "O") in "biuf"
+    if is_number or sparse.issparse(y) or not hasattr(y, "__len__"):
+        return False
+    if getattr(y, "ndim", 1) == 2:
+        some = np.asarray(y[:9]).ravel()
+        return some.dtype.kind in "USO" and any(isinstance(v, str) for v in some)
+    rows = y.tolist() if hasattr(y, "tolist") else list(y)
+    collections = [
+        row for row in rows if isinstance(row, list | tuple | set | frozenset)
+    ]
+    return (
+        any(isinstance(next(iter(row), None), str) for row in collections)
+        or any(isinstance(row, set | frozenset) for row in collections)
+        or len(set(map(len, collections))) > 1
+    )
 
 
 def _one_hot(codes, n_classes):

@@ -5,6 +5,7 @@ from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
 from sklearn_xmr.compose._label_names import LabelNamesClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
 from sklearn_xmr.compose._stages import XMRClassifier
+from sklearn_xmr.compose._text_classifier import make_text_classifier
 
 __all__ = [
     "LabelNamesClassifier",
@@ -12,4 +13,5 @@ __all__ = [
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
     "XRStackingClassifier",
+    "make_text_classifier",
 ]

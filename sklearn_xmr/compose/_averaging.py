@@ -20,8 +20,10 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._rankings import topk_of_csr, union_of_rankings, with_values
 from sklearn_xmr.utils._seeding import draw_seed
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class XREnsembleClassifier(
     HybridRankingMixin, BlockwiseRankingMixin, CallbackMixin, BaseEstimator
 ):

@@ -28,7 +28,7 @@ from sklearn_xmr.utils._rankings import (
     topk_of_csr,
     values_at,
 )
-from sklearn_xmr.utils._response import last_step
+from sklearn_xmr.utils._response import label_columns, last_step
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import (
     HasMethods,
@@ -37,11 +37,13 @@ from sklearn_xmr.utils._sklearn import (
     fit_context,
     raise_for_params,
 )
+from sklearn_xmr.utils._storable import storable
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
 TIE_BREAK = 1e-4  # share of the model's own score
 
 
+@storable
 class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     """Calibrate the scores of a ranking classifier, and choose its threshold.
 
@@ -270,10 +272,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
 
 def _probabilities(model, X):
     """What a model retrieves, as CSR."""
-    proba = model.predict_proba(X)
-    if isinstance(proba, list):  # one (n, 2) array a label, as of forests
-        proba = np.column_stack([column[:, -1] for column in proba])
-    return sparse.csr_matrix(proba)
+    return sparse.csr_matrix(label_columns(model, model.predict_proba(X)))
 
 
 def _probabilities_at(model, X, pairs):

@@ -8,7 +8,9 @@ from sklearn_xmr.compose._fitting import fit_routed
 from sklearn_xmr.linear import PostProcessor, TreeModel, train_level
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._rankings import rows_of_pairs
+from sklearn_xmr.utils._response import label_columns
 from sklearn_xmr.utils._sklearn import check_method_params
+from sklearn_xmr.utils._storable import storable
 
 
 def rows_of_groups(sampling, teacher, matching):
@@ -34,6 +36,7 @@ def rows_of_groups(sampling, teacher, matching):
     return ones if sampling == "man" else ones + teacher
 
 
+@storable
 class LinearGroupRanker:
     """Linear models of all groups' labels, trained together by the block solver.
 
@@ -118,6 +121,7 @@ class LinearGroupRanker:
         return processor.probabilities(scores.data)
 
 
+@storable
 class PerGroupRanker:
     """A classifier of its own for each group.
 
@@ -201,6 +205,7 @@ class PerGroupRanker:
         return scores
 
 
+@storable
 class _GroupModel:
     """A classifier of the labels that vary; the others keep their frequency, 0 or 1."""
 
@@ -218,15 +223,8 @@ class _GroupModel:
         """Probability of each label (ndarray of shape (n_samples, n_labels))."""
         proba = np.tile(self._share, (X.shape[0], 1))
         if self._model is not None:
-            proba[:, self._varying] = _columns(
-                self._model.predict_proba(X), len(self._varying)
-            )
+            found = label_columns(self._model, self._model.predict_proba(X))
+            found = found.toarray() if sparse.issparse(found) else found
+            # Of a single label: the columns of its classes 0 and 1.
+            proba[:, self._varying] = found[:, -len(self._varying) :]
         return proba
-
-
-def _columns(proba, n_labels):
-    """Probabilities of ones, a column per label, whatever form scikit-learn gives."""
-    if isinstance(proba, list):
-        return np.column_stack([one[:, -1] for one in proba])
-    proba = proba.toarray() if hasattr(proba, "toarray") else np.asarray(proba)
-    return proba[:, -1:] if n_labels == 1 else proba

@@ -11,6 +11,7 @@ from sklearn_xmr.indexing import (
 )
 from sklearn_xmr.utils._ranges import pointers, ranges
 from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._storable import storable
 
 
 def label_groups(indexer, X, Y):
@@ -112,6 +113,7 @@ def _of_membership(matrix, n_labels):
     return membership[:, used].tocsr()
 
 
+@storable
 class LabelCopies:
     """Labels listed group by group; a label in several groups has as many copies.
 

@@ -31,6 +31,7 @@ from sklearn_xmr.utils._sklearn import (
     num_samples,
     raise_for_params,
 )
+from sklearn_xmr.utils._storable import storable
 
 
 def _ranks(estimator):
@@ -41,6 +42,7 @@ def _has_probabilities(self):
     return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
 
 
+@storable
 class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
     """Train any multilabel classifier on label names, and answer with names.
 

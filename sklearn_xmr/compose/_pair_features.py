@@ -13,6 +13,7 @@ from sklearn_xmr.utils._rankings import (
     values_at,
     with_values,
 )
+from sklearn_xmr.utils._storable import storable
 
 SMALLEST_SCORE = 1e-6  # what a score of 0 counts as before its logarithm
 CONTEXT_LABELS = 10  # best labels of an instance that support others
@@ -54,6 +55,7 @@ def score_features(scores, pairs):
     return np.column_stack(features).astype(np.float32)
 
 
+@storable
 class LabelStatistics:
     """How often labels occur, and which occur together, in training.
 

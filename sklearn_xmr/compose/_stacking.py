@@ -42,10 +42,12 @@ from sklearn_xmr.utils._sklearn import (
     fit_context,
     raise_for_params,
 )
+from sklearn_xmr.utils._storable import storable
 
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
+@storable
 class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 

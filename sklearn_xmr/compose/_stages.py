@@ -40,6 +40,7 @@ from sklearn_xmr.utils._rankings import (
 from sklearn_xmr.utils._response import last_estimator, last_step, predict_topk
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import for_set_output
 
 # What has no effect in a linear ranker, which has one level and is given its instances.
@@ -54,6 +55,7 @@ WITHOUT_LEVELS = (
 )
 
 
+@storable
 class XMRClassifier(
     BlockwiseRankingMixin,
     ClassNamePrefixFeaturesOutMixin,

@@ -22,7 +22,7 @@ def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1
     url : str
         Address of the file.
     path : path-like
-        Where to write it; nothing is fetched if it exists.
+        Where to write it; nothing is fetched if it exists and its checksum is right.
     digest : str, default=None
         Checksum in hexadecimal; None: not checked.
     algorithm : str, default="sha256"
@@ -40,10 +40,16 @@ def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1
     Raises
     ------
     OSError
-        If the network fails, or the checksum is wrong (the file is removed then).
+        If the network fails, or the checksum is wrong (what was fetched is removed
+        then, but not a file that was there).
     """
     path = Path(path)
     if path.exists():
+        if digest is not None and _checksum(path, algorithm) != digest:
+            raise OSError(
+                f"{path} has not the {algorithm} checksum {digest} that {url} has: "
+                "remove it to fetch it again"
+            )
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -91,12 +97,16 @@ def _continue(url, part):
             raise OSError(f"connection broke off after {file.tell()} bytes")
 
 
-def _verify(part, digest, algorithm, url):
+def _checksum(path, algorithm):
     running = hashlib.new(algorithm)
-    with open(part, "rb") as file:
+    with open(path, "rb") as file:
         while block := file.read(BLOCK):
             running.update(block)
-    found = running.hexdigest()
+    return running.hexdigest()
+
+
+def _verify(part, digest, algorithm, url):
+    found = _checksum(part, algorithm)
     if found != digest:
         part.unlink()
         raise OSError(

@@ -1,13 +1,15 @@
 """Own data: texts and label names from CSV, JSON lines or Parquet."""
 
+import codecs
 import csv
 import json
-from math import isnan
+from numbers import Integral, Real
 from pathlib import Path
 
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
+from sklearn_xmr.utils._validation import is_missing
 
 FORMATS = {
     ".csv": "csv",
@@ -42,7 +44,8 @@ def load_labelled_texts(
         Missing values count as empty.
     labels : str, default="labels"
         Column of the labels: names in one string with ``separator`` between them, or,
-        in JSON and Parquet, a list of names.
+        in JSON and Parquet, a list of names. Missing values are passed over; numbers
+        become names, whole ones without a decimal point.
     separator : str, default=";"
         Between the names in a string; blanks around names are removed, empty names
         ignored.
@@ -76,8 +79,8 @@ def load_labelled_texts(
     Raises
     ------
     ValueError
-        If a column is missing, a row is not as the others, or nothing is in the file;
-        the message names the file and line.
+        If a column is missing, a row is not as the others, nothing is in the file, or
+        it is not in the encoding; the message names the file and line.
     ImportError
         If the file is Parquet, and pandas or pyarrow is not installed.
 
@@ -101,7 +104,8 @@ def load_labelled_texts(
     """
     path = Path(path)
     columns = [text] if isinstance(text, str) else list(text)
-    rows = _READERS[_format_of(path, format)](path, [*columns, labels], encoding)
+    read = _READERS[_format_of(path, format)]
+    rows = read(path, [*columns, labels], _encoding_of(encoding))
     texts, names = [], []
     for place, row in rows:
         texts.append(" ".join(filter(None, (_as_text(row[c], place) for c in columns))))
@@ -131,7 +135,6 @@ def _format_of(path, format):
 
 
 def _read_csv(path, columns, encoding, delimiter=","):
-    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     limit = csv.field_size_limit()
     csv.field_size_limit(2**31 - 1)  # long texts
     try:
@@ -151,6 +154,8 @@ def _read_csv(path, columns, encoding, delimiter=","):
                 yield place, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise ValueError(f"{path}, line {rows.line_num}: {error}") from error
+    except UnicodeError as error:
+        raise _encoding_error(path, encoding, error) from error
     finally:
         csv.field_size_limit(limit)
 
@@ -160,21 +165,28 @@ def _read_tsv(path, columns, encoding):
 
 
 def _read_jsonl(path, columns, encoding):
-    with open(path, encoding=encoding) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            place = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{place}: no valid JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise ValueError(  # noqa: TRY004, the file's content is wrong
-                    f"{place}: expected a JSON object, found {line[:40]!r}"
-                )
-            _check_columns(place, columns, row)
-            yield place, row
+    try:
+        with open(path, encoding=encoding) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    place = f"{path}, line {number}"
+                    row = _json_object(line, place)
+                    _check_columns(place, columns, row)
+                    yield place, row
+    except UnicodeError as error:
+        raise _encoding_error(path, encoding, error) from error
+
+
+def _json_object(line, place):
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: no valid JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(  # noqa: TRY004, the file's content is wrong
+            f"{place}: expected a JSON object, found {line[:40]!r}"
+        )
+    return row
 
 
 def _read_parquet(path, columns, encoding):
@@ -184,11 +196,33 @@ def _read_parquet(path, columns, encoding):
         raise ImportError(
             "Parquet files need pandas and pyarrow: pip install pandas pyarrow"
         ) from error
-    frame = pandas.read_parquet(path)
+    try:
+        frame = pandas.read_parquet(path)
+    except ValueError as error:  # pyarrow's errors of damaged files
+        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
     _check_columns(path, columns, frame.columns)
     parts = [frame[column].tolist() for column in columns]
     for number, values in enumerate(zip(*parts, strict=True)):
         yield f"{path}, row {number}", dict(zip(columns, values, strict=True))
+
+
+def _encoding_of(encoding):
+    """The encoding, in which a byte order mark of UTF-8 is skipped."""
+    try:
+        name = codecs.lookup(encoding).name
+    except (LookupError, TypeError) as error:
+        raise ValueError(
+            f"encoding must be one that Python knows, such as 'utf-8' or 'latin-1', "
+            f"got {encoding!r}"
+        ) from error
+    return "utf-8-sig" if name == "utf-8" else encoding
+
+
+def _encoding_error(path, encoding, error):
+    return ValueError(
+        f"{path} is no text in {encoding.removesuffix('-sig')}: {error}; say how it is "
+        "encoded, as encoding='cp1252', and unpack compressed files"
+    )
 
 
 _READERS = {
@@ -208,12 +242,8 @@ def _check_columns(place, wanted, found):
         )
 
 
-def _is_missing(value):
-    return value is None or (isinstance(value, float) and isnan(value))
-
-
 def _as_text(value, place):
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004, the file's content is wrong
@@ -224,12 +254,22 @@ def _as_text(value, place):
 
 def _as_names(value, separator, place):
     """The label names of a row: of a string, a list, or nothing."""
-    if _is_missing(value):
+    if is_missing(value):
         return []
     if isinstance(value, str):
         value = value.split(separator) if separator else [value]
     if not hasattr(value, "__iter__"):
         value = [value]
-    if any(isinstance(name, (list, dict)) for name in value):
+    if isinstance(value, bytes) or any(
+        isinstance(name, (list, dict, bytes)) for name in value
+    ):
         raise ValueError(f"{place}: expected label names, found {value!r}")
-    return [name for name in (str(n).strip() for n in value if n is not None) if name]
+    names = (_as_name(name) for name in value if not is_missing(name))
+    return [name for name in names if name]
+
+
+def _as_name(value):
+    """A name; a whole number as an integer, which a missing value makes a float."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{value:.0f}" if float(value).is_integer() else str(value)
+    return str(value).strip()

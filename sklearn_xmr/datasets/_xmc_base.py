@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
+import zlib
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -24,6 +25,7 @@ NAMES = (
     "wiki-500k",
     "amazon-3m",
 )
+LEAST_ROOM, MOST_GROWTH = 1 << 30, 50  # bytes unpacked; times those of the archive
 SUBSETS = {"train": ("trn",), "test": ("tst",), "all": ("trn", "tst")}
 
 
@@ -110,8 +112,8 @@ def fetch_xmc_base(
     Raises
     ------
     OSError
-        Without a connection, or if a checksum is wrong. A download that broke off is
-        continued by the next call.
+        Without a connection, or if a checksum or the content of the archive is wrong.
+        A download that broke off is continued by the next call.
 
     Notes
     -----
@@ -162,10 +164,36 @@ def _fetch(name, folder, address, n_retries, delay):
     download(f"{address}/{file}", archive, digest=digest, algorithm="sha1", **again)
     fresh = folder.with_name(f"{name}.unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
-    with tarfile.open(archive) as packed:
-        packed.extractall(fresh, filter="data")
+    _unpack(archive, fresh)
     fresh.rename(folder)
     archive.unlink()
+
+
+def _unpack(archive, folder):
+    """Files of an archive, within the folder and within a size; nothing else of it.
+
+    Members are written by name and content alone, on every Python: no links, devices,
+    owners or modes.
+    """
+    room = max(LEAST_ROOM, MOST_GROWTH * archive.stat().st_size)
+    try:
+        with tarfile.open(archive) as packed:
+            for member in packed:
+                if member.isdir():
+                    continue
+                room -= member.size
+                place = (folder / member.name).resolve()
+                inside = place.is_relative_to(folder.resolve())
+                if not member.isfile() or not inside or room < 0:
+                    raise OSError(
+                        f"{archive} holds {member.name!r} of {member.size} bytes: no "
+                        "plain file within it, or too large; it is not unpacked"
+                    )
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with packed.extractfile(member) as content, open(place, "wb") as file:
+                    shutil.copyfileobj(content, file, 1 << 20)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise OSError(f"{archive} is no whole archive: {error}") from error
 
 
 def _listed_sum(manifest, file):

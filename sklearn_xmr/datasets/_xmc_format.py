@@ -3,6 +3,7 @@
 import gzip
 import mmap
 import os
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,6 +139,11 @@ def _read(path):
     """X and Y of one file; Y is None without labels."""
     with _buffer(path) as text:
         shape, start = _header(path, text)
+        if shape[0] > len(text):  # each row takes a byte: no memory is asked for them
+            raise ValueError(
+                f"{path}, line 1: the header announces {shape[0]} rows, but the file "
+                f"has {len(text)} bytes"
+            )
         n_labels = shape[2] if len(shape) == 3 else -1
         *arrays, error, row = parse_lines(
             np.frombuffer(text, dtype=np.uint8), start, *shape[:2], n_labels
@@ -159,7 +165,7 @@ def _buffer(path):
         try:
             with gzip.open(path) as file:
                 text = file.read()
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is not a complete gzip file: {error}") from error
         yield text or b" "
         return

@@ -7,8 +7,6 @@ by the colons and commas in the text.
 
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.stdlib cimport strtod
-from libc.string cimport memcpy
 
 import numpy as np
 
@@ -68,21 +66,22 @@ cdef inline const uint8_t *parse_index(const uint8_t *p, const uint8_t *end,
 
 cdef const uint8_t *parse_slowly(const uint8_t *p, const uint8_t *end,
                                  double *out) noexcept nogil:
-    """Any number that strtod knows, from a copy that ends with the token."""
-    cdef char[64] text
-    cdef char *stop
+    """Any number that Python knows, in any locale; NULL for something else."""
     cdef int64_t n = 0
-    while p + n < end and n < 63 and not ends_token(p[n]):
+    while p + n < end and not ends_token(p[n]):
         n += 1
-    memcpy(text, p, n)
-    text[n] = 0
-    out[0] = strtod(text, &stop)
-    return p + n if n and stop == text + n else NULL
+    with gil:
+        token = (<const char *>p)[:n]
+        try:
+            out[0] = float(token)
+        except ValueError:
+            return NULL
+        return NULL if b"_" in token else p + n
 
 
 cdef inline const uint8_t *parse_value(const uint8_t *p, const uint8_t *end,
                                        double *out) noexcept nogil:
-    """A decimal number: up to 18 digits at once, the rest through strtod.
+    """A decimal number: up to 18 digits at once, the rest through Python.
 
     An integer below 2**53 over a power of ten up to 10**22 is exactly rounded.
     """

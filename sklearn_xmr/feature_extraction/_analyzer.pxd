@@ -17,6 +17,7 @@ cdef struct Block:     # what 256 characters become without accents
 cdef struct Plan:
     int unit           # of UNITS
     int64_t shortest   # word, in characters
+    int64_t longest    # what is kept of a word
     int64_t min_n, max_n
     bint lowercase
     const Terms *stop_words

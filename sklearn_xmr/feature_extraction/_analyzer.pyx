@@ -1,7 +1,7 @@
 """Words, characters and n-grams of texts, as scikit-learn's vectorizers make them."""
 
 from cpython.unicode cimport PyUnicode_Check
-from libc.stdint cimport uint16_t
+from libc.stdint cimport INT64_MAX, uint16_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
@@ -161,8 +161,8 @@ cdef class Analyzer:
     ----------
     unit : {"word", "char", "char_wb"}
         What n-grams are made of, as scikit-learn's ``analyzer``.
-    shortest : int
-        Characters that a word has at least.
+    lengths : tuple of (int, int or None)
+        Characters that a word has at least, and that are kept of it; None for all.
     ngram_range : tuple of (int, int)
         Smallest and largest n.
     lowercase : bool
@@ -176,19 +176,23 @@ cdef class Analyzer:
 
     def __cinit__(self, *args):
         self.plan.shortest = self.plan.min_n = self.plan.max_n = 1
+        self.plan.longest = INT64_MAX
 
-    def __init__(self, unit, shortest, ngram_range, lowercase, strip, stop_words):
+    def __init__(self, unit, lengths, ngram_range, lowercase, strip, stop_words):
         low, high = ngram_range
-        if not (1 <= low <= high < 1 << 31 and shortest >= 1 and unit in UNITS):
+        shortest, longest = lengths[0], INT64_MAX if lengths[1] is None else lengths[1]
+        if not (
+            1 <= low <= high < 1 << 31 and 1 <= shortest <= longest and unit in UNITS
+        ):
             raise ValueError(
-                f"no analysis of {unit!r} with shortest={shortest} and "
+                f"no analysis of {unit!r} with lengths={lengths} and "
                 f"ngram_range={ngram_range}"
             )
         self.plan.unit = UNITS.index(unit)
-        self.plan.shortest = shortest
+        self.plan.shortest, self.plan.longest = shortest, longest
         self.plan.min_n, self.plan.max_n = ngram_range
         self.plan.lowercase = lowercase
-        self.settings = unit, shortest, ngram_range, lowercase, strip, stop_words
+        self.settings = unit, lengths, ngram_range, lowercase, strip, stop_words
         self.stop_words = stop_words
         self.plan.stop_words = (
             NULL if stop_words is None else (<TermTable>stop_words).checked_view()
@@ -355,7 +359,10 @@ cdef inline uint32_t cased(uint32_t described, uint32_t c, bint lowercase) noexc
 
 cdef int64_t read_words(const Plan *plan, const character *text, int64_t n,
                         bint lowercase, uint8_t *bytes, Span *words) noexcept nogil:
-    """Runs of word characters that are long enough and no stop words; their number."""
+    """Runs of word characters, or how they begin, that are long enough and no stop words.
+
+    Returns their number.
+    """
     cdef int64_t i = 0, first, n_words = 0
     cdef uint8_t *at = bytes
     cdef uint8_t *start
@@ -367,7 +374,8 @@ cdef int64_t read_words(const Plan *plan, const character *text, int64_t n,
             continue
         first, start = i, at
         while c & XMR_WORD:
-            at = xmr_put_utf8(at, cased(c, text[i], lowercase))
+            if i - first < plan.longest:
+                at = xmr_put_utf8(at, cased(c, text[i], lowercase))
             i += 1
             if i == n:
                 break

@@ -24,6 +24,7 @@ from sklearn_xmr.feature_extraction._weighting cimport (
     Weighting, column_of, count_of, pair_of
 )
 from sklearn_xmr.utils._buffer cimport Buffer, extend, reserve
+from sklearn_xmr.utils._openmp_helpers cimport team
 
 cdef extern from *:
     """
@@ -229,7 +230,7 @@ cdef class CorpusCounter:
         cdef int n_threads = max(
             1, min(self.n_threads, texts.n_characters // PIECE_CHARACTERS)
         )
-        with nogil, parallel(num_threads=n_threads):
+        with nogil, parallel(num_threads=team(n_threads)):
             self._count_pieces(texts, threadid(), &pieces)
         return self.rows.check()
 
@@ -309,7 +310,7 @@ cdef class CorpusCounter:
         cdef int64_t[::1] frequencies = self.frequencies
         for part in prange(
             N_PARTS, nogil=True, schedule="dynamic", chunksize=1,
-            num_threads=self.n_threads,
+            num_threads=team(self.n_threads),
         ):
             if self._merge_part(part, ordered, starts, bases, frequencies) < 0:
                 failed += 1
@@ -483,7 +484,7 @@ cdef class CorpusCounter:
         self._free_tables()
         self.rows.ranks = self.merged_of
         self.rows.columns = &columns[0] if columns.shape[0] else NULL
-        for i in prange(self.n_texts, nogil=True, num_threads=self.n_threads):
+        for i in prange(self.n_texts, nogil=True, num_threads=team(self.n_threads)):
             self.rows.count_kept(i)
         return self.rows.arrays(weighting, dtype, self.n_threads)
 
@@ -602,7 +603,7 @@ cdef void sort_terms(const SortedTerm *items, SortedTerm *out, int64_t n, int64_
         group = items[i].prefix >> 48
         out[starts[group]] = items[i]
         starts[group] += 1
-    for group in prange(0x10000, schedule="dynamic", chunksize=64, num_threads=n_threads):
+    for group in prange(0x10000, schedule="dynamic", chunksize=64, num_threads=team(n_threads)):
         sort_group(out, starts[group - 1] if group else 0, starts[group])
 
 

@@ -4,6 +4,7 @@ What only Python can do (a callable, another token pattern, an overridden method
 analyzer here: the vectorizers then use scikit-learn's own code.
 """
 
+import re
 from functools import lru_cache
 from numbers import Integral
 
@@ -18,13 +19,11 @@ from sklearn.feature_extraction.text import (
 from sklearn_xmr.feature_extraction._analyzer import UNITS, Analyzer
 from sklearn_xmr.feature_extraction._terms import TermTable
 
-# Length of the shortest word that a pattern matches: runs of \w that long.
-_SHORTEST = {
-    flag + edge + word + edge: length
-    for flag in ("", "(?u)")
-    for edge in ("", r"\b")
-    for word, length in ((r"\w+", 1), (r"\w\w+", 2), (r"\w\w\w+", 3), (r"\w{2,}", 2))
-}
+# Runs of \w: their shortest length is the number of \w, or of the braces.
+_RUNS = re.compile(r"(?:\(\?u\))?(\\b)?((?:\\w)+\+|\\w\{(\d+),\})(?(1)(?:\\b)?)")
+# How words begin: the first characters, of words that have so many.
+_BEGINNINGS = re.compile(r"(?:\(\?u\))?\\b\\w\{(\d+)(?:,(\d+))?\}")
+_REPEATS = 2**16  # beyond, Python's re may refuse the pattern
 _STRIP = {None: None, "unicode": strip_accents_unicode, "ascii": strip_accents_ascii}
 _METHODS = (
     "_count_vocab",
@@ -64,14 +63,33 @@ def analyzer_of(vectorizer):
     try:
         return _analyzer(
             v.analyzer,
-            _SHORTEST[v.token_pattern] if is_word else 1,
+            _lengths(v.token_pattern) if is_word else (1, None),
             v.ngram_range,
             bool(v.lowercase),
             v.strip_accents,
             _stop_words(v) if is_word else None,
         )
-    except (TypeError, KeyError):  # not hashable, another pattern, no strings
+    except (TypeError, ValueError):  # not hashable, another pattern, no strings
         return None
+
+
+@lru_cache(maxsize=64)
+def _lengths(pattern):
+    """Shortest word that a pattern matches, and what it keeps of one (None: all).
+
+    ValueError for other patterns.
+    """
+    run = _RUNS.fullmatch(pattern)
+    if run:
+        shortest = run[2].count("w") if run[3] is None else int(run[3])
+        if shortest >= 1:
+            return shortest, None
+    beginning = _BEGINNINGS.fullmatch(pattern)
+    if beginning:
+        shortest, longest = int(beginning[1]), int(beginning[2] or beginning[1])
+        if 1 <= shortest <= longest < _REPEATS:
+            return shortest, longest
+    raise ValueError(f"no analysis of {pattern!r}")
 
 
 def dtype_among(dtype, known):
@@ -123,9 +141,9 @@ def _stop_words(vectorizer):
 
 
 @lru_cache(maxsize=64)
-def _analyzer(unit, shortest, ngram_range, lowercase, strip_accents, stop_words):
+def _analyzer(unit, lengths, ngram_range, lowercase, strip_accents, stop_words):
     if stop_words is not None:
         words = CountVectorizer(stop_words=stop_words).get_stop_words()
         stop_words = TermTable.of(sorted(w for w in words if isinstance(w, str)))
     strip = _STRIP[strip_accents]
-    return Analyzer(unit, shortest, ngram_range, lowercase, strip, stop_words)
+    return Analyzer(unit, lengths, ngram_range, lowercase, strip, stop_words)

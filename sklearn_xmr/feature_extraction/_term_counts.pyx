@@ -17,6 +17,7 @@ from sklearn_xmr.feature_extraction._weighting cimport (
     column_of, count_of, pair_of, weigh
 )
 from sklearn_xmr.utils._buffer cimport extend, reserve
+from sklearn_xmr.utils._openmp_helpers cimport team
 
 cdef struct Lookup:            # from terms to columns
     const Terms *terms         # NULL: they are hashed
@@ -194,7 +195,7 @@ cdef class TextCounter:
             with nogil:
                 self._count_pieces(texts, out, 0, &pieces)
             return out.check()
-        with nogil, parallel(num_threads=n_threads):
+        with nogil, parallel(num_threads=team(n_threads)):
             self._count_pieces(texts, out, threadid(), &pieces)
         return out.check()
 
@@ -333,7 +334,7 @@ cdef class RowWriter:
             with nogil:
                 self.write_pieces(plan, &indptr[0], &indices[0], &data[0], 0, &pieces)
             return self.check()
-        with nogil, parallel(num_threads=n_threads):
+        with nogil, parallel(num_threads=team(n_threads)):
             self.write_pieces(plan, &indptr[0], &indices[0], &data[0], threadid(), &pieces)
         return self.check()
 

@@ -7,6 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.feature_extraction._terms import TermTable
+from sklearn_xmr.utils._storable import storable
+
+storable(TermTable)  # a class of Cython, which takes no decorator
 from sklearn_xmr.utils._validation import INT32_MAX
 
 

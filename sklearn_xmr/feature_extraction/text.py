@@ -27,11 +27,13 @@ from sklearn_xmr.feature_extraction._vectorizer import (
 from sklearn_xmr.feature_extraction._vocabulary import check_vocabulary_size
 from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._doc_links import DocLinkMixin
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import INT32_MAX
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 
 
+@storable
 class CountVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.CountVectorizer):
     """Counts of terms, as :class:`sklearn.feature_extraction.text.CountVectorizer`.
 
@@ -93,6 +95,7 @@ class CountVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.CountVectorize
         return TextCounter(analyzer, Weighting(binary), terms)
 
 
+@storable
 class TfidfVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.TfidfVectorizer):
     """tf-idf of terms, as :class:`sklearn.feature_extraction.text.TfidfVectorizer`.
 
@@ -189,6 +192,7 @@ class TfidfVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.TfidfVectorize
         return TextCounter(analyzer, Weighting(binary, sublinear_tf, idf, norm), terms)
 
 
+@storable
 class HashingVectorizer(DocLinkMixin, TextsMixin, sklearn_text.HashingVectorizer):
     """Hashed terms, as :class:`sklearn.feature_extraction.text.HashingVectorizer`.
 

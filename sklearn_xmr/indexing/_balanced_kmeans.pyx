@@ -17,12 +17,16 @@ from sklearn_xmr.utils._compact_rows cimport (
     CSR, CompactRows, CompactWorkspace, as_csr, compact_rows, free_compact_workspace,
     init_compact_workspace
 )
+from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
 
 
 cdef struct SplitWorkspace:
     # One thread's buffers, reused from node to node.
     CompactWorkspace compact
     Buffer center, left_sum, right_sum, scored, side, moved
+    Work *work            # of all threads
+    int thread
 
 
 cdef SplitWorkspace *new_workspaces(int n_threads, int32_t n_features) noexcept nogil:
@@ -68,7 +72,7 @@ cdef void score_rows(const CSR *X, const float *center, Scored *scored,
             scored[i].item = <int32_t>i
             scored[i].score = sparse_dot(X, i, center)
     else:
-        for i in prange(X.n_rows, schedule="static", num_threads=n_threads):
+        for i in prange(X.n_rows, schedule="static", num_threads=team(n_threads)):
             scored[i].item = <int32_t>i
             scored[i].score = sparse_dot(X, i, center)
 
@@ -152,6 +156,8 @@ cdef int split(const CSR *X, int64_t n_left, int max_iter, bint spherical, uint6
         add_row(X, i, 1.0, left)
     random_direction(X, seed, center)
     for iteration in range(max_iter):
+        if should_stop(ws.work, ws.thread):
+            break
         score_rows(X, center, scored, n_threads)
         select_smallest(scored, n, n_left)
         n_moved = reassign(scored, n, n_left, side, moved)
@@ -265,6 +271,10 @@ cdef class Splitter:
         cdef int32_t *all_items = &items[0] if items.shape[0] else NULL
         n_iter_array = np.zeros(n_nodes, dtype=np.int32)
         cdef int32_t[::1] n_iter = n_iter_array
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_nodes)
+        for i in range(n_threads):
+            all_ws[i].work, all_ws[i].thread = &work, <int>i
         if n_nodes < n_threads:
             with nogil:
                 for i in range(n_nodes):
@@ -272,11 +282,12 @@ cdef class Splitter:
                         X, all_items + nodes[i, 0], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
                         max_iter, spherical, seeds[i], &all_ws[0], n_threads)
         else:
-            with nogil, parallel(num_threads=n_threads):
+            with nogil, parallel(num_threads=team(n_threads)):
                 for i in prange(n_nodes, schedule="dynamic", chunksize=1):
                     n_iter[i] = split_node(
                         X, all_items + nodes[i, 0], nodes[i, 1] - nodes[i, 0], nodes[i, 2],
                         max_iter, spherical, seeds[i], &all_ws[threadid()], 1)
+        signals.end()
         if (n_iter_array < 0).any():
             raise MemoryError("no memory to cluster the labels")
         return int(n_iter_array.max())

@@ -3,7 +3,6 @@
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
@@ -16,6 +15,7 @@ from sklearn_xmr.indexing._representation import (
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
+from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
     as_csr_float32,
     check_indices,
@@ -130,7 +130,7 @@ class LabelClustererMixin(
         self.labels_ = self.tree_.cluster_of_label
         self.n_clusters_ = self.tree_.n_clusters
         if not self._fitted_with_labels:
-            self.cluster_centers_ = normalize(_membership(self.labels_).T @ vectors)
+            self.cluster_centers_ = unit_rows(_membership(self.labels_).T @ vectors)
         return self
 
     def fit_predict(self, X, y=None):
@@ -217,14 +217,14 @@ class LabelClustererMixin(
         self._fitted_with_labels = y is not None and y.ndim == 2
         if not self._fitted_with_labels:
             self._check_no_representation()
-            return normalize(as_csr_float32(X))
+            return unit_rows(as_csr_float32(X))
         X, Y = check_X_Y(X, y)
         method = self.representation
         if isinstance(method, str):
             return self._known_representation(X, Y)
         vectors = method(X, Y) if callable(method) else method
         vectors = check_label_features(vectors, Y.shape[1], "representation")
-        return normalize(as_csr_float32(vectors))
+        return unit_rows(as_csr_float32(vectors))
 
     def _known_representation(self, X, Y):
         """Label vectors by a method of :func:`label_representation`."""
@@ -255,7 +255,7 @@ class LabelClustererMixin(
 
     def _cosines(self, X):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        cosines = normalize(X) @ self.cluster_centers_.T
+        cosines = unit_rows(X) @ self.cluster_centers_.T
         return cosines.toarray() if sparse.issparse(cosines) else cosines
 
     @property

@@ -12,8 +12,10 @@ from sklearn_xmr.indexing._label_tree import LabelTree
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, StrOptions
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
     """Label tree by recursive balanced B-ary k-means.
 

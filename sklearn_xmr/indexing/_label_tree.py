@@ -7,9 +7,11 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import check_count, check_names
 
 
+@storable
 class LabelTree:
     """A tree whose leaves are labels, as plain arrays.
 

@@ -20,6 +20,8 @@ from sklearn_xmr.utils._compact_rows cimport (
     CSR, CompactWorkspace, as_csr, free_compact_workspace, init_compact_workspace,
     number_features
 )
+from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
 
 
 cdef struct SumWorkspace:
@@ -119,23 +121,28 @@ cdef int sum_group(const CSR *X, const Groups *groups, int64_t g, int64_t n_kept
 
 
 cdef int count_all(const CSR *X, const Groups *groups, SumWorkspace *all_ws, int n_threads,
-                   int64_t *counts) noexcept nogil:
+                   int64_t *counts, Work *work) noexcept nogil:
     """Features of every group; not 0 without memory."""
     cdef int64_t g
     cdef int failed = 0
-    with parallel(num_threads=n_threads):
+    with parallel(num_threads=team(n_threads)):
         for g in prange(groups.n, schedule="dynamic", chunksize=64):
+            if should_stop(work, threadid()):
+                continue
             failed += count_features(X, groups, g, &all_ws[threadid()].compact, &counts[g])
     return failed
 
 
 cdef int sum_all(const CSR *X, const Groups *groups, SumWorkspace *all_ws, int n_threads,
-                 const int64_t *ptr, int32_t *indices, float *values) noexcept nogil:
+                 const int64_t *ptr, int32_t *indices, float *values,
+                 Work *work) noexcept nogil:
     """Sums of all groups, each at its place; not 0 without memory."""
     cdef int64_t g
     cdef int failed = 0
-    with parallel(num_threads=n_threads):
+    with parallel(num_threads=team(n_threads)):
         for g in prange(groups.n, schedule="dynamic", chunksize=64):
+            if should_stop(work, threadid()):
+                continue
             failed += sum_group(X, groups, g, ptr[g + 1] - ptr[g], &all_ws[threadid()],
                                 indices + ptr[g], values + ptr[g])
     return failed
@@ -179,6 +186,8 @@ def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
     cdef CSR X = as_csr(indptr, indices, values, n_features)
     cdef Groups groups
     cdef int failed
+    cdef Signals signals = Signals()
+    cdef Work work = signals.begin(group_ptr.shape[0] - 1)
     groups.n, groups.ptr = group_ptr.shape[0] - 1, &group_ptr[0]
     groups.rows = &group_rows[0] if group_rows.shape[0] else NULL
     groups.weights = &group_weights[0] if group_rows.shape[0] else NULL
@@ -191,7 +200,8 @@ def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
         raise MemoryError("no memory for the label representations")
     try:
         with nogil:
-            failed = count_all(&X, &groups, all_ws, n_threads, &ptr[1])
+            failed = count_all(&X, &groups, all_ws, n_threads, &ptr[1], &work)
+        signals.end()
         if not failed:
             np.minimum(out_indptr, max_entries, out=out_indptr)
             np.cumsum(out_indptr, out=out_indptr)
@@ -200,7 +210,8 @@ def sum_of_rows(const int64_t[::1] indptr, const int32_t[::1] indices,
             to_indices, to_values = out_indices, out_values
             with nogil:
                 failed = sum_all(&X, &groups, all_ws, n_threads, &ptr[0], &to_indices[0],
-                                 &to_values[0])
+                                 &to_values[0], &work)
+            signals.end()
     finally:
         free_workspaces(all_ws, n_threads)
     if failed:

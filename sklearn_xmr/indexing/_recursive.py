@@ -11,8 +11,10 @@ from sklearn_xmr.indexing._base import LabelClustererMixin
 from sklearn_xmr.indexing._label_tree import LabelTree
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import HasMethods, Interval
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
     """Label tree by any clusterer of scikit-learn, level by level.
 

@@ -5,11 +5,11 @@ from numbers import Real
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from sklearn_xmr.indexing._pifa import sum_of_rows
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import as_csr_float32, check_count, check_X_Y
 
 METHODS = ("pifa", "pii", "lf", "pifa+lf", "pifa_lf_convex", "spectral", "label_graph")
@@ -100,9 +100,9 @@ def label_representation(
     if method == "pifa":
         return _unit_pifa(X, Y)
     if method == "pii":
-        return normalize(Y.T.tocsr()).astype(np.float32)
+        return unit_rows(Y.T.tocsr()).astype(np.float32)
     if method == "lf":
-        return normalize(label_features)
+        return unit_rows(label_features)
     if method == "spectral":
         return _spectral(Y.T.tocsr(), n_components, random_state, bipartite=True)
     if method == "label_graph":
@@ -113,11 +113,11 @@ def label_representation(
 
 def _beside_or_mixed(X, Y, method, label_features, feature_share):
     """PIFA and label features, as two blocks or as their weighted sum."""
-    both = as_csr_float32(_unit_pifa(X, Y)), as_csr_float32(normalize(label_features))
+    both = as_csr_float32(_unit_pifa(X, Y)), as_csr_float32(unit_rows(label_features))
     if method == "pifa+lf":
         shares = np.sqrt([1 - feature_share, feature_share]).astype(np.float32)
         parts = [share * part for share, part in zip(shares, both, strict=True)]
-        return normalize(sparse.hstack(parts).tocsr())
+        return unit_rows(sparse.hstack(parts).tocsr())
     if both[0].shape != both[1].shape:
         raise ValueError(
             "label_features must have the columns of X for 'pifa_lf_convex', "
@@ -126,13 +126,13 @@ def _beside_or_mixed(X, Y, method, label_features, feature_share):
     mixed = (
         np.float32(1 - feature_share) * both[0] + np.float32(feature_share) * both[1]
     )
-    return as_csr_float32(normalize(mixed))
+    return as_csr_float32(unit_rows(mixed))
 
 
 def _unit_pifa(X, Y):
     if sparse.issparse(X):
         return pifa(X, Y)
-    return normalize(normalize(Y).T @ X)
+    return unit_rows(unit_rows(Y).T @ X)
 
 
 def check_label_features(features, n_labels, name="label_features"):
@@ -206,7 +206,7 @@ def _spectral(links, n_components, random_state, bipartite):
         scaled = (scaled + sparse.identity(links.shape[0])) / 2
     U = _left_singular_vectors(scaled.tocsr(), n_wanted, random_state)
     vectors = scale_left[:, None] * U[:, min(1, U.shape[1] - 1) :]
-    return normalize(vectors).astype(np.float32)
+    return unit_rows(vectors).astype(np.float32)
 
 
 def _left_singular_vectors(matrix, n_wanted, random_state):

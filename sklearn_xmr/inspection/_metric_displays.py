@@ -13,7 +13,12 @@ from sklearn_xmr.metrics import (
     get_topk_metrics,
     precision_at_k,
 )
-from sklearn_xmr.utils._response import inner_step, predict_topk, topk_of_scores
+from sklearn_xmr.utils._response import (
+    check_same_labels,
+    inner_step,
+    predict_topk,
+    topk_of_scores,
+)
 from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
@@ -82,6 +87,7 @@ class MetricAtKDisplay:
         ValueError
             If an argument is not as described.
         """
+        check_same_labels(estimator, y)
         topk = predict_topk(estimator, X, check_count(max_k, "max_k"))
         return cls.from_predictions(y, topk, max_k=max_k, name=name, **options)
 
@@ -253,6 +259,7 @@ class LabelFrequencyDisplay:
         ValueError
             If an argument is not as described.
         """
+        check_same_labels(estimator, y)
         topk = predict_topk(estimator, X, k)
         return cls.from_predictions(y, topk, Y_train, k=k, **options)
 
@@ -416,6 +423,7 @@ class CalibrationAtKDisplay:
         ValueError
             If an argument is not as described.
         """
+        check_same_labels(estimator, y)
         topk = predict_topk(estimator, X, k)
         return cls.from_predictions(y, topk, k=k, **options)
 
@@ -589,6 +597,7 @@ class ModelSizeDisplay:
         """
         clf = find_classifier(estimator)
         _, X = inner_step(estimator, X)
+        check_same_labels(clf, y)
         sizes, precisions = [], []
         for threshold in thresholds:
             pruned = copy(clf).prune(threshold=threshold)

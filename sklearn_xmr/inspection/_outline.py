@@ -10,6 +10,8 @@ from sklearn_xmr.inspection._names import Names, group_name, known_label_names
 from sklearn_xmr.utils._response import inner_estimator
 from sklearn_xmr.utils._validation import check_names
 
+MOST_LEVELS = 200
+
 
 @dataclass
 class OutlineNode:
@@ -62,7 +64,8 @@ def outline_of(
     root : (level, node), default=None
         None for the root of the tree.
     max_depth : int, default=None
-        Levels below the root to follow; None for all.
+        Levels below the root to follow; None for all, up to 200: neither pages nor
+        plots of deeper nests can be read, or made.
     max_children : int, default=None
         Children to follow of each node, the heaviest; None for all.
     n_examples : int, default=5
@@ -85,7 +88,8 @@ def outline_of(
     counts = _checked_counts(label_counts, tree.n_labels)
     level, node = (-1, 0) if root is None else _checked_node(tree, root)
     builder = _Builder(tree, names, counts, max_children, n_examples)
-    return builder.build(level, node, tree.n_levels if max_depth is None else max_depth)
+    depth = MOST_LEVELS if max_depth is None else min(max_depth, MOST_LEVELS)
+    return builder.build(level, node, depth)
 
 
 def find_tree(source):

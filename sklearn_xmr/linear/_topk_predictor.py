@@ -124,8 +124,8 @@ class TopkPredictor:
         if isinstance(x, tuple):
             indices, values = (np.atleast_1d(part) for part in x)
         elif sparse.issparse(x):
-            if x.format != "csr":
-                x = sparse.csr_matrix(x)
+            if x.format != "csr" or x.ndim == 1:  # a row of a sparse array
+                x = sparse.csr_matrix(x.reshape(1, -1) if x.ndim == 1 else x)
             if x.shape != (1, self.n_features):
                 raise ValueError(
                     f"x must be one row of {self.n_features} features, got shape "

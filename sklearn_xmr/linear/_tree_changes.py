@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from sklearn_xmr.base import TrainingData
+from sklearn_xmr.linear._solver._level_solver import warn_of_lost_weights
 from sklearn_xmr.linear._training import train_branch, train_new_labels
 from sklearn_xmr.linear._tree_ranking import TreeRankingMixin
 from sklearn_xmr.linear._weights._pruning import check_limits
@@ -93,8 +94,9 @@ class TreeChangesMixin(TreeRankingMixin):
         Parameters
         ----------
         labels : array-like of shape (n_removed,)
-            Members of ``classes_``: column numbers of y, or classes of a 1-D y. The
-            other labels are renumbered, as the columns of y without them.
+            Members of ``classes_``: column numbers of y, or classes of a 1-D y; or a
+            boolean mask of shape (n_labels,). The other labels are renumbered, as the
+            columns of y without them.
 
         Returns
         -------
@@ -184,7 +186,7 @@ class TreeChangesMixin(TreeRankingMixin):
 
     def _positions(self, labels):
         """Label numbers of members of ``classes_``, ascending and once each."""
-        labels = np.unique(column_or_1d(labels))
+        labels = np.unique(self._of_mask(column_or_1d(labels)))
         unknown = labels[~np.isin(labels, self.classes_)]
         if len(labels) == 0 or len(unknown):
             found = repr(unknown[0].item()) if len(unknown) else "an empty list"
@@ -193,6 +195,18 @@ class TreeChangesMixin(TreeRankingMixin):
                 f"found {found}"
             )
         return np.flatnonzero(np.isin(self.classes_, labels))
+
+    def _of_mask(self, labels):
+        """Labels as they are, or those of a boolean mask."""
+        is_mask = labels.dtype == bool and np.asarray(self.classes_).dtype != bool
+        if not is_mask:
+            return labels
+        if len(labels) != self.n_labels_:
+            raise ValueError(
+                f"labels, a mask, must have a value for each of the {self.n_labels_} "
+                f"labels, got {len(labels)}"
+            )
+        return self.classes_[labels]
 
     def _check_node(self, level, node):
         if not 0 <= level < self.tree_.n_levels - 1:
@@ -218,7 +232,8 @@ class TreeChangesMixin(TreeRankingMixin):
         Parameters
         ----------
         threshold : float, default=0.0
-            Minimum absolute value of a weight.
+            What a weight must contribute, as for ``weight_threshold``: its absolute
+            value times ``row_length_``.
         energy : float in (0, 1], default=1.0
             Each label (and node) keeps its largest weights until their squares make
             this share of the sum of all its squares.
@@ -251,8 +266,9 @@ class TreeChangesMixin(TreeRankingMixin):
         """
         check_limits(threshold, energy, max_weights_per_label, dtype)
         self.model_ = self.model_.pruned(
-            threshold=threshold,
+            threshold=threshold / self.row_length_,
             energy=energy,
             max_weights_per_label=max_weights_per_label,
             dtype=dtype,
         )
+        warn_of_lost_weights(self.weights_, threshold)

@@ -19,11 +19,13 @@ from sklearn_xmr.linear._weights._splicing import (
 )
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import check_count, check_label_weight
 
 FORMAT = 1  # of the saved state; increased with each change of the bytes
 
 
+@storable
 class TreeModel:
     """A label tree, the weights of its nodes, and the search over them.
 

@@ -14,6 +14,7 @@ from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
 from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
+from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
     TreeSettings,
     estimate_model_nbytes,
@@ -25,12 +26,14 @@ from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import for_set_output
 
 DEFAULT_BRANCHING_FACTOR = 100
 DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at once
 
 
+@storable
 class XRLinearClassifier(
     TreeChangesMixin,
     CallbackMixin,
@@ -74,9 +77,12 @@ class XRLinearClassifier(
         Number of labels that ``predict_topk``, ``predict_proba`` and ``predict``
         retrieve.
     weight_threshold : float, default=0.09
-        Weights of smaller absolute value are dropped; intercepts are kept. A weight
-        whose feature no sibling uses takes twice the space, and is dropped below twice
-        the threshold.
+        Weights that contribute less to a margin are dropped; intercepts are kept. What
+        a weight contributes is its absolute value times the typical length of a row
+        of X (``row_length_``): where rows have unit length, as those of tf-idf have,
+        its absolute value. A weight whose feature no sibling uses takes twice the
+        space, and is dropped below twice the threshold. A warning says where a level
+        keeps no weight.
     weight_dtype : {"int8", "float16", "float32"}, default="int8"
         How weights are stored. "int8" stores multiples of 1/127 of the label's largest
         weight: a quarter of the memory of "float32", with rankings as good.
@@ -146,6 +152,8 @@ class XRLinearClassifier(
         :func:`sklearn_xmr.metrics.propensity_scores`.
     n_iter_ : int
         Largest number of iterations that a node needed.
+    row_length_ : float
+        Median length of the rows of sparse features in ``fit``, empty ones left out.
     sparse_output_ : bool
         Whether ``predict`` and ``predict_proba`` return sparse matrices, as for a
         sparse y.
@@ -315,6 +323,7 @@ class XRLinearClassifier(
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
+        self.row_length_ = typical_row_length(data.X, data.sample_weight)
         n_tasks = 0 if self.negative_sampling == "tfn" else tree.n_levels
         with tasks.task("levels", n_tasks) as levels:
             self.model_, self.n_iter_ = train_tree(
@@ -419,7 +428,7 @@ class XRLinearClassifier(
         Returns
         -------
         SolverSettings
-            Settings given by the parameters.
+            Settings given by the parameters and, after a fit, its rows' length.
         """
         return SolverSettings(
             loss=self.loss,
@@ -429,6 +438,7 @@ class XRLinearClassifier(
             tol=self.tol,
             max_iter=self.max_iter,
             weight_threshold=self.weight_threshold,
+            row_length=getattr(self, "row_length_", None),
             weight_dtype=self.weight_dtype,
             seed=draw_seed(rng),
             mode=self._solver_mode,

@@ -23,7 +23,12 @@ from sklearn_xmr.metrics._ranking import (
     psrecall_at_k,
     recall_at_k,
 )
-from sklearn_xmr.utils._response import last_estimator, last_step, predict_topk
+from sklearn_xmr.utils._response import (
+    check_same_labels,
+    last_estimator,
+    last_step,
+    predict_topk,
+)
 from sklearn_xmr.utils._validation import check_count
 
 METRICS = {
@@ -277,6 +282,7 @@ def _of_indicators(estimator, X, y_true):
     The last value is how many of the columns that training knew, None without names.
     """
     if not hasattr(last_estimator(estimator), "indicator"):
+        check_same_labels(estimator, y_true)
         return estimator, X, y_true, None
     named, X = last_step(estimator, X)
     return named.estimator_, X, named.indicator(y_true), named.n_labels_

@@ -4,7 +4,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, indexable
 
 from sklearn_xmr.utils._held_out import held_out_size
 from sklearn_xmr.utils._sklearn import safe_indexing
@@ -165,7 +165,8 @@ def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
     rng = check_random_state(random_state)
     part = iterative_stratification(Y, np.array([1 - share, share]), rng)
     rows = [np.flatnonzero(part == number) for number in (0, 1)]
-    return [safe_indexing(array, some) for array in (*arrays, y) for some in rows]
+    sliceable = indexable(*arrays, y)
+    return [safe_indexing(array, some) for array in sliceable for some in rows]
 
 
 def iterative_stratification(Y, shares, rng):

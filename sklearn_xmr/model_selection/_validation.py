@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
+from sklearn.utils import indexable
 
 from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers
 from sklearn_xmr.utils._response import predict_topk
@@ -208,6 +209,7 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     True
     """
     check_count(k, "k")
+    X, y = indexable(X, y)
     splits = list(check_cv(cv, y).split(X, y))
     held_out = np.concatenate([test for _, test in splits])
     n_samples = num_samples(X)

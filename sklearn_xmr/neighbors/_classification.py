@@ -5,7 +5,6 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import normalize
 
 from sklearn_xmr.neighbors._index import ALGORITHMS, make_index
 from sklearn_xmr.neighbors._votes import (
@@ -17,9 +16,12 @@ from sklearn_xmr.neighbors._votes import (
 )
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
+from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import check_count
 
 
+@storable
 class XRNeighborsClassifier(VotingMixin, BaseEstimator):
     """Rank labels by the votes of the most similar training instances.
 
@@ -170,7 +172,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
             self.instances_ = np.flatnonzero(np.asarray(sample_weight, np.float32))
         self.targets_, self.sample_weight_ = data.Y, data.sample_weight
         self.class_prior_ = label_shares(data.Y, data.sample_weight)
-        self.index_ = make_index(normalize(data.X), self.algorithm)
+        self.index_ = make_index(unit_rows(data.X), self.algorithm)
         return self
 
     @on_snapshot
@@ -249,7 +251,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
 
     def _nearest(self, X, n_neighbors):
         """Cosines and positions in the index of the nearest instances."""
-        return self.index_.search(normalize(X), n_neighbors, self.search_breadth)
+        return self.index_.search(unit_rows(X), n_neighbors, self.search_breadth)
 
     def _count(self, cosines, neighbors):
         """Share of the votes of each label: CSR (n_samples, n_labels)."""

@@ -16,8 +16,10 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import Interval, fit_context
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class XRForestClassifier(VotingMixin, BaseEstimator):
     """Rank labels by the votes of training instances that share leaves of a forest.
 

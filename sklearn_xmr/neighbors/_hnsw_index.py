@@ -3,8 +3,11 @@
 import numpy as np
 from scipy import sparse
 
+from sklearn_xmr.utils._storable import storable
+
 N_LINKS = 32  # of each vector in the graph
 BUILD_BREADTH = 100  # candidates that an insertion looks at
+GRAPH = ("neighbors", "offsets", "levels")  # arrays of faiss's HNSW
 MOST_FEATURES = 4096  # of a sparse matrix that is made dense
 
 
@@ -25,6 +28,7 @@ def import_faiss():
     return faiss
 
 
+@storable
 class HNSWIndex:
     """Rows of a matrix in a graph that leads to the largest inner products.
 
@@ -84,13 +88,67 @@ class HNSWIndex:
         return np.maximum(products, 0), rows.astype(np.int32)
 
     def __getstate__(self):
-        state = self.__dict__.copy()
-        state["_index"] = import_faiss().serialize_index(self._index)
-        return state
+        faiss, graph = import_faiss(), self._index.hnsw
+        return {
+            "vectors": self._index.reconstruct_n(0, self.n_rows),
+            "entry_point": int(graph.entry_point),
+            **{name: faiss.vector_to_array(getattr(graph, name)) for name in GRAPH},
+        }
 
     def __setstate__(self, state):
-        self.__dict__.update(state)
-        self._index = import_faiss().deserialize_index(state["_index"])
+        faiss = import_faiss()
+        vectors = np.ascontiguousarray(state["vectors"], dtype=np.float32)
+        self.n_rows = len(vectors)
+        self._index = faiss.IndexHNSWFlat(
+            vectors.shape[1], N_LINKS, faiss.METRIC_INNER_PRODUCT
+        )
+        graph = self._index.hnsw
+        graph.efConstruction = BUILD_BREADTH
+        checked = _checked_graph(state, self.n_rows, graph)
+        self._index.storage.add(vectors)
+        self._index.ntotal = self.n_rows
+        for name, array in checked.items():
+            faiss.copy_array_to_vector(array, getattr(graph, name))
+        graph.entry_point = state["entry_point"]
+        graph.max_level = int(checked["levels"].max(initial=0)) - 1
+
+
+def _checked_graph(state, n_rows, graph):
+    """Arrays of a graph that leads nowhere but to its rows; faiss checks none."""
+    links, starts, levels = (np.asarray(state[name]) for name in GRAPH)
+    entry, n_levels = state["entry_point"], graph.assign_probas.size()
+    if (
+        (links.dtype, starts.dtype, levels.dtype) != ("i4", "u8", "i4")
+        or (starts.shape, levels.shape) != ((n_rows + 1,), (n_rows,))
+        or levels.min(initial=1) < 1
+        or levels.max(initial=1) > n_levels
+        or type(entry) is not int
+        or not -1 <= entry < n_rows
+        or (n_rows and (entry < 0 or levels[entry] < levels.max()))
+    ):
+        raise ValueError("the graph of the index is broken")
+    room = np.array([graph.cum_nb_neighbors(i) for i in range(n_levels + 1)])
+    ends = np.cumsum(room[levels])
+    if (starts[1:] != ends).any() or starts[0] or links.shape != (starts[-1],):
+        raise ValueError("the links of the index do not belong to its rows")
+    # A link of an upper level must lead to a row that has this level.
+    level_of_link = _levels_of_links(levels, room)
+    known = links >= 0
+    if (
+        links.min(initial=-1) < -1
+        or links.max(initial=-1) >= n_rows
+        or (levels[links[known]] <= level_of_link[known]).any()
+    ):
+        raise ValueError("links of the index lead to rows that there are not")
+    return dict(zip(GRAPH, (links, starts, levels), strict=True))
+
+
+def _levels_of_links(levels, room):
+    """Level of each link: every row has those of level 0 first."""
+    of_one = np.repeat(np.arange(len(room) - 1), np.diff(room))
+    counts = room[levels]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return of_one[within]
 
 
 def as_dense(X):

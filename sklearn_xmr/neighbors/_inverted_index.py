@@ -4,8 +4,10 @@ import numpy as np
 
 from sklearn_xmr.neighbors._inverted_index_fast import SEGMENT_ROWS, nearest_rows
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class InvertedIndex:
     """Rows of a CSR matrix by column, for the largest inner products.
 
@@ -39,6 +41,29 @@ class InvertedIndex:
         self._rows = np.concatenate([*rows, np.zeros(1, np.uint16)])
         self._values = np.concatenate([*values, np.zeros(1, np.float32)])
 
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._check()
+
+    def _check(self):
+        """ValueError unless all numbers of rows are such, and all starts in order."""
+        starts, rows, values = self._starts, self._rows, self._values
+        firsts = range(0, self.n_rows, SEGMENT_ROWS)
+        if (
+            any(type(a) not in (np.ndarray, np.memmap) for a in (starts, rows, values))
+            or (starts.dtype, rows.dtype, values.dtype) != ("i8", "u2", "f4")
+            or (starts.ndim, rows.ndim, values.ndim) != (2, 1, 1)
+            or starts.shape[0] != len(firsts)
+            or not len(rows) == len(values) == starts.max(initial=0) + 1
+            or np.diff(starts.ravel()).min(initial=0) < 0
+            or starts.min(initial=0) < 0
+        ):
+            raise ValueError("the arrays of the inverted index do not fit each other")
+        for first, places in zip(firsts, starts, strict=True):
+            here = rows[places[0] : places[-1]]
+            if here.max(initial=0) >= min(SEGMENT_ROWS, self.n_rows - first):
+                raise ValueError("the inverted index names rows that there are not")
+
     def search(self, queries, k, breadth=None):
         """The rows of largest positive inner product with each query.
 
@@ -57,7 +82,17 @@ class InvertedIndex:
             Best first; 0 for none.
         rows : ndarray of int32 of the same shape
             -1 for none; equal products: the smaller row first.
+
+        Raises
+        ------
+        ValueError
+            If the queries have other columns than the rows.
         """
+        n_features = self._starts.shape[1] - 1
+        if queries.shape[1] != n_features:
+            raise ValueError(
+                f"queries must have {n_features} features, got {queries.shape[1]}"
+            )
         rows, products = nearest_rows(
             self._starts,
             self._rows,

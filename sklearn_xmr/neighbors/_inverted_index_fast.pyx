@@ -14,6 +14,9 @@ from libc.string cimport memset
 
 import numpy as np
 
+from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
+
 cdef extern from "../utils/_topk_heap.h" nogil:
     ctypedef struct xmr_candidate:
         float score
@@ -127,14 +130,18 @@ def nearest_rows(const int64_t[:, ::1] starts, const uint16_t[::1] rows,
     cdef int64_t *n_kept = <int64_t *>calloc(n_threads * 8, sizeof(int64_t))
     cdef xmr_candidate *heap
     cdef int t
+    cdef Signals signals = Signals()
+    cdef Work work = signals.begin(n_queries)
     if sums == NULL or heaps == NULL or n_kept == NULL:
         free(sums)
         free(heaps)
         free(n_kept)
         raise MemoryError(f"no memory for the {k} nearest rows of each query")
-    for query in prange(n_queries, nogil=True, num_threads=n_threads,
+    for query in prange(n_queries, nogil=True, num_threads=team(n_threads),
                         schedule="dynamic", chunksize=16):
         t = threadid()
+        if should_stop(&work, t):
+            continue
         heap = heaps + t * k
         search_query(starts, rows, values, n_rows, features + indptr[query],
                      weights + indptr[query], indptr[query + 1] - indptr[query],
@@ -145,4 +152,5 @@ def nearest_rows(const int64_t[:, ::1] starts, const uint16_t[::1] rows,
     free(sums)
     free(heaps)
     free(n_kept)
+    signals.end()
     return neighbors, products

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_array
 
 from sklearn_xmr.base import BlockwiseRankingMixin
@@ -20,7 +19,9 @@ from sklearn_xmr.neighbors._votes import PRIOR_VOTE, label_shares, with_every_la
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._rankings import csr_from_topk, rows_of_pairs, topk_of_csr
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
-from sklearn_xmr.utils._validation import as_csr_float32
+from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._unit_rows import unit_rows
+from sklearn_xmr.utils._validation import as_csr_float32, check_texts
 
 PAIRS_AT_ONCE = 1 << 14  # that are scored: each brings two rows
 
@@ -63,6 +64,7 @@ class LabelVectorsMixin(BlockwiseRankingMixin):
         return cosines + PRIOR_VOTE * self.class_prior_[pairs.indices]
 
 
+@storable
 class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
     """Rank labels by the cosine between an instance and the labels' vectors.
 
@@ -194,20 +196,21 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
         """
         data = self._check_training(X, y)
         if isinstance(self.vectors, str):
-            vectors = label_representation(normalize(data.X), data.Y, "pifa")
+            vectors = label_representation(unit_rows(data.X), data.Y, "pifa")
         else:
             vectors = _check_vectors(self.vectors, (data.Y.shape[1], data.X.shape[1]))
         self._index_labels(vectors, data.Y, self.algorithm)
         return self
 
     def _vectors(self, X):
-        return normalize(X)
+        return unit_rows(X)
 
     @property
     def _search_breadth(self):
         return self.search_breadth
 
 
+@storable
 class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
     """Rank labels by the cosine between an instance's text and their own.
 
@@ -310,9 +313,11 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
         ------
         ValueError
             If there is not one text for each label.
+        TypeError
+            If something in ``label_texts`` is no text.
         """
         Y = self._check_targets(X, y)
-        texts = list(self.label_texts)
+        texts = check_texts(self.label_texts, "label_texts")
         if len(texts) != self.n_labels_:
             raise ValueError(
                 f"label_texts must hold a text for each of the {self.n_labels_} labels "
@@ -320,19 +325,14 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
             )
         self.vectorizer_ = clone(self.vectorizer or default_vectorizer())
         vectors = as_csr_float32(self.vectorizer_.fit_transform(texts))
-        self._index_labels(normalize(vectors), Y)
+        self._index_labels(unit_rows(vectors), Y)
         return self
 
     def _check_instances(self, X):
-        if isinstance(X, str):
-            raise TypeError(
-                f"X must be a list of texts, got the one text {X[:40]!r}: put it into "
-                "a list"
-            )
-        return X
+        return check_texts(X)
 
     def _vectors(self, X):
-        return normalize(as_csr_float32(self.vectorizer_.transform(X)))
+        return unit_rows(as_csr_float32(self.vectorizer_.transform(X)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -364,7 +364,7 @@ def _check_vectors(vectors, shape):
             f"for each of the {shape[1]} features of X, got shape {vectors.shape}"
         )
     vectors = as_csr_float32(vectors) if sparse.issparse(vectors) else vectors
-    return normalize(vectors)
+    return unit_rows(vectors)
 
 
 def _products_of_rows(one, two):

@@ -8,9 +8,11 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from sklearn_xmr.utils._sklearn import num_samples
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import as_csr_float32
 
 
+@storable
 class HybridFeatures:
     """Instances with a sparse and a dense block of features, kept apart.
 
@@ -162,6 +164,7 @@ def _no_features(n_rows):
     return sparse.csr_matrix((n_rows, 0), dtype=np.float32)
 
 
+@storable
 class HybridUnion(FeatureUnion):
     """Concatenate the results of transformers, with sparse and dense ones kept apart.
 

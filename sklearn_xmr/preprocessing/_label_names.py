@@ -11,9 +11,11 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
-from sklearn_xmr.utils._validation import check_label_indicator
+from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._validation import check_label_indicator, is_missing
 
 
+@storable
 class LabelNameBinarizer(
     DocLinkMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
@@ -249,11 +251,23 @@ class LabelNameBinarizer(
         names = self._frequent(counts) if self.names is None else list(self.names)
         if not names:
             raise ValueError("names must hold at least one name, but is empty")
-        self._column = {name: column for column, name in enumerate(names)}
+        self.classes_ = np.fromiter(names, dtype=object, count=len(names))
         if len(self._column) < len(names):
             twice = next(n for n, count in Counter(names).items() if count > 1)
             raise ValueError(f"names must be different, but {twice!r} occurs twice")
-        self.classes_ = np.fromiter(names, dtype=object, count=len(names))
+
+    @property
+    def _column(self):
+        """Column of each name (dict), made when it is needed, of what is saved."""
+        known = vars(self).get("_columns_of")
+        if known is None or known[0] is not self.classes_:
+            columns = {name: column for column, name in enumerate(self.classes_)}
+            self._columns_of = known = self.classes_, columns
+        return known[1]
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {name: part for name, part in state.items() if name != "_columns_of"}
 
     def _frequent(self, counts):
         """Names of at least ``min_count`` instances, sorted."""
@@ -309,7 +323,7 @@ def _as_list(y):
 
 def _names_of(names, row, separator):
     """The names of an instance; an empty cell of a table (None, NaN) is none."""
-    if _is_missing(names):
+    if is_missing(names):
         return []
     if isinstance(names, str) and separator is not None:
         return [name for part in names.split(separator) if (name := part.strip())]
@@ -320,18 +334,9 @@ def _names_of(names, row, separator):
             "separator=';', and put a single name into a list"
         )
     names = list(names)
-    if any(map(_is_missing, names)):
+    if any(map(is_missing, names)):
         raise ValueError(f"y has a missing value among the names of row {row}: {names}")
     return names
-
-
-def _is_missing(value):
-    """Whether a value is None, NaN or pandas' NA."""
-    return (
-        value is None
-        or type(value).__name__ == "NAType"
-        or (isinstance(value, float) and np.isnan(value))
-    )
 
 
 def _sorted(names):

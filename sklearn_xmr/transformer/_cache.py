@@ -9,12 +9,14 @@ import hashlib
 import os
 from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 from threading import Lock
 
 import numpy as np
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts
 from sklearn_xmr.transformer._torch import import_torch
+from sklearn_xmr.utils._whole_file import whole_file
 
 MOST_BYTES = 2**30
 
@@ -75,13 +77,15 @@ def cached_array(folder, key, shape, fill):
 
         return _remember(key, make, lambda array: array.nbytes)
     path = Path(folder) / f"{key}.npy"
-    if not path.exists():
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
-        out = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
-        fill(out)
-        out.flush()
-        os.replace(unfinished, path)
+    kept = _read(path, lambda: np.load(path, mmap_mode="r"))
+    if kept is not None and kept.shape == shape:
+        return kept
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
+    out = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
+    fill(out)
+    out.flush()
+    os.replace(unfinished, path)
     return np.load(path, mmap_mode="r")
 
 
@@ -105,14 +109,17 @@ def cached_tokens(folder, key, make):
     if folder is None:
         return _remember(key, lambda: make(None), lambda t: t.ids.nbytes)
     ids, offsets = (Path(folder) / f"{key}.{name}" for name in ("ids", "offsets.npy"))
-    if not offsets.exists():
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        unfinished = ids.with_name(f"{key}.{os.getpid()}.tmp")
-        tokens = make(unfinished)
-        if unfinished.exists():
-            os.replace(unfinished, ids)
-        np.save(offsets, tokens.offsets)
-    return TokenizedTexts.load(ids, np.load(offsets))
+    kept = _read(offsets, lambda: TokenizedTexts.load(ids, np.load(offsets)))
+    if kept is not None and kept.is_whole():
+        return kept
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    unfinished = ids.with_name(f"{key}.{os.getpid()}.tmp")
+    tokens = make(unfinished)
+    if unfinished.exists():
+        os.replace(unfinished, ids)
+    with whole_file(offsets) as file:
+        np.save(file, tokens.offsets)
+    return TokenizedTexts.load(ids, tokens.offsets)
 
 
 def cached_training(folder, key, make):
@@ -140,13 +147,31 @@ def cached_training(folder, key, make):
         )
     torch, _ = import_torch()
     path = Path(folder) / f"{key}.pt"
+
+    def load():
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+    kept = _read(path, load)
+    if kept is not None:
+        return kept
+    made = make()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        torch.save(made, file)
+    return load()
+
+
+def _read(path, load):
+    """What a file holds; None where there is none, or one that cannot be read.
+
+    A full disk or a cut copy leaves such files: they are made again.
+    """
     if not path.exists():
-        made = make()
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
-        torch.save(made, unfinished)
-        os.replace(unfinished, path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+        return None
+    try:
+        return load()
+    except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError):
+        return None
 
 
 def clear_cache():

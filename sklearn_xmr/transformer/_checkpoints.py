@@ -1,9 +1,11 @@
 """State of a training run on disk, so that a killed run resumes where it was."""
 
-import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+
+from sklearn_xmr.utils._whole_file import whole_file
 
 FILE = "training.pt"
 
@@ -31,11 +33,17 @@ class Checkpoints:
         Raises
         ------
         ValueError
-            If the folder holds another run's state.
+            If the folder holds another run's state, or a damaged one.
         """
         if self.path is None or not self.path.exists():
             return None
-        state = torch.load(self.path, map_location="cpu", weights_only=False)
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=False)
+        except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
+                f"be read: delete it to start from the beginning ({error})"
+            ) from error
         if state["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
@@ -49,6 +57,5 @@ class Checkpoints:
         if self.path is None or not self.is_writer:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save({"fingerprint": self.fingerprint, **state}, unfinished)
-        os.replace(unfinished, self.path)
+        with whole_file(self.path) as file:
+            torch.save({"fingerprint": self.fingerprint, **state}, file)

@@ -6,18 +6,23 @@
 
 import hashlib
 from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts, batches_by_length
 from sklearn_xmr.transformer._torch import autocast, import_torch
+from sklearn_xmr.utils._storable import storable
 
 # Of batches to encode: 64 texts of 32 tokens take 2 % longer, 32 take 9 %.
 MOST_ROWS, MOST_TOKENS = 128, 4096
 SMALLEST_NORM = 1e-12
+PLAIN_FILES = (".json", ".txt", ".model", ".jinja")  # of tokenizers
 
 
+@storable
 class TextEncoder:
     """An ``AutoModel`` with its tokenizer and a way to pool token vectors.
 
@@ -62,7 +67,7 @@ class TextEncoder:
         Raises
         ------
         OSError
-            If there is no such model.
+            If there is no such model, or no tokenizer that fits it.
         """
         _, transformers = import_torch()
         quiet = transformers.utils.logging
@@ -84,7 +89,9 @@ class TextEncoder:
             quiet.set_verbosity(verbosity)
             if bars:
                 quiet.enable_progress_bar()
-        return cls(model.float(), tokenizer, pooling, max_length, dropout)
+        _check_tokenizer(tokenizer, model, name_or_path)
+        encoder = _encoder_of(model).float()
+        return cls(encoder, tokenizer, pooling, max_length, dropout)
 
     @property
     def pad(self):
@@ -231,9 +238,73 @@ class TextEncoder:
         digest = hashlib.blake2b(content.encode(), digest_size=16)
         return f"{digest.hexdigest()} {self._room()}"
 
+    # --- model files -----------------------------------------------------------------
+
+    def to_plain(self):
+        """What model files store: the files of the model and its tokenizer (dict)."""
+        with TemporaryDirectory() as folder:
+            self.model.config.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+            files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        settings = ("pooling", "max_length", "dropout")
+        return {
+            "files": files,
+            "weights": {name: w.numpy() for name, w in self.state().items()},
+            **{name: getattr(self, name) for name in settings},
+        }
+
+    @classmethod
+    def from_plain(cls, plain):
+        """Make an encoder of what :meth:`to_plain` returned; it runs no code of it."""
+        torch, transformers = import_torch()
+        files, weights = plain.pop("files"), plain.pop("weights")
+        with TemporaryDirectory() as folder:
+            for name, content in files.items():
+                if Path(name).name != name or Path(name).suffix not in PLAIN_FILES:
+                    raise ValueError(f"an encoder has no file {name!r}")
+                (Path(folder) / name).write_bytes(content)
+            own = {"trust_remote_code": False, "local_files_only": True}
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
+            config = transformers.AutoConfig.from_pretrained(folder, **own)
+        model = transformers.AutoModel.from_config(config, trust_remote_code=False)
+        if weights.keys() != model.state_dict().keys():
+            model = model.get_encoder()  # of a model that also writes
+        encoder = cls(model.float(), tokenizer, **plain)
+        encoder.load_state({n: torch.tensor(array) for n, array in weights.items()})
+        encoder.model.eval()
+        return encoder
+
     def __getstate__(self):
         # A model fitted on a GPU loads where there is none.
         return {**self.__dict__, "model": cpu_copy(self.model)}
+
+
+def _encoder_of(model):
+    """The half that reads, of a model that also writes (T5 and its kin)."""
+    writes = getattr(model.config, "is_encoder_decoder", False)
+    return model.get_encoder() if writes else model
+
+
+def _check_tokenizer(tokenizer, model, name_or_path):
+    """OSError unless the tokenizer has words, and the model an embedding for each.
+
+    Where a folder has no files of a tokenizer, transformers makes one up.
+    """
+    where = f"encoder={str(name_or_path)!r}"
+    words = tokenizer.get_vocab()
+    if not words.keys() - set(tokenizer.all_special_tokens):
+        raise OSError(
+            f"{where} has no tokenizer: save the model's with "
+            "tokenizer.save_pretrained beside it"
+        )
+    embeddings = model.get_input_embeddings()
+    n_known = getattr(embeddings, "num_embeddings", None)
+    if n_known is not None and max(words.values()) >= n_known:
+        raise OSError(
+            f"{where} has a tokenizer of {max(words.values()) + 1} tokens, but its "
+            f"model embeds {n_known}: after adding tokens, call "
+            "model.resize_token_embeddings and save both"
+        )
 
 
 def cpu_copy(model):

@@ -19,8 +19,10 @@ from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import check_parameters
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions
+from sklearn_xmr.utils._storable import storable
 
 
+@storable
 class FineTuning(DocLinkMixin, BaseEstimator):
     """How :class:`XTransformerClassifier` trains its encoder.
 

@@ -4,9 +4,12 @@ import re
 
 import numpy as np
 
+from sklearn_xmr.utils._storable import storable
+
 WORD = re.compile(r"(?u)\b\w+\b")
 
 
+@storable
 class StaticEmbedder:
     """Mean of the vectors of a text's words.
 
@@ -42,6 +45,32 @@ class StaticEmbedder:
                 f"vectors must have a row for each of the {len(self.place)} different "
                 f"words, got shape {self.vectors.shape}"
             )
+
+    def to_plain(self):
+        """Return what model files store.
+
+        Returns
+        -------
+        dict
+            Arguments of the class.
+        """
+        words = np.array(list(self.place), dtype=object)
+        return {"words": words, "vectors": self.vectors, "lowercase": self.lowercase}
+
+    @classmethod
+    def from_plain(cls, plain):
+        """Make an embedder of what a model file holds.
+
+        Parameters
+        ----------
+        plain : dict
+            What :meth:`to_plain` returned.
+
+        Returns
+        -------
+        StaticEmbedder
+        """
+        return cls(**plain)
 
     def __call__(self, texts):
         """Embeddings of texts, ndarray of float32 of shape (n_texts, n_dense)."""

@@ -36,7 +36,7 @@ class TokenizedTexts:
             Path(path).unlink(missing_ok=True)
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             some = tokenizer(
-                texts[first : first + TEXTS_AT_ONCE],
+                [_well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
                 truncation=True,
                 max_length=max_length,
                 padding=False,
@@ -65,6 +65,10 @@ class TokenizedTexts:
     def __len__(self):
         return len(self.offsets) - 1
 
+    def is_whole(self):
+        """Whether there are as many tokens as the offsets say (bool)."""
+        return len(self.ids) == self.offsets[-1]
+
     @property
     def lengths(self):
         """Tokens of each text (ndarray of int64)."""
@@ -88,6 +92,15 @@ class TokenizedTexts:
                 : lengths[place]
             ]
         return ids, mask.astype(np.int64)
+
+
+def _well_formed(text):
+    """The text with U+FFFD for lone surrogates, which tokenizers refuse."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def batches_by_length(lengths, most_rows, most_tokens):

@@ -35,9 +35,11 @@ from sklearn_xmr.utils._fitted_state import (
 )
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._validation import check_count
 
 
+@storable
 class XTransformerClassifier(
     TextFeaturesMixin,
     RankingClassifierMixin,

@@ -85,13 +85,17 @@ cdef int32_t number_features(const CSR *X, const int32_t *rows, int64_t n,
 
 cdef int compact_rows(const CSR *X, const int32_t *rows, int64_t n,
                       CompactWorkspace *ws, CompactRows *out) noexcept nogil:
-    """Copy `rows` (distinct, ascending) of X; X itself where they are all its rows."""
+    """Copy `rows` (distinct, ascending) of X; X itself where they are all its rows.
+
+    Where X has more columns than values, its rows are copied too: what is made for each
+    feature would take more memory than they do.
+    """
     cdef int64_t i, k, at = 0, nnz = 0
     cdef int32_t n_local
     cdef int64_t *indptr
     cdef int32_t *indices
     cdef float *values
-    if n == X.n_rows:
+    if n == X.n_rows and X.n_features <= X.indptr[n]:
         out.rows = X[0]
         out.features = NULL
         return 0

@@ -6,6 +6,7 @@ its parent did, so a forked child works with one thread.
 """
 
 import os
+import re
 
 cdef extern from *:
     """
@@ -20,6 +21,10 @@ cdef extern from *:
     """
     int xmr_max_threads() nogil
     int xmr_has_openmp() nogil
+
+cdef extern from "_threads.h" nogil:
+    size_t xmr_stack_size
+    int xmr_team(int wanted)
 
 HAS_OPENMP = bool(xmr_has_openmp())
 _process = {"forked": False}
@@ -38,3 +43,23 @@ def effective_n_threads():
     if _process["forked"]:
         return 1
     return max(1, xmr_max_threads())
+
+
+cdef int team(int wanted) noexcept nogil:
+    """Threads of the parallel region that follows: as many as wanted, or as can be made.
+
+    Where limits of the system allow fewer (of a container, of the address space),
+    libgomp would print a line and end the process.
+    """
+    return xmr_team(wanted)
+
+
+def stack_size(text):
+    """Bytes of a stack, as OMP_STACKSIZE says them: kilobytes without a unit; or 0."""
+    parts = re.fullmatch(r"\s*(\d+)\s*([bkmg]?)\s*", text.lower())
+    return int(parts[1]) << {"b": 0, "m": 20, "g": 30}.get(parts[2], 10) if parts else 0
+
+
+xmr_stack_size = stack_size(
+    os.environ.get("OMP_STACKSIZE", os.environ.get("GOMP_STACKSIZE", ""))
+)

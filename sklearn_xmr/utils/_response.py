@@ -56,14 +56,74 @@ def predict_topk(estimator, X, k=5):
         return estimator.predict_topk(X, k=k)
     for method in _RANKING_METHODS[1:]:
         if hasattr(estimator, method):
-            scores = getattr(estimator, method)(X)
-            if isinstance(scores, list):  # one (n, 2) array a label, as of forests
-                scores = np.column_stack([column[:, -1] for column in scores])
+            scores = label_columns(estimator, getattr(estimator, method)(X))
             return topk_of_scores(scores, k)
     raise TypeError(
         f"estimator must have predict_topk, predict_proba or decision_function, but "
         f"{type(estimator).__name__} has none"
     )
+
+
+def label_columns(estimator, scores):
+    """Scores with a column for each label, in whatever form scikit-learn gives them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose scores they are.
+    scores : {ndarray, sparse matrix} or list of ndarray
+        Of ``predict_proba`` or ``decision_function``: a matrix; for two classes maybe
+        the second's scores alone; of forests and neighbours a list with an array of a
+        column per class for each label, which for a label that training never had is
+        one column, of zeros' probability.
+
+    Returns
+    -------
+    {ndarray, sparse matrix} of shape (n_samples, n_labels)
+    """
+    if isinstance(scores, list):
+        classes = getattr(last_estimator(estimator), "classes_", [None] * len(scores))
+        columns = [_of_ones(one, of) for one, of in zip(scores, classes, strict=True)]
+        return np.column_stack(columns)
+    if scores.ndim == 1:
+        return np.column_stack([-scores, scores])
+    return scores
+
+
+def _of_ones(scores, classes):
+    """Scores of the class 1 of a label; zeros where training never had it."""
+    classes = [0, 1][: scores.shape[1]] if classes is None else list(classes)
+    if 1 not in classes:
+        return np.zeros(len(scores), dtype=scores.dtype)
+    return scores[:, classes.index(1)]
+
+
+def check_same_labels(estimator, y):
+    """ValueError if an indicator y has other labels than a classifier.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The fitted classifier, in pipelines and searches too.
+    y : {array-like, sparse matrix}
+        Its targets: of an indicator, the number of columns is compared.
+    """
+    clf = last_estimator(estimator)
+    classes = getattr(clf, "classes_", None)
+    if classes is None or hasattr(clf, "binarizer_"):  # which takes names
+        return
+    shape = y.shape if hasattr(y, "shape") else np.shape(y)
+    if len(shape) == 2 and shape[1] not in (len(classes), _columns_of_classes(clf)):
+        raise ValueError(
+            f"y has {shape[1]} columns, but the model {len(classes)} labels: make both "
+            "indicators with one binarizer, fitted on the training data"
+        )
+
+
+def _columns_of_classes(clf):
+    """Columns of targets that are classes: one, if the model was fitted on such."""
+    form = getattr(clf, "target_form_", None)
+    return None if form is not None and form.is_multilabel else 1
 
 
 def last_step(estimator, X):

@@ -8,7 +8,11 @@ import inspect
 
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
-from sklearn.utils._metadata_requests import _raise_for_params
+from sklearn.utils._metadata_requests import (
+    MetadataRequest,
+    MethodMetadataRequest,
+    _raise_for_params,
+)
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -29,6 +33,8 @@ __all__ = [
     "BaseComposition",
     "HasMethods",
     "Interval",
+    "MetadataRequest",
+    "MethodMetadataRequest",
     "StrOptions",
     "check_method_params",
     "check_sample_weight",

@@ -8,9 +8,13 @@ from libc.string cimport memcpy
 import numpy as np
 
 from sklearn_xmr.utils._buffer cimport Buffer, reserve
+from sklearn_xmr.utils._openmp_helpers cimport team
 
 cdef extern from "_sorting.h" nogil:
     void xmr_sort_pairs(uint64_t *pairs, uint64_t *spare, int64_t n)
+
+cdef extern from "_work.h" nogil:
+    int xmr_team_size()
 
 cdef enum:
     PIECE_ROWS = 256
@@ -57,10 +61,10 @@ def sorted_rows(const index[::1] indptr, const index[::1] indices, const value[:
     cdef Sorter *sorters = <Sorter *>calloc(n_threads, sizeof(Sorter))
     if sorters == NULL:
         raise MemoryError("no memory for sorting rows")
-    with nogil, parallel(num_threads=n_threads):
+    with nogil, parallel(num_threads=team(n_threads)):
         sort_pieces(
             &indptr[0], &indices[0], &data[0], n_rows, &columns[0], &values[0],
-            &sorters[threadid()], threadid(), n_threads,
+            &sorters[threadid()], threadid(), xmr_team_size(),
         )
     for t in range(n_threads):
         failed, twice = failed or sorters[t].failed, twice or sorters[t].twice
@@ -80,7 +84,7 @@ cdef struct Sorter:            # of a thread
 cdef void sort_pieces(const index *indptr, const index *indices, const value *data,
                       int64_t n_rows, int32_t *columns, float *values, Sorter *sorter,
                       int t, int n_threads) noexcept nogil:
-    """Every n_threads-th piece of rows, from the t-th on."""
+    """Every n_threads-th piece of rows, from the t-th on, of a team of so many."""
     cdef int64_t first = t * PIECE_ROWS, row
     while first < n_rows:
         for row in range(first, min(first + PIECE_ROWS, n_rows)):

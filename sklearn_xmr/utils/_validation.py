@@ -96,6 +96,29 @@ def check_indices(matrix, name):
             )
 
 
+def with_pairs_once(Y):
+    """A label indicator in which no pair is named twice, where it is a COO of ones.
+
+    Conversions of COO add values of the same place up: a pair named twice would be 2,
+    though in all other forms it is a pair.
+
+    Parameters
+    ----------
+    Y : object
+        Targets of any form.
+
+    Returns
+    -------
+    object
+        CSR of the same dtype for a two-dimensional COO of zeros and ones; otherwise Y.
+    """
+    if not sparse.issparse(Y) or Y.format != "coo" or Y.ndim != 2:
+        return Y
+    if not np.isin(Y.data, (0, 1)).all():
+        return Y  # an error, or classes, for others to say
+    return Y.astype(bool).tocsr().astype(Y.dtype)
+
+
 def check_label_indicator(Y, name="Y"):
     """Check a label indicator, and convert it to canonical CSR of ones.
 
@@ -118,7 +141,7 @@ def check_label_indicator(Y, name="Y"):
         indices.
     """
     Y = check_array(
-        Y,
+        with_pairs_once(Y),
         accept_sparse="csr",
         dtype=None,
         ensure_min_samples=1,
@@ -371,6 +394,60 @@ def check_count(value, name):
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return int(value)
+
+
+def check_texts(X, name="X"):
+    """Texts of any container as a list.
+
+    Parameters
+    ----------
+    X : list, tuple, ndarray or Series of str
+        Texts.
+    name : str, default="X"
+        What errors call it.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    TypeError
+        If X is a single text, or something in it is no text.
+    ValueError
+        If X is empty, or an array of more than one dimension.
+    """
+    if isinstance(X, (str, bytes)):
+        raise TypeError(
+            f"{name} must be a list of texts, got one {type(X).__name__}: put it into "
+            "a list"
+        )
+    if getattr(X, "ndim", 1) > 1:
+        raise ValueError(
+            f"{name} must be a one-dimensional container of texts, got shape "
+            f"{X.shape}; of a table, give the column of texts"
+        )
+    if not hasattr(X, "__iter__"):
+        raise TypeError(f"{name} must be a list of texts, got {type(X).__name__}")
+    texts = list(X)
+    if not texts:
+        raise ValueError(f"{name} must hold at least one text, but is empty")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"{name} must hold texts only, but element {place} is {text!r} "
+                f"({type(text).__name__}); an empty text is ''"
+            )
+    return texts
+
+
+def is_missing(value):
+    """Whether a value is None, NaN, or pandas' NA or NaT."""
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+    )
 
 
 def check_names(names, n_names, name):

@@ -14,7 +14,7 @@ from sklearn_xmr.feature_extraction._term_counts import TextCounter
 from sklearn_xmr.feature_extraction._terms import TermTable
 from sklearn_xmr.feature_extraction._weighting import Weighting
 
-WORDS = Analyzer("word", 1, (1, 1), True, None, None)
+WORDS = Analyzer("word", (1, None), (1, 1), True, None, None)
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
@@ -106,7 +106,7 @@ def test_counts_of_a_corpus_equal_a_loop(rows):
     texts = [" ".join(row) + " " * 3000 for row in rows]
     for n_threads in (1, 3):
         corpus = CorpusCounter(
-            Analyzer("word", 1, (1, 1), False, None, None), n_threads
+            Analyzer("word", (1, None), (1, 1), False, None, None), n_threads
         )
         for start in range(0, len(texts), 7):
             corpus.add(texts[start : start + 7])
@@ -138,7 +138,7 @@ def test_counts_of_a_corpus_equal_a_loop(rows):
 )
 def test_hashes_equal_murmurhash(words):
     text = "\n".join(word.replace("\n", "") for word in words)
-    analyzer = Analyzer("char", 1, (1, 3), False, None, None)
+    analyzer = Analyzer("char", (1, None), (1, 3), False, None, None)
     counter = TextCounter(analyzer, Weighting(), None, 1000, True)
     data, indices, _ = counter.rows([text], np.dtype(np.float64), 1)
     expected = np.zeros(1000)
@@ -157,7 +157,9 @@ def test_rows_of_any_length_are_sorted(n):
     terms = [f"t{i}" for i in range(n)]
     text = " ".join(terms[i] for i in rng.randint(0, n, 2 * n))
     counter = TextCounter(
-        Analyzer("word", 1, (1, 1), True, None, None), Weighting(), TermTable.of(terms)
+        Analyzer("word", (1, None), (1, 1), True, None, None),
+        Weighting(),
+        TermTable.of(terms),
     )
     data, indices, _ = counter.rows([text], np.dtype(np.int32), 1)
     columns, counts = np.unique([int(t[1:]) for t in text.split()], return_counts=True)
@@ -170,7 +172,9 @@ def test_several_workers_number_and_merge_terms():
     texts = [" ".join(f"t{i}" for i in rng.zipf(1.3, 300) % 5000) for _ in range(400)]
     results = []
     for n_threads in (1, 2, 4):
-        corpus = CorpusCounter(Analyzer("word", 1, (1, 2), True, None, None), n_threads)
+        corpus = CorpusCounter(
+            Analyzer("word", (1, None), (1, 2), True, None, None), n_threads
+        )
         corpus.add(texts)
         frequencies = corpus.merge()
         assert corpus.merge() is frequencies
@@ -188,12 +192,14 @@ def test_several_workers_number_and_merge_terms():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Analyzer("char", 1, (0, 2), True, None, None),
-        lambda: Analyzer("char", 1, (2, 1), True, None, None),
-        lambda: Analyzer("char", 1, (1, 2**31), True, None, None),
-        lambda: Analyzer("word", 0, (1, 1), True, None, None),
+        lambda: Analyzer("char", (1, None), (0, 2), True, None, None),
+        lambda: Analyzer("char", (1, None), (2, 1), True, None, None),
+        lambda: Analyzer("char", (1, None), (1, 2**31), True, None, None),
+        lambda: Analyzer("word", (0, None), (1, 1), True, None, None),
         lambda: Analyzer("words", 1, (1, 1), True, None, None),
-        lambda: Analyzer("word", 1, (1, 1), True, None, TermTable.__new__(TermTable)),
+        lambda: Analyzer(
+            "word", (1, None), (1, 1), True, None, TermTable.__new__(TermTable)
+        ),
         lambda: TextCounter(WORDS, Weighting(), None, 0),
         lambda: TextCounter(WORDS, Weighting(), None, 2**31),
         lambda: TextCounter(WORDS, Weighting(idf=np.ones(1)), None, 2**30),
@@ -214,7 +220,7 @@ def test_an_analyzer_that_was_never_filled_reads_words():
 
 
 def test_what_is_no_string_is_refused():
-    analyzer = Analyzer("word", 1, (1, 1), True, None, None)
+    analyzer = Analyzer("word", (1, None), (1, 1), True, None, None)
     with pytest.raises(TypeError, match="texts must be strings, got int"):
         analyzer.analyze(3)
     with pytest.raises(TypeError, match="texts must be strings, got bytes"):

@@ -31,7 +31,10 @@ WORDS = (
     *("the", "The", "cat", "ΟΔΟΣ", "dog", "a", "I", "naïve", "Straße", "x1", "of"),
     *("été", "İstanbul"),
 )
-PATTERNS = (r"(?u)\b\w\w+\b", r"\w+", r"(?u)\b\w+\b", r"(?u)\b\w\w\w+\b")
+PATTERNS = (  # runs of word characters, and how words begin
+    *(r"(?u)\b\w\w+\b", r"\w+", r"(?u)\b\w+\b", r"(?u)\b\w\w\w+\b", r"\w{3,}"),
+    *(r"(?u)\b\w{3}", r"\b\w{2,5}", r"(?u)\b\w{1}"),
+)
 KINDS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 
 

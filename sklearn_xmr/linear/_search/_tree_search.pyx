@@ -14,9 +14,11 @@ from sklearn_xmr.linear._search._beam_search cimport (
     Candidate, Instances, Search, SearchWorkspace, free_workspace, query_of, score_labels,
     search_best_first, search_block, xmr_level, xmr_query
 )
+from sklearn_xmr.utils._openmp_helpers cimport team
 from sklearn_xmr.utils._pointers cimport (
     float_pointer, int32_pointer, int64_pointer, uint8_pointer, uint32_pointer
 )
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
 
 cdef enum:
     BLOCK_ROWS = 4096     # queries that one thread searches together
@@ -287,9 +289,13 @@ cdef class TreeSearch:
         cdef int64_t block_rows = max(1, -(-n_rows // n_blocks))
         cdef int failed = 0
         cdef SearchWorkspace *ws
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_blocks)
         cdef ThreadWorkspaces threads = ThreadWorkspaces(self.pool, n_threads)
-        with nogil, parallel(num_threads=n_threads):
+        with nogil, parallel(num_threads=team(n_threads)):
             for block in prange(n_blocks, schedule="dynamic", chunksize=1):
+                if should_stop(&work, threadid()):
+                    continue
                 ws = threads.ws[threadid()]
                 first = min(block * block_rows, n_rows)
                 n = min(block_rows, n_rows - first)
@@ -298,6 +304,7 @@ cdef class TreeSearch:
                 else:
                     copy_beams(s, ws, first, n, nodes, scores)
         threads.give_back(self.pool)
+        signals.end()
         if failed:
             raise MemoryError("no memory for the tree search")
 
@@ -336,10 +343,14 @@ cdef class TreeSearch:
         cdef float[:, ::1] out_scores = scores
         cdef int64_t[::1] out_visited = visited
         n_threads = max(1, min(n_threads, n_rows // 4))
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_rows)
         cdef ThreadWorkspaces threads = ThreadWorkspaces(self.pool, n_threads)
-        with nogil, parallel(num_threads=n_threads):
+        with nogil, parallel(num_threads=team(n_threads)):
             for row in prange(n_rows, schedule="dynamic", chunksize=16):
                 t = threadid()
+                if should_stop(&work, t):
+                    continue
                 threads.queries[t] = query_of(&queries.X, row)
                 n = search_best_first(&s, &threads.queries[t], &out_visited[row],
                                       threads.ws[t])
@@ -347,6 +358,7 @@ cdef class TreeSearch:
                 copy_row(<const Candidate *>threads.ws[t].heap.data, n, row, out_labels,
                          out_scores)
         threads.give_back(self.pool)
+        signals.end()
         if failed:
             raise MemoryError("no memory for the tree search")
         return labels, scores, visited
@@ -439,9 +451,13 @@ cdef class TreeSearch:
         cdef int32_t[:, ::1] path = np.empty((n_threads, self.n_levels * longest), np.int32)
         cdef ThreadWorkspaces threads = ThreadWorkspaces(self.pool, n_threads)
         cdef const int32_t **parent_of = pointers_to(parents)
-        with nogil, parallel(num_threads=n_threads):
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(queries.n_rows)
+        with nogil, parallel(num_threads=team(n_threads)):
             for row in prange(queries.n_rows, schedule="dynamic", chunksize=16):
                 t = threadid()
+                if should_stop(&work, t):
+                    continue
                 n = pair_ptr[row + 1] - pair_ptr[row]
                 if n > 0:
                     threads.queries[t] = query_of(&queries.X, row)
@@ -450,6 +466,7 @@ cdef class TreeSearch:
                                            &path[t, 0], threads.ws[t])
         free(parent_of)
         threads.give_back(self.pool)
+        signals.end()
         if failed:
             raise MemoryError("no memory for the tree search")
 

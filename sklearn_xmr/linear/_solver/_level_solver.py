@@ -1,12 +1,15 @@
 """Solve the problems of levels: plan blocks, train them, collect the weights."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_xmr.linear._constants import LANES, SPARE
 from sklearn_xmr.linear._solver._level_problem import LevelProblem
 from sklearn_xmr.linear._solver._node_solver import NodeSolver
+from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._weights._chunked_weights import (
     ChunkedWeights,
     bucket_shift,
@@ -41,7 +44,10 @@ class SolverSettings:
     max_iter : int, default=100
         Maximum number of iterations over a node's instances.
     weight_threshold : float, default=0.0
-        Weights of smaller absolute value are dropped.
+        Weights that contribute less, at the typical length of a row, are dropped.
+    row_length : float or None, default=None
+        This length; None means that of the training data, 1 that the threshold is
+        that of the weights themselves.
     weight_dtype : {"float32", "float16", "int8"}, default="float32"
         How weights are stored.
     seed : int, default=0
@@ -64,6 +70,7 @@ class SolverSettings:
     tol: float = 0.5
     max_iter: int = 100
     weight_threshold: float = 0.0
+    row_length: float | None = None
     weight_dtype: str = "float32"
     seed: int = 0
     mode: str = "auto"
@@ -90,11 +97,71 @@ def solve_levels(X, problems, settings, sample_weight=None):
     n_iter : int
         Largest number of iterations that a block needed.
     """
+    settings = with_row_length(settings, X, sample_weight)
     joint = _concatenate(problems)
     plan = _plan_blocks(joint)
     solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings, sample_weight)
     weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
+    _warn_of_early_stops(solver.n_iter, settings)
+    warn_of_lost_weights(weights, settings.weight_threshold)
     return weights, int(solver.n_iter.max(initial=0))
+
+
+def with_row_length(settings, X, sample_weight=None):
+    """The settings with the typical length of the rows, that of X unless they have one.
+
+    Parameters
+    ----------
+    settings : SolverSettings
+        Settings of the node solver.
+    X : HybridFeatures
+        Instances.
+    sample_weight : ndarray of float32 of shape (n_samples,), default=None
+        Weights of the instances.
+
+    Returns
+    -------
+    SolverSettings
+    """
+    if settings.row_length is not None:
+        return settings
+    return replace(settings, row_length=typical_row_length(X, sample_weight))
+
+
+def _warn_of_early_stops(n_iter, settings):
+    """ConvergenceWarning if some blocks took as many iterations as there may be."""
+    n_stopped = int((n_iter >= settings.max_iter).sum())
+    if n_stopped:
+        warnings.warn(
+            f"the solver stopped at max_iter={settings.max_iter} before tol="
+            f"{settings.tol} was reached, in {n_stopped} of {len(n_iter)} blocks of "
+            "labels: scale the features (StandardScaler, MaxAbsScaler, Normalizer), or "
+            "increase max_iter or tol",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+
+
+def warn_of_lost_weights(weights, threshold):
+    """Warn where no weight of a level has reached the threshold.
+
+    Parameters
+    ----------
+    weights : list of ChunkedWeights
+        Weights of levels.
+    threshold : float
+        For the message.
+    """
+    for level in weights:
+        n_dense = level.dense.shape[1]
+        if threshold and level.n_nodes > 1 and not n_dense and level.is_empty:
+            warnings.warn(
+                f"no weight of the {level.n_nodes} nodes of a level contributes the "
+                f"threshold of {threshold:g}: they are ranked by their frequency "
+                "alone; lower weight_threshold, or increase C or the features' scale",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def estimate_nbytes(X, problems, settings, share):
@@ -117,6 +184,7 @@ def estimate_nbytes(X, problems, settings, share):
         Size in bytes.
     """
     total = 0
+    settings = with_row_length(settings, X)
     rng = np.random.RandomState(settings.seed % 2**32)
     for problem in problems:
         plan = _plan_blocks(problem)

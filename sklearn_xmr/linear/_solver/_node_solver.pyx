@@ -11,7 +11,8 @@ Every block has its own random stream and its own buffers, so the model does not
 depend on the number of threads.
 """
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, threadid
+from libc.float cimport FLT_MAX
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
@@ -32,9 +33,12 @@ from sklearn_xmr.utils._compact_rows cimport (
     CSR, CompactRows, CompactWorkspace, compact_rows, free_compact_workspace,
     init_compact_workspace
 )
+from sklearn_xmr.utils._openmp_helpers cimport team
 from sklearn_xmr.utils._pointers cimport (
     float_pointer, int32_pointer, int64_pointer, uint8_pointer
 )
+
+from sklearn_xmr.utils._work cimport Signals, Work, leave, should_stop, stop, take
 
 cdef extern from "_dual_ascent.h" nogil:
     ctypedef struct xmr_block:
@@ -107,6 +111,8 @@ cdef struct SolverWorkspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
     Buffer sq_norm, W, gram, margins, dual, cost, positive, member, pending, order, kept
+    Work *work            # of all threads
+    int thread
 
 
 cdef struct Data:
@@ -281,19 +287,22 @@ cdef void stop_converged(xmr_block *b, float tol) noexcept nogil:
             b.live &= ~((<uint32_t>1) << lane)
 
 
-cdef int descend(xmr_block *b, int64_t n, int32_t *order, const Settings *settings,
-                 uint64_t seed) noexcept nogil:
+cdef int descend(xmr_block *b, int64_t n, const Settings *settings, uint64_t seed,
+                 SolverWorkspace *ws) noexcept nogil:
     """Dual coordinate descent until every lane converges; the number of passes.
 
     After a pass over all rows come some over those that moved in the one before: a
     lane has converged when a pass over all its rows says so.
     """
     cdef uint64_t state = mix(seed)
+    cdef int32_t *order = <int32_t *>ws.order.data
     cdef int iteration
     cdef bint partial
     cdef const uint32_t *wanted
     b.idle = IDLE * settings.tol
     for iteration in range(settings.max_iter):
+        if should_stop(ws.work, ws.thread):
+            break
         partial = settings.loss != XMR_LOGISTIC and iteration % (PARTIAL_PASSES + 1) != 0
         wanted = b.member
         if partial:
@@ -357,8 +366,7 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
                    <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
     b.loss = settings.loss
-    passes = descend(b, n, <int32_t *>ws.order.data, settings,
-                     settings.seed ^ mix(<uint64_t>children[0]))
+    passes = descend(b, n, settings, settings.seed ^ mix(<uint64_t>children[0]), ws)
     if gram:
         xmr_weights_from_dual(b, <int32_t *>ws.order.data)
     return passes
@@ -477,6 +485,8 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     if gram and prepare_gram(ws, &b) < 0:
         return -1
     for block in range(first, last):
+        if should_stop(ws.work, ws.thread):
+            return 0
         out.n_iter[block] = solve_block(problem, parent, block, gram, settings, ws, &b)
         if out.n_iter[block] < 0:
             return -1
@@ -486,6 +496,22 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     if last - first == problem.block_ptr[chunk + 1] - problem.block_ptr[chunk]:
         return merge_chunk(problem, chunk, settings, out)
     return 0
+
+
+cdef void run_tasks(const Data *data, const Problem *problem, const int64_t *tasks,
+                    const Settings *settings, Work *work, SolverWorkspace *ws, int thread,
+                    Output *out) noexcept nogil:
+    """Take tasks until there are none: chunk, first block, and the block after the last."""
+    cdef const int64_t *task
+    cdef int64_t number = take(work)
+    ws.work, ws.thread = work, thread
+    while number >= 0:
+        task = tasks + 3 * number
+        if run_task(data, problem, task[0], task[1], task[2], settings, ws, out) < 0:
+            work.failed = 1
+            stop(work)
+        number = -1 if should_stop(work, thread) else take(work)
+    leave(work, thread)
 
 
 cdef int merge_chunk(const Problem *problem, int64_t chunk, const Settings *settings,
@@ -597,6 +623,10 @@ cdef class NodeSolver:
         ------
         MemoryError
             If the buffers or the weights find no memory.
+        ValueError
+            If the squared length of a row overflows float32.
+        KeyboardInterrupt
+            Or what another signal's handler raises: soon after the signal.
         """
         cdef int failed
         self._free_output()
@@ -615,7 +645,13 @@ cdef class NodeSolver:
 
     cdef _point_features(self, X, bias):
         indptr = X.sparse.indptr.astype(np.int64, copy=False)
-        sq_norm = X.squared_norms() + np.float32(bias ** 2)
+        with np.errstate(over="ignore"):
+            sq_norm = X.squared_norms() + np.float32(bias ** 2)
+        if not np.isfinite(sq_norm).all():
+            raise ValueError(
+                "X holds numbers whose squares overflow float32, up to "
+                f"{np.abs(X.sparse.data).max(initial=0):g}: scale the features"
+            )
         self.data.X.n_rows, self.data.X.n_features = X.sparse.shape
         self.data.X.indptr = int64_pointer(indptr, self.kept_alive)
         self.data.X.indices = int32_pointer(X.sparse.indices, self.kept_alive)
@@ -650,7 +686,7 @@ cdef class NodeSolver:
         s.loss, s.mode = LOSSES[settings.loss], MODES[settings.mode]
         s.positive_cost, s.negative_cost = settings.positive_cost, settings.negative_cost
         s.tol, s.max_iter, s.seed = settings.tol, settings.max_iter, settings.seed
-        s.threshold = settings.weight_threshold
+        s.threshold = min(settings.weight_threshold / settings.row_length, FLT_MAX)
         s.value_kind = VALUE_TYPES.index(settings.weight_dtype)
 
     cdef _make_output(self):
@@ -669,20 +705,20 @@ cdef class NodeSolver:
         if self.out.pieces == NULL or self.out.chunks == NULL:
             raise MemoryError("no memory to train the label tree")
 
-    cdef int _run(self, const int64_t[:, ::1] tasks, int n_threads):
-        """Run all tasks; not 0 without memory."""
-        cdef int64_t task
-        cdef int failed = 0
+    cdef int _run(self, const int64_t[:, ::1] tasks, int n_threads) except -2:
+        """Run all tasks; not 0 without memory. A signal's error ends the work."""
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(tasks.shape[0])
+        cdef const int64_t *first = &tasks[0, 0] if tasks.shape[0] else NULL
         cdef SolverWorkspace *all_ws = new_workspaces(n_threads, self.data.X.n_features)
         if all_ws == NULL:
             return -1
-        with nogil, parallel(num_threads=n_threads):
-            for task in prange(tasks.shape[0], schedule="dynamic", chunksize=1):
-                failed += run_task(&self.data, &self.problem, tasks[task, 0], tasks[task, 1],
-                                   tasks[task, 2], &self.settings, &all_ws[threadid()],
-                                   &self.out)
+        with nogil, parallel(num_threads=team(n_threads)):
+            run_tasks(&self.data, &self.problem, first, &self.settings, &work,
+                      &all_ws[threadid()], threadid(), &self.out)
         free_workspaces(all_ws, n_threads)
-        return failed
+        signals.end()
+        return work.failed
 
     cdef int _merge_rest(self):
         """Merge the chunks that no task has had whole; not 0 without memory."""

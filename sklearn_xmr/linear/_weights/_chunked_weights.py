@@ -10,12 +10,14 @@ from scipy import sparse
 from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE, VALUE_TYPES
 from sklearn_xmr.linear._weights._bucket_layout import pack_chunks, unpack_chunks
 from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._storable import storable
 
 ROWS_PER_BUCKET = 12  # maximum of the average: a cache line or two with entries
 MOST_FEATURES = np.iinfo(np.int32).max
 MOST_LOW_BITS = 16  # of a feature
 
 
+@storable
 @dataclass(eq=False, repr=False)
 class ChunkedWeights:
     """Weights of all nodes of a level, in chunks of up to 256 siblings.
@@ -193,6 +195,11 @@ class ChunkedWeights:
             New object, which shares the other arrays.
         """
         return replace_fields(self, **arrays)
+
+    @property
+    def is_empty(self):
+        """Whether no weight of sparse features is stored (bool)."""
+        return len(self.packed) == SPARE
 
     @property
     def nnz(self):
