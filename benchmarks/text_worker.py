@@ -50,20 +50,18 @@ class Ours:
         return middle - start, time.perf_counter() - middle
 
     def save(self, path):
-        """One joblib file, uncompressed: it can be memory-mapped."""
-        import joblib
+        """The package's own file; parts of scikit-learn are stored by skops."""
+        from sklearn_xmr import save_model
 
-        path = path.with_suffix(".joblib")
-        joblib.dump(self.model, path)
+        path = path.with_suffix(".xmr")
+        save_model(self.model, path)
         return path
 
     def load(self, path):
         """Memory-mapped."""
-        import joblib
+        from sklearn_xmr import load_model, topk_predictor
 
-        from sklearn_xmr import topk_predictor
-
-        self.model = joblib.load(path, mmap_mode="r")
+        self.model = load_model(path)
         self.predict_one = topk_predictor(self.model, TOP_K)
 
     def transform(self, texts):
@@ -87,6 +85,23 @@ class OursWithSklearn(Ours):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         return TfidfVectorizer(min_df=min_df, sublinear_tf=True)
+
+    def save(self, path):
+        """One joblib file, uncompressed: it can be memory-mapped."""
+        import joblib
+
+        path = path.with_suffix(".joblib")
+        joblib.dump(self.model, path)
+        return path
+
+    def load(self, path):
+        """Memory-mapped."""
+        import joblib
+
+        from sklearn_xmr import topk_predictor
+
+        self.model = joblib.load(path, mmap_mode="r")
+        self.predict_one = topk_predictor(self.model, TOP_K)
 
 
 class Libpecos:

@@ -87,8 +87,9 @@ class MetricAtKDisplay:
         ValueError
             If an argument is not as described.
         """
+        check_count(max_k, "max_k")
         check_same_labels(estimator, y)
-        topk = predict_topk(estimator, X, check_count(max_k, "max_k"))
+        topk = predict_topk(estimator, X, max_k)
         return cls.from_predictions(y, topk, max_k=max_k, name=name, **options)
 
     @classmethod

@@ -54,7 +54,7 @@ class InvertedIndex:
             or (starts.dtype, rows.dtype, values.dtype) != ("i8", "u2", "f4")
             or (starts.ndim, rows.ndim, values.ndim) != (2, 1, 1)
             or starts.shape[0] != len(firsts)
-            or not len(rows) == len(values) == starts.max(initial=0) + 1
+            or not len(rows) == len(values) == int(starts.max(initial=0)) + 1
             or np.diff(starts.ravel()).min(initial=0) < 0
             or starts.min(initial=0) < 0
         ):

@@ -66,7 +66,9 @@ def test_other_classifiers_names_and_errors(tate):
     assert model["classifier"] is clf and model.score(X[:500], Y[:500]) > 0.5
     names = [["sea", "ship"], ["sea"], ["town"]] * 5
     texts = ["a ship at sea", "waves", "smoke over the town"] * 5
-    named = LabelNamesClassifier(make_text_classifier(beside_min_df=2)).fit(texts, names)
+    named = LabelNamesClassifier(make_text_classifier(beside_min_df=2)).fit(
+        texts, names
+    )
     assert named.predict(["smoke"])[0] == ["town"]
     with pytest.raises(ValueError, match=r"\['long', 'short'\], got 'medium'"):
         make_text_classifier("medium")

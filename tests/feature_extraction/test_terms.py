@@ -194,9 +194,10 @@ def test_several_workers_number_and_merge_terms():
     [
         lambda: Analyzer("char", (1, None), (0, 2), True, None, None),
         lambda: Analyzer("char", (1, None), (2, 1), True, None, None),
+        lambda: Analyzer("word", (3, 2), (1, 1), True, None, None),
         lambda: Analyzer("char", (1, None), (1, 2**31), True, None, None),
         lambda: Analyzer("word", (0, None), (1, 1), True, None, None),
-        lambda: Analyzer("words", 1, (1, 1), True, None, None),
+        lambda: Analyzer("words", (1, None), (1, 1), True, None, None),
         lambda: Analyzer(
             "word", (1, None), (1, 1), True, None, TermTable.__new__(TermTable)
         ),
