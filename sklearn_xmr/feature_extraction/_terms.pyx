@@ -222,22 +222,26 @@ cdef class TermTable:
     def _check(self):
         """ValueError unless no search can leave the arrays."""
         cdef int64_t n = len(self.offsets) - 1, n_slots = len(self.slots), i
-        cdef uint32_t low_bits, bad = 0
+        cdef uint32_t low_bits, last, bad = 0
+        cdef const uint32_t *offsets
+        cdef const uint32_t *slots
         if not (0 <= n <= MOST_TERMS and n < n_slots and n_slots & (n_slots - 1) == 0):
             raise ValueError(
                 "a table of terms must have as many slots as a power of two, more than "
                 f"terms, got {n} terms and {n_slots} slots"
             )
+        offsets, slots = self.view.offsets, self.view.slots
         for i in range(n):
-            bad |= self.view.offsets[i] > self.view.offsets[i + 1]
+            bad |= offsets[i] > offsets[i + 1]
         if bad or self.view.offsets[0] or (
             <int64_t>self.view.offsets[n] + XMR_PADDING != len(self.bytes)
         ):
             raise ValueError("offsets of a table of terms must ascend from 0 to its bytes")
         low_bits = number_bits(n)
-        for i in range(n_slots):
-            bad |= (self.view.slots[i] & low_bits) > n
-            bad |= (self.view.slots[i] & low_bits) == 0 and self.view.slots[i] != 0
+        last = <uint32_t>n
+        for i in range(n_slots):  # pure arithmetic, of which gcc makes vectors
+            bad |= <uint32_t>((slots[i] & low_bits) > last)
+            bad |= <uint32_t>((slots[i] & low_bits) == 0) & <uint32_t>(slots[i] != 0)
         if bad:
             raise ValueError(f"slots of a table of terms must hold numbers up to {n}")
 
