@@ -1,6 +1,6 @@
 """Compile the Cython extensions; everything else is declared in pyproject.toml.
 
-``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizer
+``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizers
 (remove ``build/`` first: a changed directive rebuilds nothing by itself).
 """
 
@@ -57,7 +57,8 @@ class BuildExt(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.accepts(["-fopenmp"], OPENMP_PROBE) else []
         flags = [flag for flag in WANTED_FLAGS if self.accepts(["-Werror", flag])]
-        both = [*openmp, f"-fsanitize={SANITIZE}"] if SANITIZE else openmp
+        stops = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
+        both = [*openmp, *stops] if SANITIZE else openmp
         # -g0: a pyenv Python adds -g, five times the size.
         symbols = "-g" if DEBUG or SANITIZE else "-g0"
         for ext in self.extensions:
@@ -68,7 +69,7 @@ class BuildExt(build_ext):
 
 def extensions():
     """One extension for each .pyx, rebuilt when any header changes."""
-    headers = [str(header) for header in Path("sklearn_xmr").rglob("*.h")]
+    headers = [str(header) for header in Path("sklearn_xmr").rglob("_*.h")]
     return [
         Extension(".".join(path.with_suffix("").parts), [str(path)], depends=headers)
         for path in sorted(Path("sklearn_xmr").rglob("*.pyx"))

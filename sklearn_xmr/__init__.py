@@ -9,6 +9,7 @@ similar instances or labels, ``compose`` puts stages and models together,
 """
 
 import importlib
+import os
 
 from sklearn_xmr._version import __version__
 from sklearn_xmr.indexing import (
@@ -41,6 +42,7 @@ __all__ = [
     "XRStackingClassifier",
     "XTransformerClassifier",
     "__version__",
+    "get_include",
     "label_representation",
     "load_model",
     "make_text_classifier",
@@ -79,6 +81,24 @@ _SUBPACKAGES = (
     "preprocessing",
     "transformer",
 )
+
+
+def get_include():
+    """Return the folder of ``xmr_model.h``, a reader of model files for C.
+
+    Returns
+    -------
+    str
+        For the compiler: ``cc -I FOLDER``.
+
+    Examples
+    --------
+    >>> import os
+    >>> import sklearn_xmr
+    >>> os.listdir(sklearn_xmr.get_include())
+    ['xmr_model.h']
+    """
+    return os.path.join(os.path.dirname(__file__), "include")
 
 
 def __getattr__(name):

@@ -61,6 +61,11 @@ class Encoder:
         self._known = {}  # what stands for an object or array, by identity
         self._kept = []  # so that no identity is used twice
         self._n_objects = 0
+        self._parts = set()  # of the package, whose classes occurred
+
+    def has_classes_of(self, part):
+        """Whether an object of a part of the package was encoded (bool)."""
+        return part in self._parts
 
     def encode(self, value, where):
         """Return a value as what JSON holds.
@@ -126,6 +131,7 @@ class Encoder:
 
     def _object(self, value, where):
         name, way, content = _taken_apart(value)
+        self._parts.add(name.partition(".")[0])
         if isinstance(content, dict):
             content = [
                 [key, self.encode(part, f"{where}.{key}")]

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn_xmr
+from sklearn_xmr.feature_extraction import character_tables
 from sklearn_xmr.persistence._array_file import ArrayFile, write_array_file
 from sklearn_xmr.persistence._encoding import Decoder, Encoder
 
@@ -69,6 +70,9 @@ def save_model(estimator, path):
         "versions": _versions(),
         "model": encoder.encode(estimator, type(estimator).__name__),
     }
+    if encoder.has_classes_of("feature_extraction"):  # for readers without Python
+        tables = character_tables()
+        header["characters"] = {n: encoder.store(rows) for n, rows in tables.items()}
     write_array_file(path, header, encoder.arrays)
 
 

@@ -2,15 +2,20 @@
 
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from estimators import CLASSIFIERS
+from fuzz_files import TEXTS as FIXTURE_TEXTS
+from fuzz_files import ModelFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -516,3 +521,34 @@ def test_a_kill_leaves_a_whole_file(saved):
 def test_every_part_that_has_storable_classes_is_known():
     assert {part for part in PARTS if part not in dir(sklearn_xmr)} <= {"base"}
     assert struct.calcsize("<8sIIQQ") == PREAMBLE.size == 32
+
+
+# --- files of all versions -----------------------------------------------------------
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(FIXTURES.glob("*/*.xmr")), ids=lambda p: f"{p.parent.name}/{p.name}"
+)
+def test_files_of_earlier_versions(path):
+    """Made by tests/helpers/make_model_fixtures.py; never made again."""
+    expected = json.loads((path.parent / "answers.json").read_text())[path.name]
+    labels, scores = predict_topk(load_model(path, verify=True), FIXTURE_TEXTS, 3)
+    assert labels.tolist() == expected["labels"]
+    np.testing.assert_allclose(scores, expected["scores"], rtol=1e-5)
+
+
+def test_there_are_files_of_each_format():
+    assert {folder.name for folder in FIXTURES.iterdir()} == {"1"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fuzzed_files(tmp_path, seed):
+    """A few of the mutations of tests/helpers/fuzz_files.py, in this process."""
+    files, outcomes = ModelFiles(tmp_path), set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in range(150):
+            outcomes.add(files.try_one(random.Random(f"{seed} {number}")))
+    assert "ValueError" in outcomes and "the same answers" in outcomes
