@@ -59,10 +59,11 @@ class BuildExt(build_ext):
         flags = [flag for flag in WANTED_FLAGS if self.accepts(["-Werror", flag])]
         stops = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
         both = [*openmp, *stops] if SANITIZE else openmp
+        level = "-O1" if SANITIZE else "-O3"  # sanitized at -O3 takes eight minutes
         # -g0: a pyenv Python adds -g, five times the size.
         symbols = "-g" if DEBUG or SANITIZE else "-g0"
         for ext in self.extensions:
-            ext.extra_compile_args = ["-O3", symbols, *flags, *both]
+            ext.extra_compile_args = [level, symbols, *flags, *both]
             ext.extra_link_args = both
         super().build_extensions()
 

@@ -20,6 +20,7 @@ from sklearn_xmr.utils._validation import (
     check_candidates,
     check_count,
     check_label_weight,
+    check_loaded_matrices,
     ready_csr,
 )
 
@@ -66,6 +67,10 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         """y of any form as canonical CSR indicator; sets ``target_form_``."""
         self.target_form_, Y = TargetForm.of(y)
         return Y
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        check_loaded_matrices(vars(self))
 
     def _check_targets(self, X, y):
         """Label indicator of y for instances that are not a matrix, such as texts."""

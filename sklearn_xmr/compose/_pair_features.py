@@ -14,6 +14,7 @@ from sklearn_xmr.utils._rankings import (
     with_values,
 )
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._validation import check_loaded_matrices
 
 SMALLEST_SCORE = 1e-6  # what a score of 0 counts as before its logarithm
 CONTEXT_LABELS = 10  # best labels of an instance that support others
@@ -77,6 +78,10 @@ class LabelStatistics:
         counts = np.asarray(Y.sum(axis=0), dtype=np.float32).ravel()
         self.log_frequency = np.log1p(counts)
         self.companions = _companions(Y, counts)
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        check_loaded_matrices(vars(self))
 
     def features(self, scores, pairs):
         """Frequency of each pair's label, and support from the row's best labels.

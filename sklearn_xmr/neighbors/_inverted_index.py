@@ -4,6 +4,7 @@ import numpy as np
 
 from sklearn_xmr.neighbors._inverted_index_fast import SEGMENT_ROWS, nearest_rows
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._storable import storable
 
 
@@ -55,7 +56,7 @@ class InvertedIndex:
             or (starts.ndim, rows.ndim, values.ndim) != (2, 1, 1)
             or starts.shape[0] != len(firsts)
             or not len(rows) == len(values) == int(starts.max(initial=0)) + 1
-            or np.diff(starts.ravel()).min(initial=0) < 0
+            or not ascend(starts.ravel())
             or starts.min(initial=0) < 0
         ):
             raise ValueError("the arrays of the inverted index do not fit each other")

@@ -39,6 +39,16 @@ class VotingMixin(BlockwiseRankingMixin):
         X = self._check_instances(X)
         return stacked([self._votes(X[block]) for block in self._blocks(X.shape[0])])
 
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        targets = vars(self).get("targets_")
+        # Else a product would make room for as many labels as a file says.
+        if targets is not None and targets.shape[1] != len(self.target_form_.classes):
+            raise ValueError(
+                "targets_ must have a column for each of the "
+                f"{len(self.target_form_.classes)} labels, got shape {targets.shape}"
+            )
+
     def _rank(self, X, k):
         return topk_of_csr(self._votes(X), k)
 

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_xmr.persistence._array_file import DTYPES
 from sklearn_xmr.persistence._foreign import dump_foreign, load_foreign
+from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._storable import is_storable, storable_class, storable_name
 
 # Parts of the package whose classes may be in a file.
@@ -333,8 +334,14 @@ class Decoder:
 
     def _sparse(self, content):
         kind, shape, parts = content
-        matrix = SPARSE[kind](tuple(map(self.decode, parts)), shape=tuple(shape))
-        matrix.check_format(full_check=True)  # indices too: scipy trusts them later
+        data, indices, indptr = map(self.decode, parts)
+        matrix = SPARSE[kind]((data, indices, indptr), shape=tuple(shape))
+        # All of them, since scipy trusts them later; its own check misses wraps.
+        matrix.check_format(full_check=True)
+        n_columns = matrix.shape[1 if kind.startswith("csr") else 0]
+        inside = not len(indices) or 0 <= indices.min() <= indices.max() < n_columns
+        if indptr.dtype.kind != "i" or not ascend(indptr) or not inside:
+            raise ValueError(f"a {kind} has places that there are not")
         return matrix
 
     def _dict(self, items):

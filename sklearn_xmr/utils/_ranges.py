@@ -10,6 +10,15 @@ def ranges(starts, counts):
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
+def ascend(values):
+    """Whether no number is smaller than the one before, however large they are.
+
+    Differences would not tell: from the largest integer to the smallest they wrap
+    around to 1.
+    """
+    return bool((values[1:] >= values[:-1]).all())
+
+
 def pointers(counts):
     """Start of each of consecutive ranges of these sizes, and the end of the last."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -12,6 +12,7 @@ from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length
 
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._sklearn import output_config
 from sklearn_xmr.utils._sorted_rows import sorted_rows
 
@@ -83,7 +84,7 @@ def check_indices(matrix, name):
     if (
         len(indptr) != n_rows + 1
         or indptr[0] != 0
-        or (np.diff(indptr) < 0).any()
+        or not ascend(indptr)
         or indptr[-1] > min(len(indices), len(matrix.data))
     ):
         raise ValueError(f"{name} is not a valid CSR matrix: its indptr is broken")
@@ -117,6 +118,21 @@ def with_pairs_once(Y):
     if not np.isin(Y.data, (0, 1)).all():
         return Y  # an error, or classes, for others to say
     return Y.astype(bool).tocsr().astype(Y.dtype)
+
+
+def check_loaded_matrices(state):
+    """ValueError if a sparse matrix of a loaded state names places that there are not.
+
+    SciPy checks little when it makes a matrix of arrays, and nothing when it uses one.
+
+    Parameters
+    ----------
+    state : dict
+        Attributes by name.
+    """
+    for name, matrix in state.items():
+        if sparse.issparse(matrix) and matrix.format in ("csr", "csc"):
+            check_indices(matrix if matrix.format == "csr" else matrix.T, name)
 
 
 def check_label_indicator(Y, name="Y"):

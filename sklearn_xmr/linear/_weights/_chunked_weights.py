@@ -9,7 +9,7 @@ from scipy import sparse
 
 from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE, VALUE_TYPES
 from sklearn_xmr.linear._weights._bucket_layout import pack_chunks, unpack_chunks
-from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._ranges import ascend, pointers
 from sklearn_xmr.utils._storable import storable
 
 ROWS_PER_BUCKET = 12  # maximum of the average: a cache line or two with entries
@@ -386,11 +386,9 @@ class ChunkedWeights:
     def _check_offsets(self, name, end, most=None):
         """ValueError unless offsets rise from 0 to `end` in steps of at most `most`."""
         places = getattr(self, name)
-        if len(places) and places[0] == 0 and places[-1] == end:
-            steps = np.diff(places)
-            low, high = steps.min(initial=0), steps.max(initial=0)
-            if low >= 0 and (most is None or high <= most):
-                return
+        rises = len(places) and places[0] == 0 and places[-1] == end and ascend(places)
+        if rises and (most is None or np.diff(places).max(initial=0) <= most):
+            return
         limit = "" if most is None else f" in steps of at most {most}"
         raise ValueError(f"{name} must rise from 0 to {end}{limit}; it is broken")
 
