@@ -132,6 +132,11 @@ class TargetForm:
 
     def _known_and_new(self, y):
         """Known classes followed by new ones, and the one-hot indicator of y."""
+        if sparse.issparse(y):
+            raise ValueError(
+                "y must hold one class for each instance, as in the fit before, got a "
+                f"sparse indicator of shape {y.shape}"
+            )
         y = column_or_1d(y)
         check_classification_targets(y)
         classes = np.concatenate([self.classes, np.setdiff1d(y, self.classes)])

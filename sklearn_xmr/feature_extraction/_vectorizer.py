@@ -26,11 +26,19 @@ from sklearn_xmr.utils._sklearn import fit_context
 from sklearn_xmr.utils._validation import align_sparse_type
 
 PACKAGE = __name__.rpartition(".")[0]
+LEAST_N = 1000  # what a size of n-grams of a loaded vectorizer may lack to 0
 BATCH = 65_536  # texts of an iterator that are held at a time
 
 
 class TextsMixin:
     """What the three vectorizers share: texts in, matrices out."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        low = (*vars(self).get("ngram_range", ()), 1)[0]
+        if isinstance(low, int) and low < -LEAST_N:
+            # scikit-learn's loop from there would not end.
+            raise ValueError(f"ngram_range must begin with 1 or more, got {low}")
 
     def row_function(self):
         """Make a function for single texts, which works in buffers that it keeps.

@@ -229,6 +229,7 @@ def test_more_neighbours_than_instances(small):
 
 @pytest.mark.parametrize("clf", [XRNeighborsClassifier(7), XRLabelVectorsClassifier()])
 def test_a_fit_that_fails_changes_nothing(clf, small):
+    pytest.importorskip("faiss")
     X, Y = small
     before = clf.fit(X, Y).predict_topk(X)
     with pytest.raises(ValueError, match="features"):
@@ -283,6 +284,7 @@ def assert_nearly_all_found(exact, graph):
 
 
 def test_graph_search_finds_nearly_all_instances(embedded):
+    pytest.importorskip("faiss")
     X, Y = embedded
     exact = XRNeighborsClassifier(20).fit(X[:500], Y[:500])
     graph = XRNeighborsClassifier(20, algorithm="hnsw").fit(X[:500], Y[:500])
@@ -293,6 +295,7 @@ def test_graph_search_finds_nearly_all_instances(embedded):
 
 
 def test_graph_search_finds_nearly_all_labels(embedded):
+    pytest.importorskip("faiss")
     X, Y = embedded
     exact = XRLabelVectorsClassifier().fit(X[:500], Y[:500])
     graph = XRLabelVectorsClassifier(algorithm="hnsw").fit(X[:500], Y[:500])
@@ -315,6 +318,7 @@ class SpiedIndex:
 
 @pytest.mark.parametrize("kind", [XRNeighborsClassifier, XRLabelVectorsClassifier])
 def test_breadth_of_the_graph_search_acts_without_a_refit(kind, embedded):
+    pytest.importorskip("faiss")
     X, Y = embedded
     clf = kind(algorithm="hnsw").fit(X, Y)
     clf.index_ = SpiedIndex(clf.index_)
@@ -324,6 +328,7 @@ def test_breadth_of_the_graph_search_acts_without_a_refit(kind, embedded):
 
 
 def test_graph_matcher_of_groups(embedded):
+    pytest.importorskip("faiss")
     X, Y = embedded
     matcher = XRNeighborsClassifier(20, algorithm="hnsw")
     clf = XMRClassifier(matcher=matcher, beam_size=3, random_state=0)
@@ -331,6 +336,7 @@ def test_graph_matcher_of_groups(embedded):
 
 
 def test_graph_search_is_for_dense_vectors(monkeypatch):
+    pytest.importorskip("faiss")
     X, Y = sparse.eye(5, 5000, format="csr"), np.eye(5, dtype=int)
     with pytest.raises(ValueError, match="TruncatedSVD"):
         XRNeighborsClassifier(algorithm="hnsw").fit(X, Y)

@@ -82,8 +82,7 @@ def assert_same_ranking(one, other, X, k=5):
 def test_every_classifier(small, clf, tmp_path):
     X, targets = small
     clf = clone(clf).fit(X, targets)
-    if "skops" in json.dumps(Encoder().encode(clf, "clf")):
-        pytest.importorskip("skops")
+    pytest.importorskip("skops")  # of which some of them have parts
     loaded = again(clf, tmp_path, trusted=trusted_types(clf))
     assert_same_ranking(clf, loaded, X)
     assert_array_equal(as_array(clf.predict(X)), as_array(loaded.predict(X)))
