@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from peer_worker import BEAM, TOP_K, csr_topk, folder_mb, pad, peak_mb
+from peer_worker import Ours as OursOfMatrices
 
 N_SINGLE = 500
 
@@ -86,13 +87,7 @@ class OursWithSklearn(Ours):
 
         return TfidfVectorizer(min_df=min_df, sublinear_tf=True)
 
-    def save(self, path):
-        """One joblib file, uncompressed: it can be memory-mapped."""
-        import joblib
-
-        path = path.with_suffix(".joblib")
-        joblib.dump(self.model, path)
-        return path
+    save = OursOfMatrices.save
 
     def load(self, path):
         """Memory-mapped."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
-from sklearn_xmr.utils._validation import is_missing
+from sklearn_xmr.utils._texts_and_names import is_missing
 
 FORMATS = {
     ".csv": "csv",

@@ -4,8 +4,7 @@ import gzip
 import mmap
 import os
 import zlib
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from scipy import sparse
@@ -13,6 +12,7 @@ from scipy import sparse
 from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._validation import check_X_Y
+from sklearn_xmr.utils._whole_file import whole_file
 
 LAYOUTS = {
     3: '"n_samples n_features n_labels" (features and labels in one file)',
@@ -218,15 +218,9 @@ def _label_lists(Y):
 
 
 def _write(path, shape, lines):
-    """Write beside the target, then move: nothing is half-written."""
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    opener = gzip.open if path.name.endswith(".gz") else open
-    try:
-        with opener(part, "wt", encoding="ascii", newline="\n") as file:
-            file.write(" ".join(str(n) for n in shape) + "\n")
-            for line in lines:
-                file.write(line + "\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the header and the lines, compressed if the name says so."""
+    with whole_file(path) as file:
+        is_packed = str(path).endswith(".gz")
+        with gzip.open(file, "wb") if is_packed else nullcontext(file) as out:
+            out.write((" ".join(map(str, shape)) + "\n").encode("ascii"))
+            out.writelines(f"{line}\n".encode("ascii") for line in lines)

@@ -3,12 +3,18 @@
 from itertools import pairwise
 
 import numpy as np
-from scipy import sparse
-from sklearn.utils.validation import check_array
 
+from sklearn_xmr.indexing._tree_formats import (
+    check_ids,
+    depths_of,
+    is_permutation,
+    parent_of_rows,
+    paths_of,
+)
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import check_count, check_names
+from sklearn_xmr.utils._texts_and_names import check_names
+from sklearn_xmr.utils._validation import check_count
 
 
 @storable
@@ -95,7 +101,7 @@ class LabelTree:
         ValueError
             If an id is negative, or no integer.
         """
-        labels = _check_ids(labels, "labels")
+        labels = check_ids(labels, "labels")
         if labels.min() < 0:
             at = int(np.argmin(labels))
             raise ValueError(
@@ -131,19 +137,19 @@ class LabelTree:
         ValueError
             If there is a cycle, or a node that does not exist is named.
         """
-        parents = _check_ids(parents, "parents")
-        depth = _depths(parents)
+        parents = check_ids(parents, "parents")
+        depth = depths_of(parents)
         if label_nodes is None:
             has_child = np.zeros(len(parents), dtype=bool)
             has_child[parents[parents >= 0]] = True
             label_nodes = np.flatnonzero(~has_child)
-        label_nodes = _check_ids(label_nodes, "label_nodes")
+        label_nodes = check_ids(label_nodes, "label_nodes")
         if label_nodes.min() < 0 or label_nodes.max() >= len(parents):
             raise ValueError(
                 f"label_nodes must be nodes, 0 to {len(parents) - 1}, but they reach "
                 f"from {label_nodes.min()} to {label_nodes.max()}"
             )
-        return cls._from_paths(_paths(parents, depth, label_nodes))
+        return cls._from_paths(paths_of(parents, depth, label_nodes))
 
     @classmethod
     def from_membership(cls, matrices):
@@ -170,7 +176,7 @@ class LabelTree:
         matrices = list(matrices)
         if not matrices:
             raise ValueError("matrices must hold at least one matrix, but is empty")
-        ancestors = [_parent_of_rows(m, t) for t, m in enumerate(matrices)]
+        ancestors = [parent_of_rows(m, t) for t, m in enumerate(matrices)]
         for t, (upper, lower) in enumerate(pairwise(matrices)):
             if lower.shape[1] != upper.shape[0]:
                 raise ValueError(
@@ -231,7 +237,7 @@ class LabelTree:
         >>> LabelTree.from_labels([0, 1, 0]).with_labels([0, 1]).label_order
         array([0, 2, 3, 1, 4])
         """
-        clusters = _check_ids(clusters, "clusters")
+        clusters = check_ids(clusters, "clusters")
         if clusters.min() < 0 or clusters.max() >= self.n_clusters:
             raise ValueError(
                 f"clusters must lie in 0 to {self.n_clusters - 1}, but they reach from "
@@ -296,7 +302,7 @@ class LabelTree:
         ValueError
             If there is no such label, or none would be left.
         """
-        labels = _check_ids(labels, "labels")
+        labels = check_ids(labels, "labels")
         if labels.min() < 0 or labels.max() >= self.n_labels:
             raise ValueError(
                 f"labels must lie in 0 to {self.n_labels - 1}, but they reach from "
@@ -560,7 +566,7 @@ class LabelTree:
             if (offsets[1:] <= offsets[:-1]).any():
                 raise ValueError(f"offsets[{t}] must increase: every node has a child")
             n_parents = int(offsets[-1])
-        if not _is_permutation(self.label_order, n_parents):
+        if not is_permutation(self.label_order, n_parents):
             raise ValueError(
                 "label_order must hold each of the labels 0 to "
                 f"{n_parents - 1} once, as the last offsets announce"
@@ -582,89 +588,7 @@ def _read_only(array):
     return view
 
 
-def _is_permutation(order, n):
-    """Whether an array holds each of the numbers 0 to n - 1 once."""
-    if order.shape != (n,) or order.min() < 0 or order.max() >= n:
-        return False
-    seen = np.zeros(n, dtype=bool)
-    seen[order] = True  # a fifth of the time of sorting
-    return bool(seen.all())
-
-
 def _first_names(names, labels, n):
     """Names of the first n labels, and dots if there are more."""
     some = ", ".join(str(names[label]) for label in labels[:n].tolist())
     return some + (", ..." if len(labels) > n else "")
-
-
-def _check_ids(ids, name):
-    ids = check_array(
-        ids, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=1
-    )
-    if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} must be a 1-D array of integers, got shape {ids.shape} and dtype "
-            f"{ids.dtype}"
-        )
-    return ids.astype(np.int64)
-
-
-def _depths(parents):
-    """Depth of each node, 0 for roots; ValueError on a bad parent or a cycle."""
-    n_nodes = len(parents)
-    bad = np.flatnonzero((parents < -1) | (parents >= n_nodes))
-    if len(bad):
-        raise ValueError(
-            f"parents must lie in -1 to {n_nodes - 1}, but node {bad[0]} has parent "
-            f"{parents[bad[0]]}"
-        )
-    depth = np.where(parents < 0, 0, -1)
-    level = 0
-    while True:
-        reached = (depth < 0) & (depth[parents] == level)
-        if not reached.any():
-            break
-        level += 1
-        depth[reached] = level
-    if (depth < 0).any():
-        raise ValueError(
-            f"parents has a cycle: node {int(np.argmin(depth))} never reaches a root"
-        )
-    return depth
-
-
-def _paths(parents, depth, label_nodes):
-    """Ancestors of each label by level, (n_levels - 1, n_labels).
-
-    The last row is each label's own parent. A branch that ends early repeats that
-    parent; an inner node that is a label counts as its own parent.
-    """
-    has_child = np.zeros(len(parents), dtype=bool)
-    has_child[parents[parents >= 0]] = True
-    lowest = np.where(has_child[label_nodes], label_nodes, parents[label_nodes])
-    # A label right under the root has no parent: a node of its own, past the others.
-    alone = lowest < 0
-    lowest = np.where(alone, len(parents) + np.arange(len(lowest)), lowest)
-    all_depth = np.concatenate([depth, np.zeros(len(lowest), dtype=np.int64)])
-    all_parents = np.concatenate([parents, np.full(len(lowest), -1)])
-    n_above = 0 if alone.all() else int(all_depth[lowest].max()) + 1
-    paths = np.empty((n_above, len(lowest)), dtype=np.int64)
-    node = lowest
-    for level in range(n_above - 1, -1, -1):
-        paths[level] = node
-        node = np.where(all_depth[node] >= level, all_parents[node], node)
-        node = np.where(node < 0, paths[level], node)
-    return paths
-
-
-def _parent_of_rows(matrix, t):
-    matrix = sparse.csr_matrix(matrix)
-    matrix.eliminate_zeros()
-    counts = np.diff(matrix.indptr)
-    if (counts != 1).any():
-        row = int(np.flatnonzero(counts != 1)[0])
-        raise ValueError(
-            f"matrices[{t}] must have one parent per row, but row {row} has "
-            f"{counts[row]}"
-        )
-    return matrix.indices.astype(np.int64)

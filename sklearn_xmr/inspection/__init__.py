@@ -8,9 +8,11 @@ from sklearn_xmr.inspection._explanation import (
 )
 from sklearn_xmr.inspection._html import HTMLView, view_label_tree, view_search_path
 from sklearn_xmr.inspection._metric_displays import (
-    CalibrationAtKDisplay,
     LabelFrequencyDisplay,
     MetricAtKDisplay,
+)
+from sklearn_xmr.inspection._model_displays import (
+    CalibrationAtKDisplay,
     ModelSizeDisplay,
 )
 from sklearn_xmr.inspection._search_path import SearchPath, search_path

@@ -17,7 +17,8 @@ from sklearn_xmr.inspection._names import (
     resolve_names,
 )
 from sklearn_xmr.linear import PostProcessor
-from sklearn_xmr.utils._validation import check_count, check_names
+from sklearn_xmr.utils._texts_and_names import check_names
+from sklearn_xmr.utils._validation import check_count
 
 
 @dataclass

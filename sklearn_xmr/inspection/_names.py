@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from sklearn_xmr.utils._response import last_estimator
-from sklearn_xmr.utils._validation import check_names
+from sklearn_xmr.utils._texts_and_names import check_names
 
 
 @dataclass

@@ -8,7 +8,7 @@ from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.inspection._classifier import find_classifier
 from sklearn_xmr.inspection._names import Names, group_name, known_label_names
 from sklearn_xmr.utils._response import inner_estimator
-from sklearn_xmr.utils._validation import check_names
+from sklearn_xmr.utils._texts_and_names import check_names
 
 MOST_LEVELS = 200
 

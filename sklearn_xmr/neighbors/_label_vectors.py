@@ -20,8 +20,9 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._rankings import csr_from_topk, rows_of_pairs, topk_of_csr
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._texts_and_names import check_texts
 from sklearn_xmr.utils._unit_rows import unit_rows
-from sklearn_xmr.utils._validation import as_csr_float32, check_texts
+from sklearn_xmr.utils._validation import as_csr_float32
 
 PAIRS_AT_ONCE = 1 << 14  # that are scored: each brings two rows
 

@@ -17,6 +17,7 @@ from sklearn_xmr.persistence._array_file import DTYPES
 from sklearn_xmr.persistence._foreign import dump_foreign, load_foreign
 from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._storable import is_storable, storable_class, storable_name
+from sklearn_xmr.utils._validation import check_loaded_matrices
 
 # Parts of the package whose classes may be in a file.
 PARTS = frozenset(
@@ -139,13 +140,13 @@ class Encoder:
                 for key, part in content.items()
             ]
         else:
-            content = self.items(content, where)
+            content = self._items(content, where)
         return {"object": [name, way, content]}
 
     def _foreign(self, value, where):
         return {"skops": self.store(np.frombuffer(dump_foreign(value, where), "u1"))}
 
-    def items(self, values, where):
+    def _items(self, values, where):
         """Encode the items of a collection, in its order (list)."""
         return [self.encode(v, f"{where}[{i}]") for i, v in enumerate(values)]
 
@@ -168,7 +169,7 @@ class Encoder:
         flat = value.ravel().tolist()
         shape, kind = list(value.shape), value.dtype.str.lstrip("<>=|")
         if not all(type(text) is str for text in flat):
-            return {"objects": [shape, self.items(flat, where)]}
+            return {"objects": [shape, self._items(flat, where)]}
         texts = [text.encode("utf-8", "surrogatepass") for text in flat]
         ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         joined = np.frombuffer(b"".join(texts), "u1")
@@ -179,7 +180,7 @@ class Encoder:
         if kind not in SPARSE:
             raise _refusal(value, where)
         parts = value.data, value.indices, value.indptr
-        return {"sparse": [kind, list(value.shape), self.items(parts, where)]}
+        return {"sparse": [kind, list(value.shape), self._items(parts, where)]}
 
     def _dict(self, value, where):
         items = [
@@ -194,14 +195,14 @@ class Encoder:
         return {"type": _NAMES[value]}
 
     def _list(self, value, where):
-        return self.items(value, where)
+        return self._items(value, where)
 
     def _tuple(self, value, where):
-        return {"tuple": self.items(value, where)}
+        return {"tuple": self._items(value, where)}
 
     def _set(self, value, where):
         ordered = sorted(value, key=lambda item: (type(item).__name__, repr(item)))
-        return {type(value).__name__: self.items(ordered, where)}
+        return {type(value).__name__: self._items(ordered, where)}
 
     def _slice(self, value, where):
         return {"slice": [value.start, value.stop, value.step]}
@@ -213,7 +214,7 @@ class Encoder:
         return {"dtype": value.str}
 
     def _random_state(self, value, where):
-        return {"random_state": self.items(value.get_state(), where)}
+        return {"random_state": self._items(value.get_state(), where)}
 
 
 _WAYS = (
@@ -334,14 +335,8 @@ class Decoder:
 
     def _sparse(self, content):
         kind, shape, parts = content
-        data, indices, indptr = map(self.decode, parts)
-        matrix = SPARSE[kind]((data, indices, indptr), shape=tuple(shape))
-        # All of them, since scipy trusts them later; its own check misses wraps.
-        matrix.check_format(full_check=True)
-        n_columns = matrix.shape[1 if kind.startswith("csr") else 0]
-        inside = not len(indices) or 0 <= indices.min() <= indices.max() < n_columns
-        if indptr.dtype.kind != "i" or not ascend(indptr) or not inside:
-            raise ValueError(f"a {kind} has places that there are not")
+        matrix = SPARSE[kind](tuple(map(self.decode, parts)), shape=tuple(shape))
+        check_loaded_matrices({kind: matrix})
         return matrix
 
     def _dict(self, items):
@@ -461,7 +456,7 @@ def _split(joined, ends):
         raise ValueError("strings must be bytes in one dimension")
     if ends.dtype != np.int64 or ends.ndim != 1 or len(ends) == 0:
         raise ValueError("ends of strings must be int64 in one dimension")
-    if ends[0] or ends[-1] != len(joined) or (ends[1:] < ends[:-1]).any():
+    if ends[0] or ends[-1] != len(joined) or not ascend(ends):
         raise ValueError("ends of strings must rise from 0 to the number of bytes")
     content = joined.tobytes()
     text = content.decode("utf-8", "surrogatepass")

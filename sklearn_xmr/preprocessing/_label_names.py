@@ -12,7 +12,8 @@ from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import check_label_indicator, is_missing
+from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._validation import check_label_indicator
 
 
 @storable

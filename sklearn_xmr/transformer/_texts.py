@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.utils import check_array
 
-from sklearn_xmr.utils._validation import as_csr_float32, check_texts
+from sklearn_xmr.utils._texts_and_names import check_texts
+from sklearn_xmr.utils._validation import as_csr_float32
 
 
 def split_pair(X):

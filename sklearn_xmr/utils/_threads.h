@@ -58,12 +58,12 @@ static int xmr_team(int wanted)
 {
     static __thread int kept = 1;
     static __thread pid_t process = 0;
+    if (wanted <= 1)
+        return 1; /* which keeps the others */
     if (process != getpid()) {
         process = getpid();
         kept = 1;
     }
-    if (wanted <= 1)
-        return 1; /* which keeps the others */
     if (wanted > kept && wanted <= XMR_MOST_TRIED)
         wanted = kept + xmr_try_threads(wanted - kept);
     kept = wanted;

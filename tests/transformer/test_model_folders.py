@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from tiny_encoder import WORDS, make_encoder
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -15,54 +16,6 @@ from sklearn_xmr import (
     save_model,
 )
 from sklearn_xmr.transformer._cache import clear_cache
-
-WORDS = [f"word{i}" for i in range(60)]
-SPECIAL = ["<pad>", "<cls>", "<sep>", "<unk>"]
-SMALL = {
-    "bert": {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "max_position_embeddings": 40,
-    },
-    "t5": {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2},
-    "bart": {
-        "d_model": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-        "encoder_ffn_dim": 64,
-        "decoder_ffn_dim": 64,
-        "max_position_embeddings": 40,
-    },
-}
-SMALL |= {"roberta": SMALL["bert"], "umt5": SMALL["t5"], "pegasus": SMALL["bart"]}
-
-
-def make_folder(folder, kind="bert", with_tokenizer=True, **config):
-    """A tiny random model of a kind, with a tokenizer of whole words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    words = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<cls> $A <sep>", special_tokens=[("<cls>", 1), ("<sep>", 2)]
-    )
-    names = {"cls_token": "<cls>", "sep_token": "<sep>", "unk_token": "<unk>"}
-    names |= {"pad_token": "<pad>", "eos_token": "<sep>"}
-    if with_tokenizer:
-        fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
-        fast.save_pretrained(folder)
-    sizes = {"vocab_size": len(words), "pad_token_id": 0, **SMALL[kind], **config}
-    torch.manual_seed(0)
-    model = transformers.AutoModel.from_config(
-        transformers.AutoConfig.for_model(kind, **sizes)
-    )
-    model.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +42,7 @@ def classifier(folder, fine_tuning=None, **parameters):
 @pytest.mark.parametrize("kind", ["bert", "t5", "umt5", "pegasus"])
 def test_the_half_that_reads(problem, tmp_path, kind):
     texts, Y = problem
-    folder = make_folder(tmp_path / "model", kind)
+    folder = make_encoder(tmp_path / "model", kind)
     clf = classifier(folder, quick()).fit(texts, Y)
     assert clf.score(texts, Y) > 0.2
     save_model(clf, tmp_path / "model.xmr")
@@ -102,20 +55,20 @@ def test_the_half_that_reads(problem, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_no_tokenizer(problem, tmp_path, kind):
-    folder = make_folder(tmp_path, kind, with_tokenizer=False)
+    folder = make_encoder(tmp_path, kind, with_tokenizer=False)
     with pytest.raises(OSError, match=r"encoder='.*(tokenizer|model of the hub)"):
         classifier(folder).fit(*problem)
 
 
 def test_a_tokenizer_with_more_words_than_the_model(problem, tmp_path):
-    folder = make_folder(tmp_path, vocab_size=32)
+    folder = make_encoder(tmp_path, vocab_size=32)
     with pytest.raises(OSError, match=r"encoder='.*64 tokens, but its model embeds 32"):
         classifier(folder).fit(*problem)
 
 
 def test_lone_surrogates(problem, tmp_path):
     texts, Y = problem
-    clf = classifier(make_folder(tmp_path)).fit(
+    clf = classifier(make_encoder(tmp_path)).fit(
         [*texts, "word1 \ud800"], Y[[*range(80), 0]]
     )
     labels, _ = clf.predict_topk(["word1 \udfff word2", "word1 \ufffd word2"], k=3)
@@ -124,7 +77,7 @@ def test_lone_surrogates(problem, tmp_path):
 
 def test_cut_caches_are_made_again(problem, tmp_path):
     texts, Y = problem
-    folder, cache = make_folder(tmp_path / "model"), tmp_path / "cache"
+    folder, cache = make_encoder(tmp_path / "model"), tmp_path / "cache"
     clf = classifier(folder, quick(), cache_dir=cache).fit(texts, Y)
     expected, files = clf.predict_topk(texts, k=3), sorted(cache.iterdir())
     for length in (0, 20):
@@ -141,7 +94,7 @@ def test_a_cut_checkpoint_is_named(problem, tmp_path):
     texts, Y = problem
     run = tmp_path / "run"
     fine_tuning = quick(checkpoint_dir=run, save_steps=1)
-    clf = classifier(make_folder(tmp_path / "model"), fine_tuning)
+    clf = classifier(make_encoder(tmp_path / "model"), fine_tuning)
     clf.fit(texts, Y)
     for file in run.iterdir():
         file.write_bytes(file.read_bytes()[:20])

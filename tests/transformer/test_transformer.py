@@ -24,6 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, normalize
 from sklearn.utils import estimator_checks
+from tiny_encoder import WORDS, make_encoder
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
@@ -65,44 +66,6 @@ from sklearn_xmr.transformer._tokens import (
 )
 
 CPU = torch.device("cpu")
-WORDS = [f"word{i}" for i in range(60)]
-
-
-# --- a tiny encoder, made here -----------------------------------------------------
-
-
-def make_encoder(folder, kind="bert", pad=True, **config):
-    """A randomly initialised encoder with a tokenizer of whole words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    special = ["<pad>", "<cls>", "<sep>", "<unk>"]
-    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<cls> $A <sep>", special_tokens=[("<cls>", 1), ("<sep>", 2)]
-    )
-    names = {"cls_token": "<cls>", "sep_token": "<sep>", "unk_token": "<unk>"}
-    if pad:
-        names["pad_token"] = "<pad>"
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **names
-    ).save_pretrained(folder)
-    size = {"d_model": 32, "n_head": 2, "n_layer": 1, "d_inner": 32}
-    if kind != "xlnet":
-        size = {
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 64,
-            "max_position_embeddings": 40,
-        }
-    settings = transformers.AutoConfig.for_model(
-        kind, vocab_size=len(vocabulary), pad_token_id=0, **(size | config)
-    )
-    torch.manual_seed(0)
-    transformers.AutoModel.from_config(settings).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

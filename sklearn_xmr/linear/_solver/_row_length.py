@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sklearn_xmr.preprocessing import HybridFeatures
+
 # Rows that were scaled to unit length differ from it by rounding.
 ROUNDING = 1e-3
 SMALLEST = np.finfo(np.float32).tiny
@@ -27,12 +29,11 @@ def typical_row_length(X, sample_weight=None):
     float
         1.0 for rows scaled to unit length, or without sparse features.
     """
-    indptr = X.sparse.indptr
-    filled = np.flatnonzero(np.diff(indptr))
+    filled = np.flatnonzero(np.diff(X.sparse.indptr))
     if len(filled) == 0:
         return 1.0
-    squares = np.square(X.sparse.data, dtype=np.float64)
-    lengths = np.sqrt(np.add.reduceat(squares, indptr[filled]))
+    with np.errstate(over="ignore"):  # the solver refuses such numbers
+        lengths = np.sqrt(HybridFeatures.of_blocks(X.sparse).squared_norms()[filled])
     length = _median(lengths, None if sample_weight is None else sample_weight[filled])
     return 1.0 if abs(length - 1) < ROUNDING else max(length, float(SMALLEST))
 
