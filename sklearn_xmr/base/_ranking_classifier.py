@@ -10,7 +10,7 @@ from sklearn_xmr.base._training_data import TrainingData, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
-from sklearn_xmr.utils._fitted_state import on_snapshot
+from sklearn_xmr.utils._fitted_state import add_new_parameters, on_snapshot
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
 from sklearn_xmr.utils._response import check_same_labels
 from sklearn_xmr.utils._sklearn import num_samples
@@ -70,6 +70,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
 
     def __setstate__(self, state):
         super().__setstate__(state)
+        add_new_parameters(self)
         check_loaded_matrices(vars(self))
 
     def _check_targets(self, X, y):

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._checkpoints import LevelCheckpoints, description
 from sklearn_xmr.linear._solver._level_problem import (
     level_targets,
     make_level_problem,
@@ -17,6 +18,7 @@ from sklearn_xmr.linear._solver._level_solver import (
     SolverSettings,
     estimate_nbytes,
     solve_levels,
+    warn_of_training,
 )
 from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.utils._callbacks import NO_TASKS
@@ -64,11 +66,19 @@ class TreeSettings:
     propensities: np.ndarray | None = None
 
 
-def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
+def train_tree(
+    data,
+    tree,
+    settings,
+    tasks=NO_TASKS,
+    log=lambda message: None,
+    checkpoint_dir=None,
+):
     """Train all nodes of a label tree.
 
     With teacher-forced negatives, all levels are trained together; with matcher-aware
-    ones, level by level, since a level's negatives come from the levels above.
+    ones, level by level, since a level's negatives come from the levels above. With
+    ``checkpoint_dir``, always level by level, to the same weights.
 
     Parameters
     ----------
@@ -82,6 +92,8 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
         Tasks of callbacks, notified of each level that is trained separately.
     log : callable, default=lambda message: None
         Function that is called with a line of text for each level.
+    checkpoint_dir : path-like, default=None
+        Folder that keeps each trained level, and from which the same training goes on.
 
     Returns
     -------
@@ -89,6 +101,13 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
         The trained tree.
     n_iter : int
         Largest number of iterations that a node needed.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another training, or a damaged file.
+    OSError
+        If the folder cannot be written.
 
     Examples
     --------
@@ -104,21 +123,27 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
     >>> model.n_labels
     50
     """
+    checkpoints = None
+    if checkpoint_dir is not None:
+        run = description(data, tree, settings)
+        checkpoints = LevelCheckpoints(checkpoint_dir, run)
     levels = _Levels(data, tree, settings)
-    if settings.negative_sampling == "tfn":
-        problems = [levels.problem(number) for number in range(tree.n_levels)]
-        weights, n_iter = levels.solve(problems)
+    if settings.negative_sampling == "tfn" and checkpoints is None:
+        weights, n_iter = levels.solve(levels.problems())
         for number, level in enumerate(weights):
             log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-        return TreeModel(tree, weights), n_iter
-    weights, n_iter = [], 0
+        return TreeModel(tree, weights), _largest(n_iter)
+    weights, most = [], 0
     for number in range(tree.n_levels):
         with tasks.task(f"level {number + 1}"):
-            matched = levels.matched(weights) if number else None
-            (level,), n_passes = levels.solve([levels.problem(number, matched)])
-        weights, n_iter = [*weights, level], max(n_iter, n_passes)
+            level, n_iter = levels.kept_or_solved(number, weights, checkpoints)
+        weights, most = [*weights, level], max(most, _largest(n_iter))
         log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-    return TreeModel(tree, weights), n_iter
+    return TreeModel(tree, weights), most
+
+
+def _largest(n_iter):
+    return int(n_iter.max(initial=0))
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):
@@ -279,8 +304,7 @@ def estimate_model_nbytes(data, tree, settings, share):
     int
         Size in bytes.
     """
-    levels = _Levels(data, tree, settings)
-    problems = [levels.problem(number) for number in range(tree.n_levels)]
+    problems = _Levels(data, tree, settings).problems()
     size = estimate_nbytes(data.X, problems, settings.solver, share)
     return size + tree.label_order.nbytes
 
@@ -329,10 +353,29 @@ class _Levels:
             return matched + ones_at(self.teacher(level))
         return matched
 
-    def solve(self, problems):
-        """Weights of independent levels, and the number of iterations."""
-        data = self.data
-        return solve_levels(data.X, problems, self.settings.solver, data.sample_weight)
+    def problems(self):
+        """The problems of all levels, where none depends on another."""
+        return [self.problem(number) for number in range(self.tree.n_levels)]
+
+    def solve(self, problems, only=None):
+        """Weights of independent levels, or of one, and iterations of their blocks."""
+        data, solver = self.data, self.settings.solver
+        return solve_levels(data.X, problems, solver, data.sample_weight, only)
+
+    def kept_or_solved(self, number, above, checkpoints):
+        """Weights of a level and iterations of its blocks, known or trained now."""
+        kept = None if checkpoints is None else checkpoints.load(number)
+        if kept is not None:
+            warn_of_training(kept[:1], kept[1], self.settings.solver)
+            return kept
+        if self.settings.negative_sampling == "tfn":
+            (level,), n_iter = self.solve(self.problems(), number)
+        else:
+            matched = self.matched(above) if number else None
+            (level,), n_iter = self.solve([self.problem(number, matched)])
+        if checkpoints is not None:
+            checkpoints.save(number, level, n_iter)
+        return level, n_iter
 
     def solve_children(self, model, level, parents, first_label=0):
         """Weights of some parents' children, in the value type of the model's level.

@@ -23,6 +23,7 @@ from sklearn_xmr.linear._training import (
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
 from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -122,6 +123,13 @@ class XRLinearClassifier(
         Whether ``fit`` keeps the label tree of the previous fit, for other settings or
         newer data, and trains only its weights. Labels of y that are new join the
         clusters to which the previous model assigns their instances.
+    checkpoint_dir : path-like or None, default=None
+        Folder that keeps each level when it has been trained: a ``fit`` that was killed
+        goes on there when it is called again with the same data and parameters, and
+        gives the same model. Needs a ``random_state``. The files stay when the fit is
+        over; delete the folder then, for another fit's is refused. Meta-estimators of
+        this package give each fit a folder of its own inside; scikit-learn's searches
+        do not. None keeps nothing.
     random_state : int, RandomState instance or None, default=None
         Seed of the default clusterer and of the order in which the solver visits
         instances. The same seed gives the same model, whatever the number of threads.
@@ -222,6 +230,7 @@ class XRLinearClassifier(
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint_dir": [str, HasMethods("__fspath__"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -248,6 +257,7 @@ class XRLinearClassifier(
         tol=0.5,
         max_iter=100,
         warm_start=False,
+        checkpoint_dir=None,
         random_state=None,
         verbose=0,
     ):
@@ -270,6 +280,7 @@ class XRLinearClassifier(
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 
@@ -313,21 +324,25 @@ class XRLinearClassifier(
         ------
         ValueError
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
-            disagree.
+            disagree; or if ``checkpoint_dir`` holds the levels of another fit, or a
+            damaged file.
         TypeError
             If ``clusterer`` does not set a LabelTree ``tree_`` in its ``fit``.
+        OSError
+            If ``checkpoint_dir`` cannot be written; the levels that it holds stay.
         """
         tasks, given = self._begin_tasks(2), (X, y)
+        check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        n_tasks = 0 if self.negative_sampling == "tfn" else tree.n_levels
-        with tasks.task("levels", n_tasks) as levels:
+        is_joint = self.negative_sampling == "tfn" and self.checkpoint_dir is None
+        with tasks.task("levels", 0 if is_joint else tree.n_levels) as levels:
             self.model_, self.n_iter_ = train_tree(
-                data, tree, self._settings(rng), levels, self._log
+                data, tree, self._settings(rng), levels, self._log, self.checkpoint_dir
             )
         tasks.end(*given)
         return self
