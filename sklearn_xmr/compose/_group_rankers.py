@@ -8,6 +8,7 @@ from sklearn_xmr.compose._fitting import fit_routed
 from sklearn_xmr.linear import PostProcessor, TreeModel, train_level
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._rankings import rows_of_pairs
 from sklearn_xmr.utils._response import label_columns
 from sklearn_xmr.utils._sklearn import check_method_params
@@ -169,6 +170,13 @@ class PerGroupRanker:
             place = slice(*of_group.indptr[group : group + 2])
             here = np.sort(of_group.indices[place])
             targets = by_label[:, self.copies.labels_of(group)].tocsr()[here]
+            check_memory(
+                f"dense targets of group {group}",
+                targets.shape,
+                ("instances", "labels"),
+                "group the labels into smaller groups",
+                n_bytes=12,
+            )
             given = check_method_params(data.X, parameters, here)
             model = in_own_folder(clone(self.estimator), f"group_{group}")
             model = _GroupModel(model, data.X[here], targets.toarray(), given)

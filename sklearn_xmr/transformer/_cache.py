@@ -15,6 +15,7 @@ import numpy as np
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts
 from sklearn_xmr.transformer._torch import load_tensors, save_tensors
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._whole_file import reserve, whole_file
 
 MOST_BYTES = 2**30
@@ -45,6 +46,8 @@ def cached_array(folder, key, shape, fill):
     if folder is None:
 
         def make():
+            instead = "give a cache_dir, where they are mapped from the disk"
+            check_memory("the embeddings", shape, ("texts", "dimensions"), instead)
             out = np.zeros(shape, dtype=np.float32)
             fill(out)
             out.setflags(write=False)

@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts, batches_by_length
 from sklearn_xmr.transformer._torch import autocast, import_torch
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._whole_file import whole_file
 
@@ -181,7 +182,10 @@ class TextEncoder:
         """
         torch, _ = import_torch()
         if out is None:
-            out = np.zeros((len(tokens), self.n_dense), dtype=np.float32)
+            shape = len(tokens), self.n_dense
+            instead = "give fewer texts at a time"
+            check_memory("the embeddings", shape, ("texts", "dimensions"), instead)
+            out = np.zeros(shape, dtype=np.float32)
         rows = np.arange(len(tokens)) if rows is None else rows
         self.model.to(device).eval()
         self.choose_attention(device)

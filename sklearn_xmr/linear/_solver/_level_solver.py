@@ -17,6 +17,7 @@ from sklearn_xmr.linear._weights._chunked_weights import (
     encode_dense,
     plan_chunks,
 )
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import pointers
 
@@ -101,6 +102,13 @@ def solve_levels(X, problems, settings, sample_weight=None, only=None):
     """
     settings = with_row_length(settings, X, sample_weight)
     joint = _concatenate(problems)
+    check_memory(
+        "the weights of dense features",
+        (len(joint.positive_ptr) - 1, X.dense.shape[1]),
+        ("nodes", "features"),
+        "reduce the dense features, with TruncatedSVD or PCA for instance",
+        n_bytes=8,
+    )
     plan = _plan_blocks(joint)
     tasks = _plan_tasks(joint, plan)
     if only is not None:  # its nodes keep their numbers, which seed the solver
