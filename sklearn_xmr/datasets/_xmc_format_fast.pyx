@@ -10,6 +10,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 import numpy as np
 
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
+
 cdef enum:
     OK = 0
     BAD_LABEL = 1
@@ -231,6 +233,8 @@ def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
     cdef int64_t row = 0, n = 0, m = 0
     cdef int error = OK
     cdef bint with_labels = n_labels >= 0
+    cdef Signals signals = Signals()
+    cdef Work work = signals.begin(n_rows)
     n_colons = count_byte(p, end, c':')
     n_commas = count_byte(p, end, c',') if with_labels else 0
     indptr = np.zeros(n_rows + 1, dtype=np.int64)
@@ -246,6 +250,8 @@ def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
             if p >= end:
                 error = TOO_FEW_LINES
                 break
+            if should_stop(&work, 0):
+                break
             if with_labels and starts_with_labels(p, end):
                 error = parse_labels(&p, end, n_labels, to_labels, &m)
             if error == OK:
@@ -257,4 +263,5 @@ def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
                 p += 1
         if error == OK and has_token(p, end):
             error = TOO_MANY_LINES
+    signals.end()
     return indptr, indices[:n], values[:n], label_indptr, labels[:m], error, row

@@ -15,7 +15,7 @@ from sklearn_xmr.feature_extraction._terms import TermTable
 
 from sklearn_xmr.feature_extraction._analyzer cimport Analyzer, Text, Texts, analyze
 from sklearn_xmr.feature_extraction._term_counts cimport (
-    PIECE_CHARACTERS, PIECE_TEXTS, Row, RowWriter, Worker, xmr_next_piece, xmr_sort_pairs
+    PIECE_CHARACTERS, PIECE_TEXTS, Row, RowWriter, Worker, n_pieces, xmr_sort_pairs
 )
 from sklearn_xmr.feature_extraction._terms cimport (
     N_TOGETHER, GrowingTerms, Term, free_growing_terms, number_terms, xmr_equal
@@ -25,6 +25,7 @@ from sklearn_xmr.feature_extraction._weighting cimport (
 )
 from sklearn_xmr.utils._buffer cimport Buffer, extend, reserve
 from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, leave, should_stop, take
 
 cdef extern from *:
     """
@@ -226,21 +227,24 @@ cdef class CorpusCounter:
         self.n_texts = n_rows
 
     cdef int _count(self, Texts texts) except -1:
-        cdef int64_t pieces = 0
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_pieces(texts.n))
         cdef int n_threads = max(
             1, min(self.n_threads, texts.n_characters // PIECE_CHARACTERS)
         )
         with nogil, parallel(num_threads=team(n_threads)):
-            self._count_pieces(texts, threadid(), &pieces)
+            self._count_pieces(texts, threadid(), &work)
+        signals.end()
         return self.rows.check()
 
-    cdef void _count_pieces(self, Texts texts, int w, int64_t *pieces) noexcept nogil:
-        cdef int64_t piece = xmr_next_piece(pieces), i
-        while piece * PIECE_TEXTS < texts.n:
+    cdef void _count_pieces(self, Texts texts, int w, Work *work) noexcept nogil:
+        cdef int64_t piece = take(work), i
+        while piece >= 0:
             for i in range(piece * PIECE_TEXTS, min((piece + 1) * PIECE_TEXTS, texts.n)):
                 if self._count_row(&texts.items[i], self.n_texts + i, w) < 0:
                     self.rows.workers[w].failed = True
-            piece = xmr_next_piece(pieces)
+            piece = -1 if should_stop(work, w) else take(work)
+        leave(work, w)
 
     cdef int _count_row(self, const Text *text, int64_t row, int w) noexcept nogil:
         """Store the terms of a text in their order; -1 without memory."""
@@ -308,12 +312,17 @@ cdef class CorpusCounter:
                           const int64_t[::1] bases) except -1:
         cdef int part, failed = 0
         cdef int64_t[::1] frequencies = self.frequencies
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(N_PARTS)
         for part in prange(
             N_PARTS, nogil=True, schedule="dynamic", chunksize=1,
             num_threads=team(self.n_threads),
         ):
+            if should_stop(&work, threadid()):
+                continue
             if self._merge_part(part, ordered, starts, bases, frequencies) < 0:
                 failed += 1
+        signals.end()
         if failed:
             raise MemoryError("no memory for the terms of the texts")
         return 0
@@ -386,15 +395,20 @@ cdef class CorpusCounter:
         cdef int32_t number = 0, count = 0
         cdef const uint8_t *at
         cdef const int32_t *merged
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(self.n_texts)
         total = np.zeros(self.n_places, dtype=np.int64)
         cdef int64_t[::1] out = total
         with nogil:
             for i in range(self.n_texts):
+                if should_stop(&work, 0):
+                    break
                 at = self.rows.bytes_of(i)
                 merged = self.merged_of[self.rows.rows[i].worker]
                 for _ in range(self.rows.rows[i].n):
                     at = get_entry(at, &number, &count)
                     out[merged[number]] += count
+        signals.end()
         return total
 
     def sort(self, const int32_t[::1] terms):
@@ -415,6 +429,8 @@ cdef class CorpusCounter:
         cdef int64_t[::1] starts = np.zeros(0x10001, dtype=np.int64)
         cdef SortedTerm *items = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
         cdef SortedTerm *spare = <SortedTerm *>malloc((n + 1) * sizeof(SortedTerm))
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(0)
         if items == NULL or spare == NULL:
             free(items)
             free(spare)
@@ -425,11 +441,12 @@ cdef class CorpusCounter:
                 items[i].length = self._term(terms[i]).length
                 items[i].prefix = prefix_of(items[i].bytes, items[i].length)
                 items[i].merged = terms[i]
-            sort_terms(items, spare, n, &starts[0], self.n_threads)
+            sort_terms(items, spare, n, &starts[0], self.n_threads, &work)
             for i in range(n):
                 out[i] = spare[i].merged
         free(items)
         free(spare)
+        signals.end()
         return result
 
     def table(self, const int32_t[::1] terms):
@@ -481,11 +498,15 @@ cdef class CorpusCounter:
         """
         cdef const int32_t[::1] columns = self._rank(terms)
         cdef int64_t i
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(self.n_texts)
         self._free_tables()
         self.rows.ranks = self.merged_of
         self.rows.columns = &columns[0] if columns.shape[0] else NULL
         for i in prange(self.n_texts, nogil=True, num_threads=team(self.n_threads)):
-            self.rows.count_kept(i)
+            if not should_stop(&work, threadid()):
+                self.rows.count_kept(i)
+        signals.end()
         return self.rows.arrays(weighting, dtype, self.n_threads)
 
     cdef _free_tables(self):
@@ -505,6 +526,8 @@ cdef class CorpusCounter:
         cdef int64_t i, number, n_ranks = 0
         cdef int32_t merged
         cdef int w
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(self.n_texts)
         cdef const NewTerms *new = <NewTerms *>self.new_terms.data
         ranks_of = np.full(self.n_places, -1, dtype=np.int32)
         columns_of = np.full(self.n_places, -1, dtype=np.int32)
@@ -513,6 +536,8 @@ cdef class CorpusCounter:
         cdef int32_t[::1] rank = ranks_of, column = columns_of, out = columns
         with nogil:
             for i in range(self.n_texts):
+                if should_stop(&work, 0):
+                    break
                 w = self.rows.rows[i].worker
                 for number in range(new[i].first, <int64_t>new[i].first + new[i].n):
                     merged = self.merged_of[w][number]
@@ -523,6 +548,7 @@ cdef class CorpusCounter:
             for w in range(self.n_threads):
                 for number in range(self.tables[w].n_terms):
                     self.merged_of[w][number] = rank[self.merged_of[w][number]]
+        signals.end()
         return columns
 
 
@@ -589,7 +615,7 @@ cdef int compare_terms(const void *a, const void *b) noexcept nogil:
 
 
 cdef void sort_terms(const SortedTerm *items, SortedTerm *out, int64_t n, int64_t *starts,
-                     int n_threads) noexcept nogil:
+                     int n_threads, Work *work) noexcept nogil:
     """Into `out`, first by two bytes, then each of these groups for itself.
 
     `starts` are 0x10001 zeros.
@@ -604,7 +630,8 @@ cdef void sort_terms(const SortedTerm *items, SortedTerm *out, int64_t n, int64_
         out[starts[group]] = items[i]
         starts[group] += 1
     for group in prange(0x10000, schedule="dynamic", chunksize=64, num_threads=team(n_threads)):
-        sort_group(out, starts[group - 1] if group else 0, starts[group])
+        if not should_stop(work, threadid()):
+            sort_group(out, starts[group - 1] if group else 0, starts[group])
 
 
 cdef void sort_group(SortedTerm *items, int64_t first, int64_t last) noexcept nogil:

@@ -4,16 +4,10 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from sklearn_xmr.feature_extraction._analyzer cimport Analysis
 from sklearn_xmr.feature_extraction._weighting cimport Weighting, WeightingPlan
 from sklearn_xmr.utils._buffer cimport Buffer
+from sklearn_xmr.utils._work cimport Work
 
 cdef extern from "../utils/_sorting.h" nogil:
     void xmr_sort_pairs(uint64_t *pairs, uint64_t *spare, int64_t n)
-
-cdef extern from *:
-    """
-    /* The next of some pieces of work, in ascending order for each thread. */
-    #define xmr_next_piece(pieces) __atomic_fetch_add(pieces, 1, __ATOMIC_RELAXED)
-    """
-    int64_t xmr_next_piece(int64_t *pieces) nogil
 
 cdef enum:
     PIECE_TEXTS = 32            # texts that a thread takes at once
@@ -34,6 +28,9 @@ cdef struct Worker:
     Buffer bytes                # of rows of a corpus, see _corpus_counter.pyx
     int64_t n_bytes
     bint failed                 # for want of memory
+
+cdef inline int64_t n_pieces(int64_t n_texts) noexcept nogil:
+    return (n_texts + PIECE_TEXTS - 1) // PIECE_TEXTS
 
 cdef void free_worker(Worker *worker) noexcept nogil
 cdef int64_t merge_pairs(uint64_t *pairs, int64_t n) noexcept nogil
@@ -61,4 +58,4 @@ cdef class RowWriter:
                    int32_t[::1] indices, value[::1] data, int n_threads) except -1
     cdef void write_pieces(self, const WeightingPlan *plan, const int64_t *indptr,
                            int32_t *indices, value *data, int w,
-                           int64_t *pieces) noexcept nogil
+                           Work *work) noexcept nogil

@@ -18,6 +18,7 @@ from sklearn_xmr.feature_extraction._weighting cimport (
 )
 from sklearn_xmr.utils._buffer cimport extend, reserve
 from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, leave, should_stop, take
 
 cdef struct Lookup:            # from terms to columns
     const Terms *terms         # NULL: they are hashed
@@ -190,25 +191,28 @@ cdef class TextCounter:
         return rows.arrays(self.weighting, dtype, n_threads)
 
     cdef int _count(self, Texts texts, RowWriter out, int n_threads) except -1:
-        cdef int64_t pieces = 0
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_pieces(texts.n))
         if n_threads == 1:
             with nogil:
-                self._count_pieces(texts, out, 0, &pieces)
-            return out.check()
-        with nogil, parallel(num_threads=team(n_threads)):
-            self._count_pieces(texts, out, threadid(), &pieces)
+                self._count_pieces(texts, out, 0, &work)
+        else:
+            with nogil, parallel(num_threads=team(n_threads)):
+                self._count_pieces(texts, out, threadid(), &work)
+        signals.end()
         return out.check()
 
     cdef void _count_pieces(self, Texts texts, RowWriter out, int w,
-                            int64_t *pieces) noexcept nogil:
+                            Work *work) noexcept nogil:
         cdef Worker *worker = &out.workers[w]
-        cdef int64_t piece = xmr_next_piece(pieces), i, n
-        while piece * PIECE_TEXTS < texts.n:
+        cdef int64_t piece = take(work), i, n
+        while piece >= 0:
             for i in range(piece * PIECE_TEXTS, min((piece + 1) * PIECE_TEXTS, texts.n)):
                 n = count_row(&self.analyzer.plan, &texts.items[i], &self.lookup, worker)
                 worker.failed = worker.failed or n < 0
                 out.place_row(i, w, max(n, 0))
-            piece = xmr_next_piece(pieces)
+            piece = -1 if should_stop(work, w) else take(work)
+        leave(work, w)
 
     @property
     def is_hashed(self):
@@ -329,27 +333,30 @@ cdef class RowWriter:
     cdef int write(self, const WeightingPlan *plan, const int64_t[::1] indptr,
                    int32_t[::1] indices, value[::1] data, int n_threads) except -1:
         """Weigh all rows into their places."""
-        cdef int64_t pieces = 0
+        cdef Signals signals = Signals()
+        cdef Work work = signals.begin(n_pieces(self.n_rows))
         if n_threads == 1:  # opening a team of one costs microseconds too
             with nogil:
-                self.write_pieces(plan, &indptr[0], &indices[0], &data[0], 0, &pieces)
-            return self.check()
-        with nogil, parallel(num_threads=team(n_threads)):
-            self.write_pieces(plan, &indptr[0], &indices[0], &data[0], threadid(), &pieces)
+                self.write_pieces(plan, &indptr[0], &indices[0], &data[0], 0, &work)
+        else:
+            with nogil, parallel(num_threads=team(n_threads)):
+                self.write_pieces(plan, &indptr[0], &indices[0], &data[0], threadid(), &work)
+        signals.end()
         return self.check()
 
     cdef void write_pieces(self, const WeightingPlan *plan, const int64_t *indptr,
                            int32_t *indices, value *data, int w,
-                           int64_t *pieces) noexcept nogil:
-        cdef int64_t piece = xmr_next_piece(pieces), i
-        while piece * PIECE_TEXTS < self.n_rows:
+                           Work *work) noexcept nogil:
+        cdef int64_t piece = take(work), i
+        while piece >= 0:
             for i in range(piece * PIECE_TEXTS, min((piece + 1) * PIECE_TEXTS, self.n_rows)):
                 write_row(
                     plan, self.row_pairs(i, &self.workers[w]), self.rows[i].n_kept,
                     &self.workers[w],
                     indices + indptr[i], data + indptr[i],
                 )
-            piece = xmr_next_piece(pieces)
+            piece = -1 if should_stop(work, w) else take(work)
+        leave(work, w)
 
     cdef const uint64_t *row_pairs(self, int64_t row, Worker *own) noexcept nogil:
         """Columns and counts of a row; NULL without memory. `own` is the caller's."""

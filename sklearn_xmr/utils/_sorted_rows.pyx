@@ -9,6 +9,7 @@ import numpy as np
 
 from sklearn_xmr.utils._buffer cimport Buffer, reserve
 from sklearn_xmr.utils._openmp_helpers cimport team
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop
 
 cdef extern from "_sorting.h" nogil:
     void xmr_sort_pairs(uint64_t *pairs, uint64_t *spare, int64_t n)
@@ -61,16 +62,19 @@ def sorted_rows(const index[::1] indptr, const index[::1] indices, const value[:
     cdef Sorter *sorters = <Sorter *>calloc(n_threads, sizeof(Sorter))
     if sorters == NULL:
         raise MemoryError("no memory for sorting rows")
+    cdef Signals signals = Signals()
+    cdef Work work = signals.begin(n_rows)
     with nogil, parallel(num_threads=team(n_threads)):
         sort_pieces(
             &indptr[0], &indices[0], &data[0], n_rows, &columns[0], &values[0],
-            &sorters[threadid()], threadid(), xmr_team_size(),
+            &sorters[threadid()], threadid(), xmr_team_size(), &work,
         )
     for t in range(n_threads):
         failed, twice = failed or sorters[t].failed, twice or sorters[t].twice
         free(sorters[t].pairs.data)
         free(sorters[t].spare.data)
     free(sorters)
+    signals.end()
     if failed:
         raise MemoryError("no memory for sorting rows")
     return (None if twice else out_indices), out_data
@@ -83,10 +87,10 @@ cdef struct Sorter:            # of a thread
 
 cdef void sort_pieces(const index *indptr, const index *indices, const value *data,
                       int64_t n_rows, int32_t *columns, float *values, Sorter *sorter,
-                      int t, int n_threads) noexcept nogil:
+                      int t, int n_threads, Work *work) noexcept nogil:
     """Every n_threads-th piece of rows, from the t-th on, of a team of so many."""
     cdef int64_t first = t * PIECE_ROWS, row
-    while first < n_rows:
+    while first < n_rows and not should_stop(work, t):
         for row in range(first, min(first + PIECE_ROWS, n_rows)):
             sort_row(
                 indices + indptr[row], data + indptr[row], indptr[row + 1] - indptr[row],

@@ -6,12 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sklearn_xmr import LabelTree, XRLinearClassifier
 from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.datasets._xmc_format_fast import parse_lines
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+from sklearn_xmr.utils._sorted_rows import sorted_rows
 
 LONG = {"tol": 1e-9, "max_iter": 10_000, "weight_threshold": 0, "random_state": 0}
 
@@ -61,6 +65,51 @@ def test_other_threads_are_not_asked(alarm):
         time.sleep(60)
     thread.join()
     assert fitted
+
+
+# --- other kernels -------------------------------------------------------------------
+
+
+def long_fit_of_words():
+    text = " ".join(f"word{i % 5000}" for i in range(100_000))
+    return lambda: TfidfVectorizer().fit([text] * 200)
+
+
+def long_transform():
+    vectorizer = TfidfVectorizer().fit(["some words"])
+    text = "some words and others " * 30_000
+    return lambda: vectorizer.transform([text] * 300)
+
+
+def long_file():
+    lines = b"0 " + b"1:0.25 " * 100 + b"\n"
+    text = np.frombuffer(lines * 80_000, dtype=np.uint8)
+    return lambda: parse_lines(text, 0, 80_000, 2, 1)
+
+
+def long_sort():
+    columns = np.arange(12_000_000, dtype=np.int32)[::-1].copy() % 500
+    values, ends = np.ones(len(columns)), np.arange(0, len(columns) + 1, 500)
+    return lambda: sorted_rows(ends.astype(np.int32), columns, values, 1)
+
+
+LONG_CALLS = {
+    "_corpus_counter.pyx": long_fit_of_words,
+    "_term_counts.pyx": long_transform,
+    "_xmc_format_fast.pyx": long_file,
+    "_sorted_rows.pyx": long_sort,
+}
+
+
+@pytest.mark.parametrize("kernel", LONG_CALLS)
+def test_signals_are_heard_within_kernels(alarm, kernel):
+    """Not only when they have returned: the error comes from inside."""
+    call = LONG_CALLS[kernel]()
+    alarm(0.05)
+    with pytest.raises(Stopped) as stopped:
+        call()
+    names = [Path(entry.path).name for entry in stopped.traceback]
+    assert kernel in names
 
 
 NO_THREADS = """
