@@ -354,6 +354,7 @@ ROOM = 1 << 17
         (tar_of(({}, bytes(5000)))[:40], "not unpacked"),
         (b"no archive", "not unpacked"),
     ],
+    ids=range(11),  # the bytes differ in every process: they hold the time
 )
 def test_archives_unpack_within_a_folder_and_a_size(
     tmp_path, monkeypatch, content, message
@@ -385,6 +386,7 @@ def broken(matrix, **changes):
         npz(broken(sparse.eye(3, format="csr"), indptr=np.array([0, 9, 1, 3]))),
         npz(sparse.csr_matrix((1 << 19, 3))),  # zeros, of which nearly nothing is left
     ],
+    ids=range(7),
 )
 def test_damaged_matrices_in_the_cache_are_named(
     archive, tmp_path, monkeypatch, content
