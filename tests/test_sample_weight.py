@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from estimators import SKLEARN_1_7
 from linear_oracle import EXACT, coefficients, liblinear
 from scipy import sparse
 from sklearn import config_context
@@ -170,6 +171,8 @@ def test_metadata_is_routed_through_pipeline_and_search(small):
         clf.set_fit_request(sample_weight=True, relevance=True)
         clf.set_score_request(sample_weight=True)
         pipe = make_pipeline(MaxAbsScaler(), clf)
+        if SKLEARN_1_7:  # there, a pipeline has a request of its own
+            pipe.set_score_request(sample_weight=True)
         search = GridSearchCV(pipe, {"xrlinearclassifier__C": [0.5]}, cv=2)
         search.fit(X, Y, sample_weight=weight, relevance=R)
     by_hand = XRLinearClassifier(C=0.5, random_state=0).fit(

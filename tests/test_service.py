@@ -74,11 +74,8 @@ def asgi(models):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ("--port", str(port), "--log-level", "warning", "--host", "127.0.0.1")
     server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "service_asgi:app", *options],
-        cwd=EXAMPLES,
-        env={**os.environ, "TAGGER_MODEL": str(path)},
+        [sys.executable, EXAMPLES / "service_asgi.py", path, "--port", str(port)]
     )
     try:
         wait_until_healthy(port, server)
@@ -86,6 +83,33 @@ def asgi(models):
     finally:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def inside(models, monkeypatch):
+    """Starts uvicorn in a thread of this process: the module, the server, its port."""
+    uvicorn, running = pytest.importorskip("uvicorn"), []
+    monkeypatch.syspath_prepend(EXAMPLES)
+    module = importlib.import_module("service_asgi")
+
+    def start():
+        config = uvicorn.Config(
+            module.App(models[0]), http=module.Protocol, log_level="warning"
+        )
+        server, listener = uvicorn.Server(config), socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        return server, listener.getsockname()[1]
+
+    yield module, start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join()
 
 
 def wait_until_healthy(port, server):
@@ -201,6 +225,58 @@ def test_every_client_of_uvicorn_gets_an_answer(asgi, sent):
     port, texts, _ = asgi
     assert raw(port, sent).split()[1].startswith("4")
     assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+PART = b"POST / HTTP/1.1\r\nHost: x\r\nX-"
+
+
+@pytest.mark.parametrize("first", [b"", post(b"15", b'{"text": "sea"}')])
+@pytest.mark.parametrize(
+    "head, status",
+    [
+        (PART, "408"),
+        (PART + b"A: " + b"a" * 600_000, "431"),
+        (PART + b"\r\nX-".join(b"%d: a" % i for i in range(60_000)), "431"),
+    ],
+)
+def test_uvicorn_waits_for_no_head_for_ever(inside, monkeypatch, first, head, status):
+    module, start = inside
+    monkeypatch.setattr(module, "SECONDS_TO_ASK", 0.5)
+    _, port = start()
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        client.sendall(first)
+        answer = b"]" if not first else client.recv(1000)
+        while not answer.endswith(b"]"):
+            answer += client.recv(1000)
+        try:
+            client.sendall(head)
+            # h11 has a limit of its own.
+            assert client.recv(1000).split()[1].decode() in (status, "400")
+            while client.recv(1000):
+                pass  # until it is closed
+        except ConnectionError:
+            assert status == "431"  # reset, for the rest of the head is not read
+    assert ask(port, '{"text": "sea"}')[0] == 200
+
+
+def test_uvicorn_closes_connections_that_ask_nothing(inside, monkeypatch):
+    module, start = inside
+    monkeypatch.setattr(module, "SECONDS_IDLE", 0.2)
+    _, port = start()
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        assert client.recv(1) == b""
+    assert ask(port, '{"text": "sea"}')[0] == 200
+
+
+def test_answers_of_uvicorn_do_not_wait_for_an_acknowledgement(inside):
+    _, start = inside
+    server, port = start()
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.recv(100)
+        (connection,) = server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_slow_clients_do_not_hold_a_thread(running, service):

@@ -4,6 +4,7 @@ import gzip
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
+import zipfile
 import zlib
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,6 +16,7 @@ from sklearn.utils import Bunch
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
+from sklearn_xmr.utils._validation import check_indices
 from sklearn_xmr.utils._whole_file import whole_file
 
 HOME = "https://archive.org/download/pecos-dataset"
@@ -183,23 +185,48 @@ def _unpack(archive, folder):
     """
     room = max(LEAST_ROOM, MOST_GROWTH * archive.stat().st_size)
     try:
-        with tarfile.open(archive) as packed:
+        with (
+            gzip.open(archive) as unpacked,
+            tarfile.open(fileobj=LimitedReader(unpacked, room), mode="r|") as packed,
+        ):
             for member in packed:
-                if member.isdir():
-                    continue
-                room -= member.size
-                place = (folder / member.name).resolve()
-                inside = place.is_relative_to(folder.resolve())
-                if not member.isfile() or not inside or room < 0:
-                    raise OSError(
-                        f"{archive} holds {member.name!r} of {member.size} bytes: no "
-                        "plain file within it, or too large; it is not unpacked"
-                    )
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with packed.extractfile(member) as content, whole_file(place) as file:
-                    shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise OSError(f"{archive} is no whole archive: {error}") from error
+                if not member.isdir():
+                    _write(packed, member, folder)
+    except (tarfile.TarError, TooLong, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise OSError(f"{archive} is not unpacked: {error}") from error
+
+
+def _write(packed, member, folder):
+    """One file of an archive."""
+    place = (folder / member.name).resolve()
+    if not member.isfile() or not place.is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"{member.name!r} is no plain file within the folder")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with packed.extractfile(member) as content, whole_file(place) as file:
+        shutil.copyfileobj(content, file, 1 << 20)
+
+
+class TooLong(ValueError):
+    """A stream has more bytes than it may have."""
+
+
+class LimitedReader:
+    """A stream that ends with an error after so many bytes.
+
+    All that an archive unpacks to goes through it: contents of files, whatever sizes
+    their headers claim, and the headers themselves.
+    """
+
+    def __init__(self, stream, most):
+        self.stream, self.left, self.most = stream, most, most
+
+    def read(self, size):
+        """Up to as many bytes."""
+        block = self.stream.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise TooLong(f"it unpacks to more than {self.most} bytes")
+        return block
 
 
 def _listed_sum(manifest, file):
@@ -214,8 +241,36 @@ def _listed_sum(manifest, file):
 
 def _matrices(folder, kind, parts):
     """The matrices of some parts, one below the other."""
-    found = [sparse.load_npz(_file(folder, f"{kind}.{part}.npz")) for part in parts]
-    return sparse.csr_matrix(sparse.vstack(found, format="csr"))
+    found = [_matrix(_file(folder, f"{kind}.{part}.npz")) for part in parts]
+    try:
+        return sparse.csr_matrix(sparse.vstack(found, format="csr"))
+    except ValueError as error:
+        raise OSError(f"the {kind} of {folder} do not fit together: {error}") from error
+
+
+def _matrix(path):
+    """A sparse matrix whose structure is valid; SciPy looks at none of it."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            n_bytes = sum(part.file_size for part in packed.infolist())
+        if n_bytes > max(LEAST_ROOM, MOST_GROWTH * path.stat().st_size):
+            raise OSError(f"it unpacks to {n_bytes} bytes")
+        found = sparse.csr_matrix(sparse.load_npz(path))
+        check_indices(found, path.name)
+        return found
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise OSError(
+            f"{path} is no valid sparse matrix: {error}. Remove {path.parent} to fetch "
+            "the set again"
+        ) from error
 
 
 def _file(folder, name):
@@ -232,4 +287,7 @@ def _lines(folder, name):
     found = sorted(folder.rglob(name))
     if not found:
         return []
-    return found[0].read_text(encoding="utf-8").rstrip("\n").split("\n")
+    try:
+        return found[0].read_text(encoding="utf-8").rstrip("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise OSError(f"{found[0]} is not UTF-8: {error}") from error

@@ -45,15 +45,25 @@ def as_csr_float32(X):
     if not X.has_canonical_format:
         indices, data = _sorted_rows(X)
         if indices is not None:
-            out.data, out.indices, out.indptr = data, indices, X.indptr
+            out.data, out.indices = data, indices
+            out.indptr = _narrow(X.indptr)
             return out
         X = X.copy()
         X.sum_duplicates()
     n_stored = X.indptr[-1]  # SciPy allows spare places behind them
     out.data = np.ascontiguousarray(X.data[:n_stored], dtype=np.float32)
     out.indices = np.ascontiguousarray(X.indices[:n_stored], dtype=np.int32)
-    out.indptr = X.indptr
+    out.indptr = _narrow(X.indptr)
     return out
+
+
+def _narrow(indptr):
+    """An indptr of the columns' type where it fits.
+
+    SciPy before 1.12 selects no rows of a matrix in which the two differ.
+    """
+    fits = indptr[-1] <= INT32_MAX
+    return indptr.astype(np.int32, copy=False) if fits else indptr
 
 
 def _sorted_rows(X):

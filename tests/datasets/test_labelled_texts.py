@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from targets import assert_is_target
 
-from sklearn_xmr.datasets import fetch_xmc_base, load_labelled_texts
+from sklearn_xmr.datasets import _xmc_base, fetch_xmc_base, load_labelled_texts
 from sklearn_xmr.datasets._download import download
 
 ROWS = [
@@ -308,3 +308,95 @@ def test_fetch_fails_clearly(archive, tmp_path):
         fetch_xmc_base("amazon-3m", **offline)
     with pytest.raises(ValueError, match="The 'name' parameter"):
         fetch_xmc_base("eurlex")
+
+
+def test_an_archive_in_the_cache_is_checked_as_well(archive, tmp_path):
+    server, _, _ = archive
+    kept = tmp_path / "sklearn_xmr" / "eurlex-4k.tar.gz"
+    kept.parent.mkdir()
+    kept.write_bytes(b"put here by hand")
+    with pytest.raises(OSError, match="has not the sha1 checksum"):
+        fetch_xmc_base(data_home=tmp_path, mirror=server.url)
+    assert kept.read_bytes() == b"put here by hand"  # not ours to remove
+    kept.write_bytes(server.files["/xmc-base/eurlex-4k.tar.gz"])
+    assert fetch_xmc_base(data_home=tmp_path, mirror=server.url).data.shape == (6, 20)
+    assert server.asked[-1][0] == "/pecos-dataset_files.xml"  # the archive is not
+
+
+def tar_of(*members):
+    """An archive of headers and contents."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for changes, content in members:
+            info = tarfile.TarInfo("a")
+            info.size = len(content)
+            for name, value in changes.items():
+                setattr(info, name, value)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ROOM = 1 << 17
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (tar_of(({"name": "../a"}, b"x")), "no plain file within the folder"),
+        (tar_of(({"name": "/etc/a"}, b"x")), "no plain file within the folder"),
+        (tar_of(({"type": tarfile.SYMTYPE, "linkname": "/"}, b"")), "no plain file"),
+        (tar_of(({"type": tarfile.LNKTYPE, "linkname": "b"}, b"")), "no plain file"),
+        (tar_of(({"type": tarfile.FIFOTYPE}, b"")), "no plain file"),
+        (tar_of(({}, bytes(ROOM))), "unpacks to more than"),
+        (tar_of(*[({}, bytes(ROOM // 4))] * 5), "unpacks to more than"),
+        (tar_of(*[({}, b"")] * (ROOM // 512)), "unpacks to more than"),
+        (tar_of(({"pax_headers": {"comment": "a" * ROOM}}, b"")), "unpacks to more"),
+        (tar_of(({}, bytes(5000)))[:40], "not unpacked"),
+        (b"no archive", "not unpacked"),
+    ],
+    ids=range(11),  # the bytes differ in every process: they hold the time
+)
+def test_archives_unpack_within_a_folder_and_a_size(
+    tmp_path, monkeypatch, content, message
+):
+    monkeypatch.setattr(_xmc_base, "LEAST_ROOM", ROOM)
+    archive = tmp_path / "set.tar.gz"
+    archive.write_bytes(content)
+    with pytest.raises(OSError, match=message) as caught:
+        _xmc_base._unpack(archive, tmp_path / "inside")
+    assert str(archive) in str(caught.value)
+    assert {path.name for path in tmp_path.iterdir()} <= {"set.tar.gz", "inside"}
+
+
+def broken(matrix, **changes):
+    """A matrix with other arrays, which SciPy does not look at."""
+    for name, value in changes.items():
+        setattr(matrix, name, value)
+    return matrix
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no matrix",
+        npz(sparse.eye(3, format="csr"))[:-30],
+        npz(broken(sparse.eye(3, format="csr"), indices=np.array([0, 1, 2**30]))),
+        npz(broken(sparse.eye(3, format="csr"), indices=np.array([0, 1, -1]))),
+        npz(broken(sparse.eye(3, format="csr"), indptr=np.array([0, 9, 1, 3]))),
+        npz(sparse.csr_matrix((1 << 19, 3))),  # zeros, of which nearly nothing is left
+    ],
+    ids=range(7),
+)
+def test_damaged_matrices_in_the_cache_are_named(
+    archive, tmp_path, monkeypatch, content
+):
+    server, _, _ = archive
+    fetch_xmc_base(data_home=tmp_path, mirror=server.url)
+    monkeypatch.setattr(_xmc_base, "LEAST_ROOM", ROOM)
+    (path,) = tmp_path.rglob("X.trn.npz")
+    path.write_bytes(content)
+    with pytest.raises(
+        OSError, match=r"X\.trn\.npz is no valid .* to fetch the set again"
+    ):
+        fetch_xmc_base(data_home=tmp_path)

@@ -1,6 +1,7 @@
 """The package's classifiers, small, for tests that hold for all of them."""
 
 import pytest
+import sklearn
 from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +17,9 @@ from sklearn_xmr import (
     XRNeighborsClassifier,
     XRStackingClassifier,
 )
+
+# What the lowest version that is supported cannot do, or does otherwise (.ci/floors).
+SKLEARN_1_7 = sklearn.__version__.startswith("1.7.")
 
 LINEAR = XRLinearClassifier(random_state=0)
 CLASSIFIERS = {

@@ -74,3 +74,16 @@ def test_values_beyond_float32_are_refused():
     huge.data[0] = 1e300
     with pytest.raises(ValueError, match="infinity"):
         clf.predict_topk(huge)
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+def test_index_types_that_differ_are_made_alike(canonical):
+    """SciPy before 1.12 selects no rows of a matrix of two index types."""
+    X = sparse.csr_matrix(np.eye(4, 3, dtype=np.float32) + 1)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    if not canonical:
+        X.indices, X.data = X.indices[::-1].copy(), X.data[::-1].copy()
+        X.has_sorted_indices = X.has_canonical_format = False
+    out = as_csr_float32(X)
+    assert out.indices.dtype == out.indptr.dtype == np.int32
+    np.testing.assert_array_equal(out[[1, 3]].toarray(), X.toarray()[[1, 3]])
