@@ -3,17 +3,19 @@
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
-import zlib
 from numbers import Integral, Real
 from pathlib import Path
 
+import numpy as np
 from scipy import sparse
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
+from sklearn_xmr.utils._validation import check_indices
 
 HOME = "https://archive.org/download/pecos-dataset"
 MANIFEST = "pecos-dataset_files.xml"
@@ -137,18 +139,16 @@ def fetch_xmc_base(
             raise OSError(f"{name} is not in {home} and download_if_missing is False")
         _fetch(name, folder, HOME if mirror is None else mirror, n_retries, delay)
     parts = SUBSETS[subset]
-    data = _matrices(folder, "X", parts).astype("float32", copy=False)
+    data = _matrices(folder, "X", parts)
     target = _matrices(folder, "Y", parts)
     target.eliminate_zeros()
     target = label_indicator(target.indices, target.indptr, target.shape)
+    names = _lines(folder, "output-items.txt")
+    texts = [line for part in parts for line in _lines(folder, f"X.{part}.txt")]
+    _check_sizes(folder, data, target, names, texts)
     if return_X_y:
         return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        target_names=_lines(folder, "output-items.txt"),
-        texts=[line for part in parts for line in _lines(folder, f"X.{part}.txt")],
-    )
+    return Bunch(data=data, target=target, target_names=names, texts=texts)
 
 
 def _fetch(name, folder, address, n_retries, delay):
@@ -176,29 +176,28 @@ def _unpack(archive, folder):
     owners or modes.
     """
     room = max(LEAST_ROOM, MOST_GROWTH * archive.stat().st_size)
-    try:
-        with tarfile.open(archive) as packed:
-            for member in packed:
-                if member.isdir():
-                    continue
-                room -= member.size
-                place = (folder / member.name).resolve()
-                inside = place.is_relative_to(folder.resolve())
-                if not member.isfile() or not inside or room < 0:
-                    raise OSError(
-                        f"{archive} holds {member.name!r} of {member.size} bytes: no "
-                        "plain file within it, or too large; it is not unpacked"
-                    )
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with packed.extractfile(member) as content, open(place, "wb") as file:
-                    shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise OSError(f"{archive} is no whole archive: {error}") from error
+    reading = named_errors(archive, OSError, "a whole archive")
+    with reading, tarfile.open(archive) as packed:
+        for member in packed:
+            if member.isdir():
+                continue
+            room -= member.size
+            place = (folder / member.name).resolve()
+            inside = place.is_relative_to(folder.resolve())
+            if not member.isfile() or not inside or room < 0:
+                raise OSError(
+                    f"{archive} holds {member.name!r} of {member.size} bytes: no "
+                    "plain file within it, or too large; it is not unpacked"
+                )
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with packed.extractfile(member) as content, open(place, "wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
 
 
 def _listed_sum(manifest, file):
     """SHA-1 of a file in archive.org's list."""
-    entry = ET.parse(manifest).getroot().find(f"file[@name='{file}']")
+    with named_errors(manifest, OSError, "a list of archive.org"):
+        entry = ET.parse(manifest).getroot().find(f"file[@name='{file}']")
     if entry is None or not entry.findtext("sha1"):
         raise OSError(
             f"{manifest} has no checksum of {file}: not a list of archive.org"
@@ -208,8 +207,43 @@ def _listed_sum(manifest, file):
 
 def _matrices(folder, kind, parts):
     """The matrices of some parts, one below the other."""
-    found = [sparse.load_npz(_file(folder, f"{kind}.{part}.npz")) for part in parts]
+    found = [_matrix(_file(folder, f"{kind}.{part}.npz")) for part in parts]
+    widths = {matrix.shape[1] for matrix in found}
+    if len(widths) > 1:
+        raise OSError(f"{folder} holds parts of {kind} with {sorted(widths)} columns")
     return sparse.csr_matrix(sparse.vstack(found, format="csr"))
+
+
+def _matrix(path):
+    """A matrix of finite numbers as CSR of float32, with valid indices."""
+    with named_errors(path, OSError, "a sparse matrix"):
+        matrix = sparse.load_npz(path)
+        if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+            raise ValueError(f"{matrix.dtype} of shape {matrix.shape}")
+        # SciPy checks no indices, and converting wrong ones writes out of bounds.
+        if matrix.format not in ("csr", "csc"):
+            raise ValueError(f"format {matrix.format!r}, expected 'csr'")
+        check_indices(matrix if matrix.format == "csr" else matrix.T, path.name)
+        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+        matrix.sum_duplicates()
+        if not np.isfinite(matrix.data).all():
+            raise ValueError("values that are not finite")
+    return matrix
+
+
+def _check_sizes(folder, data, target, names, texts):
+    """OSError unless all files are about the same instances and labels."""
+    counts = {
+        "rows of X": (data.shape[0], target.shape[0]),
+        "texts": (len(texts) or target.shape[0], target.shape[0]),
+        "label texts": (len(names) or target.shape[1], target.shape[1]),
+    }
+    for what, (found, right) in counts.items():
+        if found != right:
+            raise OSError(
+                f"{folder} holds {found} {what}, but Y has shape {target.shape}: "
+                "remove the folder to fetch the set again"
+            )
 
 
 def _file(folder, name):
@@ -226,4 +260,8 @@ def _lines(folder, name):
     found = sorted(folder.rglob(name))
     if not found:
         return []
-    return found[0].read_text(encoding="utf-8").rstrip("\n").split("\n")
+    with named_errors(found[0], OSError, "a text in UTF-8"):
+        text = found[0].read_bytes().decode("utf-8")
+    if not text:
+        return []
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]

@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections import OrderedDict
 from pathlib import Path
-from pickle import UnpicklingError
 from threading import Lock
 
 import numpy as np
@@ -78,7 +77,7 @@ def cached_array(folder, key, shape, fill):
         return _remember(key, make, lambda array: array.nbytes)
     path = Path(folder) / f"{key}.npy"
     kept = _read(path, lambda: np.load(path, mmap_mode="r"))
-    if kept is not None and kept.shape == shape:
+    if kept is not None and kept.shape == shape and kept.dtype == np.float32:
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
@@ -89,7 +88,7 @@ def cached_array(folder, key, shape, fill):
     return np.load(path, mmap_mode="r")
 
 
-def cached_tokens(folder, key, make):
+def cached_tokens(folder, key, make, n_texts):
     """Tokens that ``make(path)`` returns, or those made before.
 
     Parameters
@@ -100,6 +99,8 @@ def cached_tokens(folder, key, make):
         Hash of what the tokens depend on.
     make : callable
         Takes a path to write token numbers to, or None.
+    n_texts : int
+        Number of texts.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def cached_tokens(folder, key, make):
         return _remember(key, lambda: make(None), lambda t: t.ids.nbytes)
     ids, offsets = (Path(folder) / f"{key}.{name}" for name in ("ids", "offsets.npy"))
     kept = _read(offsets, lambda: TokenizedTexts.load(ids, np.load(offsets)))
-    if kept is not None and kept.is_whole():
+    if kept is not None and kept.is_whole(n_texts):
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
     unfinished = ids.with_name(f"{key}.{os.getpid()}.tmp")
@@ -152,7 +153,7 @@ def cached_training(folder, key, make):
         return torch.load(path, map_location="cpu", weights_only=True)
 
     kept = _read(path, load)
-    if kept is not None:
+    if _is_training(torch, kept):
         return kept
     made = make()
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -170,8 +171,19 @@ def _read(path, load):
         return None
     try:
         return load()
-    except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError):
+    except Exception:  # noqa: BLE001 - damaged files raise errors of any class
         return None
+
+
+def _is_training(torch, kept):
+    """Whether this is what `cached_training` keeps."""
+    return (
+        isinstance(kept, tuple)
+        and len(kept) == 2
+        and isinstance(kept[0], dict)
+        and isinstance(kept[1], list)
+        and all(isinstance(weight, torch.Tensor) for weight in kept[0].values())
+    )
 
 
 def clear_cache():

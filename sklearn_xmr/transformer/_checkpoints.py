@@ -1,7 +1,6 @@
 """State of a training run on disk, so that a killed run resumes where it was."""
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 
@@ -39,12 +38,13 @@ class Checkpoints:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=False)
-        except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError) as error:
+            fingerprint = state["fingerprint"]
+        except Exception as error:  # damaged pickles raise errors of any class
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
                 f"be read: delete it to start from the beginning ({error})"
             ) from error
-        if state["fingerprint"] != self.fingerprint:
+        if fingerprint != self.fingerprint:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
                 "run (other texts, labels or parameters): give a folder of its own, or "

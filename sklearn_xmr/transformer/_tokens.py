@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sklearn_xmr.utils._ranges import ascend
+from sklearn_xmr.utils._texts_and_names import well_formed
+
 TEXTS_AT_ONCE = 8192
 WINDOW = 64  # batches among which texts are sorted by length
 
@@ -36,7 +39,7 @@ class TokenizedTexts:
             Path(path).unlink(missing_ok=True)
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             some = tokenizer(
-                [_well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
+                [well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
                 truncation=True,
                 max_length=max_length,
                 padding=False,
@@ -65,9 +68,16 @@ class TokenizedTexts:
     def __len__(self):
         return len(self.offsets) - 1
 
-    def is_whole(self):
-        """Whether there are as many tokens as the offsets say (bool)."""
-        return len(self.ids) == self.offsets[-1]
+    def is_whole(self, n_texts):
+        """Whether the offsets are those of so many texts and of all tokens (bool)."""
+        offsets = self.offsets
+        return (
+            offsets.shape == (n_texts + 1,)
+            and offsets.dtype == np.int64
+            and offsets[0] == 0
+            and ascend(offsets)
+            and len(self.ids) == offsets[-1]
+        )
 
     @property
     def lengths(self):
@@ -92,15 +102,6 @@ class TokenizedTexts:
                 : lengths[place]
             ]
         return ids, mask.astype(np.int64)
-
-
-def _well_formed(text):
-    """The text with U+FFFD for lone surrogates, which tokenizers refuse."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def batches_by_length(lengths, most_rows, most_tokens):
