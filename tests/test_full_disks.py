@@ -43,7 +43,7 @@ def write_tokens(path):
     def make(to):
         return TokenizedTexts.tokenize(tokenizer, ["a text"] * 5000, 8, to)
 
-    cached_tokens(path.parent, path.stem, make)
+    cached_tokens(path.parent, path.stem, make, 5000)
 
 
 def write_training(path):

@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils.validation import check_X_y, validate_data
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_X_y
 
 from sklearn_xmr.base._targets import TargetForm, readable_targets
 from sklearn_xmr.base._training_data import TrainingData, rows_of
@@ -22,11 +22,13 @@ from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._validation import (
     align_sparse_type,
     as_csr_float32,
+    check_array,
     check_candidates,
     check_count,
     check_label_weight,
     check_loaded_matrices,
     ready_csr,
+    validate_data,
 )
 
 BLOCK_PAIRS = 1 << 22  # (instance, label) pairs that are scored at a time

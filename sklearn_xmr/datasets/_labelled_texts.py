@@ -9,6 +9,7 @@ from pathlib import Path
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
+from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._texts_and_names import is_missing
 
 FORMATS = {
@@ -112,6 +113,8 @@ def load_labelled_texts(
         names.append(_as_names(row[labels], separator, place))
     if not texts:
         raise ValueError(f"{path} holds no rows")
+    if target_names is None and not any(names):
+        raise ValueError(f"{path} has no name in {labels!r}: there is nothing to learn")
     binarizer = LabelNameBinarizer(
         target_names, min_count=min_count, handle_unknown="ignore"
     )
@@ -196,12 +199,10 @@ def _read_parquet(path, columns, encoding):
         raise ImportError(
             "Parquet files need pandas and pyarrow: pip install pandas pyarrow"
         ) from error
-    try:
+    with named_errors(path, ValueError, "Parquet"):
         frame = pandas.read_parquet(path)
-    except ValueError as error:  # pyarrow's errors of damaged files
-        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
-    _check_columns(path, columns, frame.columns)
-    parts = [frame[column].tolist() for column in columns]
+        _check_columns(path, columns, list(frame.columns))
+        parts = [frame[column].tolist() for column in columns]
     for number, values in enumerate(zip(*parts, strict=True)):
         yield f"{path}, row {number}", dict(zip(columns, values, strict=True))
 
@@ -240,6 +241,13 @@ def _check_columns(place, wanted, found):
             f"{place}: no column {missing[0]!r}, found {sorted(map(str, found))}; name "
             "the columns by text= and labels="
         )
+    if isinstance(found, list):
+        twice = [column for column in wanted if found.count(column) > 1]
+        if twice:
+            raise ValueError(
+                f"{place}: column {twice[0]!r} occurs {found.count(twice[0])} times: "
+                "which one is meant?"
+            )
 
 
 def _as_text(value, place):

@@ -5,16 +5,17 @@ import shutil
 import tarfile
 import xml.etree.ElementTree as ET
 import zipfile
-import zlib
 from numbers import Integral, Real
 from pathlib import Path
 
+import numpy as np
 from scipy import sparse
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
 from sklearn_xmr.utils._validation import check_indices
 from sklearn_xmr.utils._whole_file import whole_file
@@ -141,18 +142,16 @@ def fetch_xmc_base(
             raise OSError(f"{name} is not in {home} and download_if_missing is False")
         _fetch(name, folder, HOME if mirror is None else mirror, n_retries, delay)
     parts = SUBSETS[subset]
-    data = _matrices(folder, "X", parts).astype("float32", copy=False)
+    data = _matrices(folder, "X", parts)
     target = _matrices(folder, "Y", parts)
     target.eliminate_zeros()
     target = label_indicator(target.indices, target.indptr, target.shape)
+    names = _lines(folder, "output-items.txt")
+    texts = [line for part in parts for line in _lines(folder, f"X.{part}.txt")]
+    _check_sizes(folder, data, target, names, texts)
     if return_X_y:
         return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        target_names=_lines(folder, "output-items.txt"),
-        texts=[line for part in parts for line in _lines(folder, f"X.{part}.txt")],
-    )
+    return Bunch(data=data, target=target, target_names=names, texts=texts)
 
 
 def _fetch(name, folder, address, n_retries, delay):
@@ -184,16 +183,13 @@ def _unpack(archive, folder):
     owners or modes.
     """
     room = max(LEAST_ROOM, MOST_GROWTH * archive.stat().st_size)
-    try:
-        with (
-            gzip.open(archive) as unpacked,
-            tarfile.open(fileobj=LimitedReader(unpacked, room), mode="r|") as packed,
-        ):
+    reading = named_errors(archive, OSError, "a whole archive")
+    with reading, gzip.open(archive) as unpacked:
+        limited = LimitedReader(unpacked, room)
+        with tarfile.open(fileobj=limited, mode="r|") as packed:
             for member in packed:
                 if not member.isdir():
                     _write(packed, member, folder)
-    except (tarfile.TarError, TooLong, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OSError(f"{archive} is not unpacked: {error}") from error
 
 
 def _write(packed, member, folder):
@@ -231,7 +227,8 @@ class LimitedReader:
 
 def _listed_sum(manifest, file):
     """SHA-1 of a file in archive.org's list."""
-    entry = ET.parse(manifest).getroot().find(f"file[@name='{file}']")
+    with named_errors(manifest, OSError, "a list of archive.org"):
+        entry = ET.parse(manifest).getroot().find(f"file[@name='{file}']")
     if entry is None or not entry.findtext("sha1"):
         raise OSError(
             f"{manifest} has no checksum of {file}: not a list of archive.org"
@@ -242,35 +239,51 @@ def _listed_sum(manifest, file):
 def _matrices(folder, kind, parts):
     """The matrices of some parts, one below the other."""
     found = [_matrix(_file(folder, f"{kind}.{part}.npz")) for part in parts]
-    try:
-        return sparse.csr_matrix(sparse.vstack(found, format="csr"))
-    except ValueError as error:
-        raise OSError(f"the {kind} of {folder} do not fit together: {error}") from error
+    widths = {matrix.shape[1] for matrix in found}
+    if len(widths) > 1:
+        raise OSError(f"{folder} holds parts of {kind} with {sorted(widths)} columns")
+    return sparse.csr_matrix(sparse.vstack(found, format="csr"))
 
 
 def _matrix(path):
-    """A sparse matrix whose structure is valid; SciPy looks at none of it."""
-    try:
-        with zipfile.ZipFile(path) as packed:
-            n_bytes = sum(part.file_size for part in packed.infolist())
-        if n_bytes > max(LEAST_ROOM, MOST_GROWTH * path.stat().st_size):
-            raise OSError(f"it unpacks to {n_bytes} bytes")
-        found = sparse.csr_matrix(sparse.load_npz(path))
-        check_indices(found, path.name)
-        return found
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise OSError(
-            f"{path} is no valid sparse matrix: {error}. Remove {path.parent} to fetch "
-            "the set again"
-        ) from error
+    """A matrix of finite numbers as CSR of float32, with valid indices."""
+    advice = f": remove {path.parent} to fetch the set again"
+    with named_errors(path, OSError, "a sparse matrix", advice):
+        _check_unpacked_size(path)
+        matrix = sparse.load_npz(path)
+        if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
+            raise ValueError(f"{matrix.dtype} of shape {matrix.shape}")
+        # SciPy checks no indices, and converting wrong ones writes out of bounds.
+        if matrix.format not in ("csr", "csc"):
+            raise ValueError(f"format {matrix.format!r}, expected 'csr'")
+        check_indices(matrix if matrix.format == "csr" else matrix.T, path.name)
+        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+        matrix.sum_duplicates()
+        if not np.isfinite(matrix.data).all():
+            raise ValueError("values that are not finite")
+    return matrix
+
+
+def _check_unpacked_size(path):
+    with zipfile.ZipFile(path) as packed:
+        n_bytes = sum(part.file_size for part in packed.infolist())
+    if n_bytes > max(LEAST_ROOM, MOST_GROWTH * path.stat().st_size):
+        raise ValueError(f"it unpacks to {n_bytes} bytes")
+
+
+def _check_sizes(folder, data, target, names, texts):
+    """OSError unless all files are about the same instances and labels."""
+    counts = {
+        "rows of X": (data.shape[0], target.shape[0]),
+        "texts": (len(texts) or target.shape[0], target.shape[0]),
+        "label texts": (len(names) or target.shape[1], target.shape[1]),
+    }
+    for what, (found, right) in counts.items():
+        if found != right:
+            raise OSError(
+                f"{folder} holds {found} {what}, but Y has shape {target.shape}: "
+                "remove the folder to fetch the set again"
+            )
 
 
 def _file(folder, name):
@@ -287,7 +300,8 @@ def _lines(folder, name):
     found = sorted(folder.rglob(name))
     if not found:
         return []
-    try:
-        return found[0].read_text(encoding="utf-8").rstrip("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise OSError(f"{found[0]} is not UTF-8: {error}") from error
+    with named_errors(found[0], OSError, "a text in UTF-8"):
+        text = found[0].read_bytes().decode("utf-8")
+    if not text:
+        return []
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]

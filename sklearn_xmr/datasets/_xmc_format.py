@@ -152,7 +152,15 @@ def _read(path):
         raise ValueError(_explain(path, error, row, shape))
     indptr, indices, values, label_indptr, labels = arrays
     X = sparse.csr_matrix((values, indices, indptr), shape=shape[:2])
-    X.sum_duplicates()
+    with np.errstate(over="ignore"):  # said below
+        X.sum_duplicates()
+    if not np.isfinite(X.data).all():
+        at = int(np.argmin(np.isfinite(X.data)))
+        row = int(np.searchsorted(X.indptr, at, side="right")) - 1
+        raise ValueError(
+            f"{path}, line {row + 2}: the values of feature {X.indices[at]}, which the "
+            "line repeats, add up to more than float32 holds"
+        )
     if n_labels < 0:
         return X, None
     return X, label_indicator(labels, label_indptr, (shape[0], n_labels))

@@ -4,7 +4,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
 
 from sklearn_xmr.indexing._representation import (
     METHODS,
@@ -22,6 +21,7 @@ from sklearn_xmr.utils._validation import (
     check_label_indicator,
     check_X_Y,
     for_set_output,
+    validate_data,
 )
 
 

@@ -1,6 +1,7 @@
 """The label tree: labels renumbered so that every node is a contiguous range."""
 
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from sklearn_xmr.indexing._tree_formats import (
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_names
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import INT32_MAX, check_count
 
 
 @storable
@@ -78,8 +79,15 @@ class LabelTree:
         -------
         LabelTree
             With one level.
+
+        Raises
+        ------
+        ValueError
+            If ``n_labels`` is no positive integer below 2**31.
         """
         n_labels = check_count(n_labels, "n_labels")
+        if n_labels > INT32_MAX:
+            raise ValueError(f"n_labels must be at most {INT32_MAX}, got {n_labels}")
         return cls([[0, n_labels]], np.arange(n_labels))
 
     @classmethod
@@ -176,17 +184,18 @@ class LabelTree:
         matrices = list(matrices)
         if not matrices:
             raise ValueError("matrices must hold at least one matrix, but is empty")
-        ancestors = [parent_of_rows(m, t) for t, m in enumerate(matrices)]
-        for t, (upper, lower) in enumerate(pairwise(matrices)):
-            if lower.shape[1] != upper.shape[0]:
+        read = [parent_of_rows(m, t) for t, m in enumerate(matrices)]
+        shapes, ancestors = zip(*read, strict=True)
+        for t, (upper, lower) in enumerate(pairwise(shapes)):
+            if lower[1] != upper[0]:
                 raise ValueError(
-                    f"matrices[{t + 1}] has {lower.shape[1]} columns (parents), but "
-                    f"matrices[{t}] has {upper.shape[0]} rows (nodes)"
+                    f"matrices[{t + 1}] has {lower[1]} columns (parents), but "
+                    f"matrices[{t}] has {upper[0]} rows (nodes)"
                 )
         paths = [ancestors[-1]]
         for parent in reversed(ancestors[:-1]):
             paths.insert(0, parent[paths[0]])
-        if matrices[0].shape[1] == 1:
+        if shapes[0][1] == 1:
             paths.pop(0)  # the root itself
         return cls._from_paths(np.array(paths).reshape(len(paths), -1))
 
@@ -405,7 +414,7 @@ class LabelTree:
             If there is no such level or node.
         """
         self._check_level(level)
-        if not 0 <= node < self.level_sizes[level]:
+        if not isinstance(node, Integral) or not 0 <= node < self.level_sizes[level]:
             raise ValueError(
                 f"node must be one of the {self.level_sizes[level]} nodes of level "
                 f"{level}, got {node!r}"
@@ -541,12 +550,16 @@ class LabelTree:
     __hash__ = None
 
     def __setstate__(self, state):
-        self._offsets = tuple(_read_only(level) for level in state["_offsets"])
-        self._label_order = _read_only(state["_label_order"])
+        # Not copied where they are int64: they may be memory-mapped.
+        self._offsets = tuple(
+            _integers(level, f"offsets[{number}]", copy=False)
+            for number, level in enumerate(state["_offsets"])
+        )
+        self._label_order = _integers(state["_label_order"], "label_order", copy=False)
         self._check()
 
     def _check_level(self, level):
-        if not 0 <= level < self.n_levels:
+        if not isinstance(level, Integral) or not 0 <= level < self.n_levels:
             raise ValueError(
                 f"level must lie in 0 to {self.n_levels - 1}, got {level!r}"
             )
@@ -573,9 +586,9 @@ class LabelTree:
             )
 
 
-def _integers(values, name):
-    """A read-only copy as int64."""
-    array = np.array(values)
+def _integers(values, name, copy=True):
+    """A read-only copy as int64; without copy, a view where this suffices."""
+    array = np.array(values) if copy else np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
         raise ValueError(f"{name} must hold integers, got dtype {array.dtype}")
     return _read_only(array.astype(np.int64, copy=False))

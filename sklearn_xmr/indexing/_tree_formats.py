@@ -2,7 +2,8 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import check_array
+
+from sklearn_xmr.utils._validation import check_array, check_indices
 
 
 def check_ids(ids, name):
@@ -66,7 +67,10 @@ def paths_of(parents, depth, label_nodes):
 
 
 def parent_of_rows(matrix, t):
-    matrix = sparse.csr_matrix(matrix)
+    name = f"matrices[{t}]"
+    matrix = check_array(matrix, accept_sparse="csr", input_name=name)
+    matrix = sparse.csr_matrix(matrix, copy=True)
+    check_indices(matrix, name)
     matrix.eliminate_zeros()
     counts = np.diff(matrix.indptr)
     if (counts != 1).any():
@@ -75,7 +79,7 @@ def parent_of_rows(matrix, t):
             f"matrices[{t}] must have one parent per row, but row {row} has "
             f"{counts[row]}"
         )
-    return matrix.indices.astype(np.int64)
+    return matrix.shape, matrix.indices.astype(np.int64)
 
 
 def is_permutation(order, n):

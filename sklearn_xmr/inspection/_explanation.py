@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_array
 
 from sklearn_xmr.inspection._classifier import as_row, find_classifier, one_instance
 from sklearn_xmr.inspection._names import (
@@ -18,7 +17,7 @@ from sklearn_xmr.inspection._names import (
 )
 from sklearn_xmr.linear import PostProcessor
 from sklearn_xmr.utils._texts_and_names import check_names
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import check_array, check_count
 
 
 @dataclass

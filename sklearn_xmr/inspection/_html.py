@@ -1,6 +1,7 @@
 """Self-contained pages: a label tree to click through, one prediction's path."""
 
 import json
+import re
 import tempfile
 import webbrowser
 from importlib import resources
@@ -240,6 +241,8 @@ def _shown(template, data, path, open_browser):
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     # "</" would end the script that holds the data, "<!--" turn it into a comment.
     inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    # Halves of characters outside of the basic plane: UTF-8 cannot hold them alone.
+    inside = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", inside)
     page = page.replace("/* STYLE */", style).replace("/* DATA */null", inside)
     view = HTMLView(page)
     if open_browser:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from sklearn_xmr.utils._texts_and_names import well_formed
+
 
 def pyplot():
     """matplotlib.pyplot, or an ImportError that says how to get it."""
@@ -22,8 +24,15 @@ def figure_and_axes(ax, figsize=None):
 
 
 def shorten(text, n=40):
-    """A text of at most n characters."""
+    """A text of at most n characters, which can be drawn."""
+    text = well_formed(text)
     return text if len(text) <= n else text[: n - 1] + "…"
+
+
+def as_it_is(text):
+    """A name that is shown as it is: no formula, whatever dollar signs are in it."""
+    text.set_parse_math(False)
+    return text
 
 
 def plot_contributions(explanation, n_features, axes):
@@ -46,12 +55,15 @@ def plot_contributions(explanation, n_features, axes):
         colors = ["C0" if value >= 0 else "C3" for value in values]
         axis.barh(np.arange(len(bars)), values, color=colors)
         axis.set_yticks(np.arange(len(bars)), names)
+        for label in axis.get_yticklabels():
+            as_it_is(label)
         axis.invert_yaxis()
         axis.axvline(0, color="0.4", linewidth=0.8)
-        axis.set_title(
+        title = axis.set_title(
             f"{shorten(step.name, 28)}\n{step.rank} of {step.n_siblings}, "
             f"score {step.score:.3f}",
             fontsize=10,
         )
+        as_it_is(title)
         axis.set_xlabel("Contribution to the margin")
     return axes

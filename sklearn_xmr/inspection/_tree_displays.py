@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_xmr.inspection._outline import OutlineNode, outline_of
-from sklearn_xmr.inspection._plotting import figure_and_axes, shorten
+from sklearn_xmr.inspection._plotting import as_it_is, figure_and_axes, shorten
 from sklearn_xmr.inspection._search_path import search_path
 from sklearn_xmr.utils._validation import check_count
 
@@ -265,7 +265,7 @@ class SearchPathDisplay:
             color="black" if level.kept[at] else "0.5",
             fontweight="bold" if is_true and last else "normal",
         )
-        self.texts_.append(text)
+        self.texts_.append(as_it_is(text))
 
 
 class _Row:
@@ -319,8 +319,9 @@ def _draw(axes, row):
     )
     if row.is_leaf and node.examples:
         names = shorten(", ".join(node.examples), 75)
-        axes.text(row.depth + 0.6, row.y, names, va="center", fontsize=9, color="C0")
-    return shown
+        place = row.depth + 0.6, row.y
+        as_it_is(axes.text(*place, names, va="center", fontsize=9, color="C0"))
+    return as_it_is(shown)
 
 
 def _frame(axes, rows, depth):

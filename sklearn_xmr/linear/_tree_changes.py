@@ -4,6 +4,8 @@ Each change makes a new TreeModel, which replaces the old one at the end: an err
 leaves the estimator unchanged, and a ``topk_predictor`` made before keeps its model.
 """
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
@@ -209,12 +211,13 @@ class TreeChangesMixin(TreeRankingMixin):
         return self.classes_[labels]
 
     def _check_node(self, level, node):
-        if not 0 <= level < self.tree_.n_levels - 1:
+        whole = isinstance(level, Integral), isinstance(node, Integral)
+        if not whole[0] or not 0 <= level < self.tree_.n_levels - 1:
             raise ValueError(
                 f"level must be a level above the labels, 0 to "
                 f"{self.tree_.n_levels - 2}, got {level!r}"
             )
-        if not 0 <= node < self.tree_.level_sizes[level]:
+        if not whole[1] or not 0 <= node < self.tree_.level_sizes[level]:
             raise ValueError(
                 f"node must be one of the {self.tree_.level_sizes[level]} nodes of "
                 f"level {level}, got {node!r}"

@@ -17,11 +17,16 @@ from sklearn_xmr.linear._weights._splicing import (
     replace_children,
     take_parents,
 )
+from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._memory import check_ranking_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import check_count, check_label_weight
+from sklearn_xmr.utils._validation import (
+    check_count,
+    check_label_weight,
+    checked_csr,
+)
 
 FORMAT = 1  # of the saved state; increased with each change of the bytes
 
@@ -203,6 +208,8 @@ class TreeModel:
             If X has other features than the model, a parameter is out of its range, or
             ``post_processor="noop"`` is combined with ``label_weight`` or
             ``return_n_visited=True``.
+        TypeError
+            If X is no HybridFeatures.
         """
         code, k, beam_size = self._checked(X, post_processor, k, beam_size)
         weights = self._prepared(label_weight, post_processor)
@@ -286,13 +293,19 @@ class TreeModel:
         Raises
         ------
         ValueError
-            If X has other features than the model, or ``pairs`` another shape.
+            If X has other features than the model, or ``pairs`` another shape or broken
+            indices.
+        TypeError
+            If X is no HybridFeatures, or ``pairs`` no sparse matrix.
         """
         code, _, _ = self._checked(X, post_processor)
+        if not sparse.issparse(pairs):
+            raise TypeError(f"pairs must be a CSR matrix, got {type(pairs).__name__}")
         if pairs.shape != (len(X), self.n_labels):
             raise ValueError(
                 f"pairs must have shape {(len(X), self.n_labels)}, got {pairs.shape}"
             )
+        pairs = checked_csr(pairs, "pairs")
         place = np.empty(self.n_labels, dtype=np.int32)
         place[self._tree.label_order] = np.arange(self.n_labels, dtype=np.int32)
         order = _order_in_rows(place[pairs.indices], pairs.indptr, self.n_labels)
@@ -507,6 +520,8 @@ class TreeModel:
 
     def _checked(self, X, post_processor, k=1, beam_size=1):
         """The combiner's code, k and beam_size; these and X's width are checked."""
+        if not isinstance(X, HybridFeatures):
+            raise TypeError(f"X must be HybridFeatures, got {type(X).__name__}")
         if X.sparse.shape[1] != self.n_features or X.dense.shape[1] != self.n_dense:
             raise ValueError(
                 f"X must have {self.n_features} sparse and {self.n_dense} dense "

@@ -6,6 +6,8 @@ import numpy as np
 
 from sklearn_xmr.utils._validation import check_label_indicator
 
+MOST = 100  # of A and B; powers of larger ones need not be numbers
+
 
 def propensity_scores(Y_train, A=0.55, B=1.5):
     """Propensity of each label: how likely a relevant label was observed.
@@ -18,9 +20,9 @@ def propensity_scores(Y_train, A=0.55, B=1.5):
     Y_train : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Label indicator of the *training* data.
     A : float, default=0.55
-        Exponent, positive: 0.5 is used for Wikipedia sets, 0.6 for Amazon sets.
+        Exponent, up to 100: 0.5 is used for Wikipedia sets, 0.6 for Amazon sets.
     B : float, default=1.5
-        Added to the counts, positive: 0.4 is used for Wikipedia sets, 2.6 for Amazon
+        Added to the counts, up to 100: 0.4 is used for Wikipedia sets, 2.6 for Amazon
         sets.
 
     Returns
@@ -31,7 +33,7 @@ def propensity_scores(Y_train, A=0.55, B=1.5):
     Raises
     ------
     ValueError
-        If ``Y_train`` is no label indicator, or A or B is not positive.
+        If ``Y_train`` is no label indicator, or A or B is not in (0, 100].
 
     References
     ----------
@@ -47,8 +49,10 @@ def propensity_scores(Y_train, A=0.55, B=1.5):
     """
     Y = check_label_indicator(Y_train, "Y_train")
     for name, value in {"A": A, "B": B}.items():
-        if not isinstance(value, Real) or not value > 0:
-            raise ValueError(f"{name} must be a positive number, got {value!r}")
+        if not isinstance(value, Real) or not 0 < value <= MOST:
+            raise ValueError(
+                f"{name} must be a positive number of at most {MOST}, got {value!r}"
+            )
     counts = np.bincount(Y.indices, minlength=Y.shape[1])
     # Below N = e the formula would leave (0, 1]; nothing is known then.
     C = max(np.log(Y.shape[0]) - 1, 0) * (B + 1) ** A

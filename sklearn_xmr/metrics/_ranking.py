@@ -6,12 +6,11 @@ All share one core: the k best labels of each row, and which of them are true
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
 
 from sklearn_xmr.utils._hits import ranked_hits
 from sklearn_xmr.utils._rankings import rank_topk
 from sklearn_xmr.utils._sklearn import check_sample_weight
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import check_array, check_count
 
 
 def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):

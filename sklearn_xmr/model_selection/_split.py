@@ -3,12 +3,17 @@
 from heapq import heapify, heappop, heappush
 
 import numpy as np
+from scipy import sparse
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length, check_random_state, indexable
 
 from sklearn_xmr.utils._held_out import held_out_size
 from sklearn_xmr.utils._sklearn import safe_indexing
-from sklearn_xmr.utils._validation import check_count, check_label_indicator
+from sklearn_xmr.utils._validation import (
+    check_count,
+    check_label_indicator,
+    checked_csr,
+)
 
 
 class IterativeStratifiedKFold(BaseCrossValidator):
@@ -160,6 +165,9 @@ def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
     """
     Y = check_label_indicator(y, "y")
     check_consistent_length(*arrays, Y)
+    for number, array in enumerate(arrays):
+        if sparse.issparse(array) and array.ndim == 2:
+            checked_csr(array, f"arrays[{number}]")
     n_test = held_out_size(Y.shape[0], test_size, "test_size")
     share = n_test / Y.shape[0]
     rng = check_random_state(random_state)

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_array
 
 from sklearn_xmr.base import BlockwiseRankingMixin
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
@@ -22,7 +21,7 @@ from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_con
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_texts
 from sklearn_xmr.utils._unit_rows import unit_rows
-from sklearn_xmr.utils._validation import as_csr_float32
+from sklearn_xmr.utils._validation import as_csr_float32, check_array
 
 PAIRS_AT_ONCE = 1 << 14  # that are scored: each brings two rows
 

@@ -8,13 +8,12 @@ process uses, and embeddings are memory-mapped.
 from collections import OrderedDict
 from math import prod
 from pathlib import Path
-from pickle import UnpicklingError
 from threading import Lock
 
 import numpy as np
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts
-from sklearn_xmr.transformer._torch import load_tensors, save_tensors
+from sklearn_xmr.transformer._torch import import_torch, load_tensors, save_tensors
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._whole_file import reserve, whole_file
 
@@ -56,7 +55,7 @@ def cached_array(folder, key, shape, fill):
         return _remember(key, make, lambda array: array.nbytes)
     path = Path(folder) / f"{key}.npy"
     kept = _read(path, lambda: np.load(path, mmap_mode="r"))
-    if kept is not None and kept.shape == shape:
+    if kept is not None and kept.shape == shape and kept.dtype == np.float32:
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
@@ -76,7 +75,7 @@ def _mapped(file, shape):
     return np.memmap(file, np.float32, "r+", start, shape)
 
 
-def cached_tokens(folder, key, make):
+def cached_tokens(folder, key, make, n_texts):
     """Tokens that ``make(path)`` returns, or those made before.
 
     Parameters
@@ -87,6 +86,8 @@ def cached_tokens(folder, key, make):
         Hash of what the tokens depend on.
     make : callable
         Takes a path to write token numbers to, or None.
+    n_texts : int
+        Number of texts.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def cached_tokens(folder, key, make):
         return _remember(key, lambda: make(None), lambda t: t.ids.nbytes)
     ids, offsets = (Path(folder) / f"{key}.{name}" for name in ("ids", "offsets.npy"))
     kept = _read(offsets, lambda: TokenizedTexts.load(ids, np.load(offsets)))
-    if kept is not None and kept.is_whole():
+    if kept is not None and kept.is_whole(n_texts):
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
     tokens = make(ids)
@@ -131,7 +132,7 @@ def cached_training(folder, key, make):
         )
     path = Path(folder) / f"{key}.pt"
     kept = _read(path, lambda: load_tensors(path))
-    if kept is not None:
+    if _is_training(kept):
         return kept
     made = make()
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -148,8 +149,20 @@ def _read(path, load):
         return None
     try:
         return load()
-    except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError):
+    except Exception:  # noqa: BLE001 - damaged files raise errors of any class
         return None
+
+
+def _is_training(kept):
+    """Whether this is what `cached_training` keeps."""
+    torch, _ = import_torch()
+    return (
+        isinstance(kept, tuple)
+        and len(kept) == 2
+        and isinstance(kept[0], dict)
+        and isinstance(kept[1], list)
+        and all(isinstance(weight, torch.Tensor) for weight in kept[0].values())
+    )
 
 
 def clear_cache():

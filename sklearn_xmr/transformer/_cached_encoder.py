@@ -42,7 +42,7 @@ class CachedEncoder:
         """Tokens of texts (TokenizedTexts), from the cache where they are known."""
         key = content_key("tokens", self.encoder.tokens_key(), texts)
         make = partial(self.encoder.tokenize, texts)
-        return cached_tokens(self.cache_dir, key, make)
+        return cached_tokens(self.cache_dir, key, make, len(texts))
 
     def embed(self, texts, out=None):
         """Unit embeddings of texts, from the cache where they are known.

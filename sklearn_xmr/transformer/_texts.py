@@ -1,10 +1,9 @@
 """Texts as a list of str, or an error that says which one is not."""
 
 import numpy as np
-from sklearn.utils import check_array
 
 from sklearn_xmr.utils._texts_and_names import check_texts
-from sklearn_xmr.utils._validation import as_csr_float32
+from sklearn_xmr.utils._validation import as_csr_float32, check_array
 
 
 def split_pair(X):

@@ -5,7 +5,8 @@ from itertools import chain
 
 import numpy as np
 
-from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._ranges import ascend, pointers
+from sklearn_xmr.utils._texts_and_names import well_formed
 from sklearn_xmr.utils._whole_file import whole_file
 
 TEXTS_AT_ONCE = 8192
@@ -47,7 +48,7 @@ class TokenizedTexts:
         """Tokens of some thousand texts after another, and how many each text has."""
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             some = tokenizer(
-                [_well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
+                [well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
                 truncation=True,
                 max_length=max_length,
                 padding=False,
@@ -67,9 +68,16 @@ class TokenizedTexts:
     def __len__(self):
         return len(self.offsets) - 1
 
-    def is_whole(self):
-        """Whether there are as many tokens as the offsets say (bool)."""
-        return len(self.ids) == self.offsets[-1]
+    def is_whole(self, n_texts):
+        """Whether the offsets are those of so many texts and of all tokens (bool)."""
+        offsets = self.offsets
+        return (
+            offsets.shape == (n_texts + 1,)
+            and offsets.dtype == np.int64
+            and offsets[0] == 0
+            and ascend(offsets)
+            and len(self.ids) == offsets[-1]
+        )
 
     @property
     def lengths(self):
@@ -105,15 +113,6 @@ def _written(file, flat, lengths):
 def _offsets(lengths):
     """Where each text begins, from lists of lengths."""
     return pointers(np.fromiter(chain.from_iterable(lengths), dtype=np.int64))
-
-
-def _well_formed(text):
-    """The text with U+FFFD for lone surrogates, which tokenizers refuse."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def batches_by_length(lengths, most_rows, most_tokens):

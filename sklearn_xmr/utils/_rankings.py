@@ -2,9 +2,8 @@
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
 
-from sklearn_xmr.utils._validation import flat_keys
+from sklearn_xmr.utils._validation import check_array, checked_csr, flat_keys
 
 # Dense scores are searched in blocks of about this many values.
 BLOCK_VALUES = 1 << 22
@@ -143,7 +142,8 @@ def _from_pair(pair, shape):
 
 def _from_sparse(y_score, shape):
     _check_shape(y_score, shape)
-    scores = check_array(y_score, accept_sparse="csr", input_name="y_score")
+    scores = checked_csr(y_score, "y_score")
+    scores = check_array(scores, accept_sparse="csr", input_name="y_score")
     if not scores.has_canonical_format:
         scores = scores.copy()
         scores.sum_duplicates()

@@ -50,6 +50,15 @@ def check_texts(X, name="X"):
     return texts
 
 
+def well_formed(text):
+    """A text with U+FFFD for lone surrogates, which tokenizers and plots refuse."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def is_missing(value):
     """Whether a value is None, NaN, or pandas' NA or NaT."""
     return (

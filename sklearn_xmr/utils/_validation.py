@@ -8,7 +8,9 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array as sklearn_check_array
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import validate_data as sklearn_validate_data
 
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
@@ -17,6 +19,44 @@ from sklearn_xmr.utils._sklearn import output_config
 from sklearn_xmr.utils._sorted_rows import sorted_rows
 
 INT32_MAX = np.iinfo(np.int32).max
+
+
+def check_structure(matrix, name):
+    """ValueError if a sparse matrix names places that there are not.
+
+    Before anything else works with it: SciPy's conversions, sums and changes of type
+    trust the indices, and read and write out of bounds otherwise.
+
+    Parameters
+    ----------
+    matrix : object
+        What is no sparse matrix of two dimensions passes.
+    name : str
+        Name of the argument in errors.
+    """
+    if not sparse.issparse(matrix) or matrix.ndim != 2:
+        return
+    if matrix.format in ("csr", "csc"):
+        check_indices(matrix if matrix.format == "csr" else matrix.T, name)
+    elif matrix.format == "coo":
+        for places, size in zip((matrix.row, matrix.col), matrix.shape, strict=True):
+            if len(places) and not 0 <= places.min() <= places.max() < size:
+                raise ValueError(
+                    f"{name} is not a valid COO matrix: a place is outside"
+                )
+
+
+def check_array(array, **options):
+    """scikit-learn's, after :func:`check_structure`."""
+    check_structure(array, options.get("input_name") or "X")
+    return sklearn_check_array(array, **options)
+
+
+def validate_data(estimator, X="no_validation", y="no_validation", **options):
+    """scikit-learn's, after :func:`check_structure`."""
+    check_structure(X, "X")
+    check_structure(y, "y")
+    return sklearn_validate_data(estimator, X, y, **options)
 
 
 def as_csr_float32(X):
@@ -39,8 +79,8 @@ def as_csr_float32(X):
     """
     if not sparse.issparse(X):
         return sparse.csr_matrix(np.asarray(X, dtype=np.float32))
+    check_structure(X, "X")
     X = X.tocsr()
-    check_indices(X, "X")
     out = sparse.csr_matrix(X.shape, dtype=np.float32)
     if not X.has_canonical_format:
         indices, data = _sorted_rows(X)
@@ -91,6 +131,11 @@ def check_indices(matrix, name):
         raise ValueError(
             f"{name} has {n_columns} columns; at most {INT32_MAX} are supported"
         )
+    if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} is not a valid CSR matrix: indptr and indices must be integers, "
+            f"got {indptr.dtype} and {indices.dtype}"
+        )
     if (
         len(indptr) != n_rows + 1
         or indptr[0] != 0
@@ -105,6 +150,34 @@ def check_indices(matrix, name):
                 f"{name} is not a valid CSR matrix: column indices must lie in 0 to "
                 f"{n_columns - 1}, found {low if low < 0 else high}"
             )
+
+
+def checked_csr(matrix, name):
+    """A sparse matrix as CSR with a valid structure and no spare places.
+
+    Parameters
+    ----------
+    matrix : sparse matrix
+        Of any format.
+    name : str
+        Name of the argument in errors.
+
+    Returns
+    -------
+    csr_matrix
+        The same object, if it is such a matrix.
+
+    Raises
+    ------
+    ValueError
+        If the structure is broken.
+    """
+    check_structure(matrix, name)
+    matrix = matrix.tocsr()
+    if matrix.nnz < max(len(matrix.indices), len(matrix.data)):
+        matrix = matrix.copy()
+        matrix.prune()
+    return matrix
 
 
 def with_pairs_once(Y):
@@ -125,6 +198,7 @@ def with_pairs_once(Y):
     """
     if not sparse.issparse(Y) or Y.format != "coo" or Y.ndim != 2:
         return Y
+    check_structure(Y, "y")
     if not np.isin(Y.data, (0, 1)).all():
         return Y  # an error, or classes, for others to say
     return Y.astype(bool).tocsr().astype(Y.dtype)
@@ -166,6 +240,7 @@ def check_label_indicator(Y, name="Y"):
         If Y is not two-dimensional, has no label, has other values, or broken
         indices.
     """
+    check_structure(Y, name)
     Y = check_array(
         with_pairs_once(Y),
         accept_sparse="csr",
@@ -177,7 +252,7 @@ def check_label_indicator(Y, name="Y"):
     if not sparse.issparse(Y):
         _check_binary(Y, name)
         return sparse.csr_matrix(Y.astype(np.float32))
-    check_indices(Y, name)
+    Y = checked_csr(Y, name)
     _check_binary(Y.data, name)
     if not Y.has_canonical_format or (Y.data == 0).any():
         Y = Y.copy()
@@ -496,8 +571,8 @@ def check_candidates(candidates, n_samples, n_labels):
                 f"candidates must have shape {(n_samples, n_labels)}, a row for each "
                 f"instance of X and a column for each label, got {candidates.shape}"
             )
-        pairs = sparse.csr_matrix(candidates.astype(bool))
-        check_indices(pairs, "candidates")
+        # Checked before SciPy works with it: its own methods trust the indices.
+        pairs = checked_csr(candidates, "candidates").astype(bool)
         pairs.sum_duplicates()
         return pairs
     labels = np.asarray(candidates)

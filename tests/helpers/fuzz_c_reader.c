@@ -5,7 +5,10 @@
  *     ./fuzz SEED COUNT MODEL...
  *
  * mutates the models COUNT times, half of them with checksums that are right, and asks
- * what opens for rows and texts. With clang, -fsanitize=fuzzer instead of -DPLAIN. */
+ * what opens for rows and texts. With clang and -fsanitize=fuzzer,address,undefined
+ * instead of -DPLAIN, libFuzzer looks for mutations that reach new code:
+ *
+ *     ./fuzz -runs=COUNT -seed=SEED FOLDER-OF-MODELS */
 #define _POSIX_C_SOURCE 200809L
 #define XMR_MODEL_IMPLEMENTATION
 #include "xmr_model.h"
@@ -21,7 +24,8 @@ static int try_bytes(const uint8_t *data, size_t size)
     xmr_model *model;
     FILE *file;
     if (!*path)
-        snprintf(path, sizeof path, "/tmp/fuzz_c_reader.%ld", (long)getpid());
+        snprintf(path, sizeof path, "%s/fuzz_c_reader.%ld",
+                 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm", (long)getpid());
     file = fopen(path, "wb");
     if (!file || fwrite(data, 1, size, file) != size || fclose(file))
         abort();
@@ -46,7 +50,65 @@ static int try_bytes(const uint8_t *data, size_t size)
     return 1;
 }
 
+enum { PREAMBLE = 32, ALIGNMENT = 64 };
+
+static void put(uint8_t *to, int n_bytes, uint64_t value)
+{
+    for (int i = 0; i < n_bytes; i++)
+        to[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* The checksum of the header, as it is now. */
+static void make_right(uint8_t *data, size_t header)
+{
+    put(data + 12, 4, xm_crc32(data + PREAMBLE, (int64_t)header));
+}
+
 #ifndef PLAIN
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+
+/* Where the arrays begin, behind a header of so many bytes. */
+static size_t body_at(size_t header)
+{
+    return (PREAMBLE + header + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* Another text of the header, before the same arrays; its length and checksum are right. */
+static size_t mutate_header(uint8_t *data, size_t size, size_t most, size_t header)
+{
+    const size_t body = size - body_at(header);
+    uint8_t *arrays = (uint8_t *)malloc(body + 1);
+    size_t start;
+    if (!arrays)
+        abort();
+    memcpy(arrays, data + size - body, body);
+    header = LLVMFuzzerMutate(data + PREAMBLE, header, most - body - PREAMBLE - ALIGNMENT);
+    start = body_at(header);
+    memset(data + PREAMBLE + header, 0, start - PREAMBLE - header);
+    memcpy(data + start, arrays, body);
+    free(arrays);
+    put(data + 16, 8, header);
+    put(data + 24, 8, start + body);
+    make_right(data, header);
+    return start + body;
+}
+
+/* Mutations of all bytes end at the checksum; most are of the header or of the arrays. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed)
+{
+    const size_t header = size > PREAMBLE ? (size_t)xm_little(data + 16, 8) : size;
+    size_t start;
+    if (header >= size || body_at(header) > size || seed % 8 == 0)
+        return LLVMFuzzerMutate(data, size, most);
+    if (seed % 8 < 5 && size + 2 * ALIGNMENT < most)
+        return mutate_header(data, size, most, header);
+    size = body_at(header);
+    start = body_at(header);
+    size = start + LLVMFuzzerMutate(data + start, size - start, most - start);
+    put(data + 24, 8, size);
+    return size;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -93,13 +155,6 @@ static void mutate(uint8_t *data, size_t size, size_t header)
         else
             data[at] = draw(2) ? 0xff : 0;
     }
-}
-
-static void make_right(uint8_t *data, size_t header)
-{
-    const uint32_t crc = xm_crc32(data + 32, (int64_t)header);
-    for (int i = 0; i < 4; i++)
-        data[12 + i] = (uint8_t)(crc >> 8 * i);
 }
 
 int main(int n_arguments, char **arguments)

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from fuzz_files import TEXTS, models
+from fuzzing.model_files import TEXTS, models
 
 from sklearn_xmr import predict_topk, save_model
 

@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import struct
 import subprocess
 import sys
-import warnings
 import zlib
 from pathlib import Path
 
@@ -14,8 +12,7 @@ import joblib
 import numpy as np
 import pytest
 from estimators import CLASSIFIERS
-from fuzz_files import TEXTS as FIXTURE_TEXTS
-from fuzz_files import ModelFiles
+from fuzzing.model_files import TEXTS as FIXTURE_TEXTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -540,14 +537,3 @@ def test_files_of_earlier_versions(path):
 
 def test_there_are_files_of_each_format():
     assert {folder.name for folder in FIXTURES.iterdir()} == {"1"}
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_fuzzed_files(tmp_path, seed):
-    """A few of the mutations of tests/helpers/fuzz_files.py, in this process."""
-    files, outcomes = ModelFiles(tmp_path), set()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for number in range(150):
-            outcomes.add(files.try_one(random.Random(f"{seed} {number}")))
-    assert "ValueError" in outcomes and "the same answers" in outcomes

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.utils._validation import checked_csr
+
 
 @dataclass
 class LevelProblem:
@@ -46,6 +49,13 @@ def level_targets(Y, tree, induce=True):
     list of csr_matrix of shape (n_samples, n_nodes)
         One matrix for each level, from the root down.
 
+    Raises
+    ------
+    TypeError
+        If ``tree`` is no LabelTree.
+    ValueError
+        If Y is no valid CSR matrix with a column for each label.
+
     Examples
     --------
     >>> from scipy import sparse
@@ -56,6 +66,13 @@ def level_targets(Y, tree, induce=True):
     >>> clusters.toarray()
     array([[2., 0.]])
     """
+    if not isinstance(tree, LabelTree):
+        raise TypeError(f"tree must be a LabelTree, got {type(tree).__name__}")
+    if not sparse.issparse(Y) or Y.format != "csr" or Y.shape[1] != tree.n_labels:
+        raise ValueError(
+            f"Y must be a CSR matrix of {tree.n_labels} columns, the labels of the tree"
+        )
+    Y = checked_csr(Y, "Y")
     targets = []
     for level, n_nodes in enumerate(tree.level_sizes):
         target = sparse.csr_matrix(

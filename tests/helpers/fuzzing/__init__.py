@@ -1,0 +1,1 @@
+"""Generated input of every kind that the package reads; ``fuzz.py`` is the command."""
