@@ -11,10 +11,16 @@ from fuzz import KINDS, kind_named
 from fuzzing.files import Case
 from scipy import sparse
 
-from sklearn_xmr import LabelTree, XRLinearClassifier
+from sklearn_xmr import LabelTree, XRLinearClassifier, topk_predictor
 from sklearn_xmr.datasets import load_xmc_file
+from sklearn_xmr.feature_extraction.text import CountVectorizer
 from sklearn_xmr.metrics import ece_at_k, precision_at_k
-from sklearn_xmr.model_selection import iterative_train_test_split
+from sklearn_xmr.model_selection import (
+    cross_val_predict_topk,
+    cross_validate,
+    iterative_train_test_split,
+    learning_curve,
+)
 
 CORPUS = Path(__file__).parent / "helpers" / "fuzzing" / "corpus"
 NEEDS = {"skops": "skops", "parquet": "pyarrow", "caches": "torch"}
@@ -124,3 +130,26 @@ def test_no_conversion_reads_out_of_bounds(form, argument):
     places[1] = 2**28
     with pytest.raises(ValueError, match=f"{argument} is not a valid C.. matrix"):
         XRLinearClassifier().fit(**given)
+
+
+@pytest.mark.parametrize("place", [-(2**30), 2**30])
+def test_inverse_transform_and_rows_trust_no_index(place):
+    bad = sparse.coo_matrix(np.eye(3, dtype=np.float32))
+    bad.col[1] = place
+    words = CountVectorizer().fit(["ant bee cat"])
+    with pytest.raises(ValueError, match="X is not a valid COO matrix"):
+        words.inverse_transform(bad)
+    row = sparse.csr_matrix(np.ones((1, 4), dtype=np.float32))
+    predict = topk_predictor(XRLinearClassifier().fit(np.eye(6, 4), np.eye(6, 4)), 2)
+    row.indptr = np.array([0, place], dtype=np.int32)
+    with pytest.raises(ValueError, match="x is not a valid CSR matrix"):
+        predict(row)
+
+
+def test_folds_of_broken_matrices_are_refused():
+    X, y = np.eye(6, 4), np.eye(6, 4, dtype=int)
+    with pytest.raises(ValueError, match="X is not a valid CSR matrix"):
+        cross_val_predict_topk(XRLinearClassifier(), broken("indptr", _2=100), y, cv=2)
+    for run in (cross_val_predict_topk, cross_validate, learning_curve):
+        with pytest.raises(ValueError, match="y is not a valid CSR matrix"):
+            run(XRLinearClassifier(), X, broken("indptr", _2=100), cv=2)

@@ -23,7 +23,7 @@ from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._sklearn import fit_context
-from sklearn_xmr.utils._validation import align_sparse_type
+from sklearn_xmr.utils._validation import align_sparse_type, check_structure
 
 PACKAGE = __name__.rpartition(".")[0]
 LEAST_N = 1000  # what a size of n-grams of a loaded vectorizer may lack to 0
@@ -147,6 +147,27 @@ class VocabularyMixin(TextsMixin):
         else:
             self.terms_ = terms
             vars(self).pop("_vocabulary", None)
+
+    def inverse_transform(self, X):
+        """Terms of each row, in no order.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            As ``transform`` returns it.
+
+        Returns
+        -------
+        list of ndarray of shape (n_terms,)
+            For each row, the terms with values other than 0.
+
+        Raises
+        ------
+        ValueError
+            If X is no valid matrix.
+        """
+        check_structure(X, "X")
+        return super().inverse_transform(X)
 
     def _has_vocabulary(self):
         return "terms_" in vars(self) or "_vocabulary" in vars(self)

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from sklearn_xmr.linear._post_processor import post_processor_of
 from sklearn_xmr.preprocessing import HybridFeatures
-from sklearn_xmr.utils._validation import is_ready_row
+from sklearn_xmr.utils._validation import check_structure, is_ready_row
 
 NO_DENSE = np.empty(0, dtype=np.float32)
 
@@ -124,6 +124,7 @@ class TopkPredictor:
         if isinstance(x, tuple):
             indices, values = (np.atleast_1d(part) for part in x)
         elif sparse.issparse(x):
+            check_structure(x if x.format != "csr" else None, "x")
             if x.format != "csr" or x.ndim == 1:  # a row of a sparse array
                 x = sparse.csr_matrix(x.reshape(1, -1) if x.ndim == 1 else x)
             if x.shape != (1, self.n_features):
@@ -131,7 +132,9 @@ class TopkPredictor:
                     f"x must be one row of {self.n_features} features, got shape "
                     f"{x.shape}; use predict_topk for many rows"
                 )
-            n_stored = x.indptr[-1]
+            if len(x.indptr) != 2 or not 0 <= x.indptr[1] <= len(x.indices):
+                raise ValueError("x is not a valid CSR matrix: its indptr is broken")
+            n_stored = x.indptr[1]
             indices, values = x.indices[:n_stored], x.data[:n_stored]
         else:
             x = np.asarray(x, dtype=np.float32)

@@ -20,7 +20,7 @@ from sklearn_xmr.utils._sklearn import (
     safe_indexing,
     without_validation,
 )
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import check_count, check_structure
 
 
 def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
@@ -60,6 +60,8 @@ def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
     >>> sorted(results)
     ['fit_time', 'score_time', 'test_ndcg_at_5', 'test_precision_at_1']
     """
+    check_structure(X, "X")
+    check_structure(y, "y")
     run = without_validation(model_selection.cross_validate)
     return run(estimator, X, y, scoring=_scorer(scoring), **options)
 
@@ -106,6 +108,8 @@ def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
     >>> sizes.tolist(), test.shape
     ([66, 333], (2, 3))
     """
+    check_structure(X, "X")
+    check_structure(y, "y")
     run = without_validation(model_selection.learning_curve)
     return run(estimator, X, y, scoring=_scorer(scoring), **options)
 
@@ -155,6 +159,8 @@ def validation_curve(
     >>> test.shape
     (2, 3)
     """
+    check_structure(X, "X")
+    check_structure(y, "y")
     run = without_validation(model_selection.validation_curve)
     scorer = _scorer(scoring)
     named = {"param_name": param_name, "param_range": param_range}
@@ -210,6 +216,8 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     True
     """
     check_count(k, "k")
+    check_structure(X, "X")
+    check_structure(y, "y")
     X, y = indexable(X, y)
     splits = list(check_cv(cv, y).split(X, y))
     held_out = np.concatenate([test for _, test in splits])

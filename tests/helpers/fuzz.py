@@ -88,8 +88,8 @@ def keep_case(finding, keep, name, number):
         path.write_bytes(case.content)
 
 
-def try_chunk(name, seed, first, last, keep):
-    """Outcomes, findings, and the number of the next run: one that ends the child."""
+def try_chunk(name, seed, first, last, keep, report):
+    """Report outcomes and findings; where to go on, for a child can end early."""
     context = multiprocessing.get_context("spawn")
     now = context.Value("q", first)
     results, to_results = context.Pipe(duplex=False)
@@ -97,14 +97,11 @@ def try_chunk(name, seed, first, last, keep):
     child = context.Process(target=run, args=arguments)
     child.start()
     to_results.close()  # the child's end of it: closed when the child ends
-    outcomes, findings = Counter(), []
     seen, since = first, time.monotonic()
     while True:
         try:
             if results.poll(1):
-                some, found = results.recv()
-                outcomes += some
-                findings += found
+                report(*results.recv())
         except EOFError:
             break
         if now.value != seen:
@@ -112,12 +109,13 @@ def try_chunk(name, seed, first, last, keep):
         if time.monotonic() - since > SECONDS + START * (seen == first):
             child.kill()
             child.join()
-            return outcomes, [*findings, (seen, "hangs")], seen + 1
+            report({}, [(seen, "hangs")])
+            return seen + 1
     child.join()
     if child.exitcode:
-        ended = (now.value, f"exit {child.exitcode}")
-        return outcomes, [*findings, ended], now.value + 1
-    return outcomes, findings, last
+        report({}, [(now.value, f"exit {child.exitcode}")])
+        return now.value + 1
+    return last
 
 
 def main():
@@ -142,16 +140,19 @@ def main():
 
 def run_all(args, outcomes, findings):
     """Add outcomes, and the numbers of runs by finding."""
-    number, end = args.first, args.first + args.runs
-    while number < end:
-        last = min(number + CHUNK, end)
-        some, found, number = try_chunk(args.kind, args.seed, number, last, args.keep)
+
+    def report(some, found):
         outcomes.update(some)
         for which, message in found:
             like = message.partition(" | ")[0]  # without the details of this run
             findings.setdefault(like, []).append(which)
             if len(findings[like]) <= MOST_SHOWN:
                 print(f"run {which} of seed {args.seed}: {message}", flush=True)
+
+    number, end = args.first, args.first + args.runs
+    while number < end:
+        last = min(number + CHUNK, end)
+        number = try_chunk(args.kind, args.seed, number, last, args.keep, report)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 from functools import partial
+from math import isnan
 from numbers import Real
 
 import numpy as np
@@ -501,8 +502,8 @@ def asks_for_much(values, more, error):
         return True  # NumPy's says how much
     everything = [*values.values(), *(more or {}).values()]
     shapes = [getattr(value, "shape", None) or (0,) for value in everything]
-    numbers = [v for v in everything if isinstance(v, Real) and np.isfinite(v)]
-    return max([0, *(s[-1] for s in shapes), *numbers]) > MUCH
+    numbers = [v for v in everything if isinstance(v, Real) and not isnan(v)]
+    return max([0, *(shape[-1] for shape in shapes), *numbers]) > MUCH
 
 
 def called(function, values, positional):
