@@ -4,6 +4,7 @@ from collections import Counter
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sklearn_xmr.utils._doc_links import DocLinkMixin
@@ -307,7 +308,8 @@ class LabelNameBinarizer(
 
 def _as_list(y):
     """What each instance has, of a sequence, a Series or a table of one column."""
-    if isinstance(y, str) or not hasattr(y, "__iter__"):
+    # To go through a sparse matrix is a conversion, which trusts its indices.
+    if isinstance(y, str) or not hasattr(y, "__iter__") or sparse.issparse(y):
         raise TypeError(
             "y must be a sequence of collections of label names, one for each "
             f"instance, got {type(y).__name__}"
