@@ -163,6 +163,8 @@ def test_names_of_a_sparse_matrix_are_refused(form):
     names.indices[1] = 2**28
     with pytest.raises(TypeError, match="y must be a sequence of collections"):
         LabelNameBinarizer().fit(names)
+    with pytest.raises(TypeError, match="y must hold a list of label names"):
+        LabelNameBinarizer().fit([names])
     with pytest.raises(ValueError, match="label_names must be one-dimensional"):
         LabelTree.flat(6).to_text(names)
 
