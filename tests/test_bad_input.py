@@ -118,6 +118,7 @@ def test_k_beyond_the_labels_is_cut():
         ({"post_processor": "l3-hinge"}, "post_processor"),
         ({"clusterer": "kmeans"}, "clusterer"),
         ({"tol": 0}, "tol"),
+        ({"bias": 1e300}, "bias"),
         ({"max_iter": 0}, "max_iter"),
         ({"positive_cost": 0}, "positive_cost"),
         ({"relevance_norm": "l3"}, "relevance_norm"),

@@ -21,6 +21,7 @@ from sklearn_xmr.model_selection import (
     iterative_train_test_split,
     learning_curve,
 )
+from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 CORPUS = Path(__file__).parent / "helpers" / "fuzzing" / "corpus"
 NEEDS = {"skops": "skops", "parquet": "pyarrow", "caches": "torch"}
@@ -153,3 +154,22 @@ def test_folds_of_broken_matrices_are_refused():
     for run in (cross_val_predict_topk, cross_validate, learning_curve):
         with pytest.raises(ValueError, match="y is not a valid CSR matrix"):
             run(XRLinearClassifier(), X, broken("indptr", _2=100), cv=2)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_names_of_a_sparse_matrix_are_refused(form):
+    """Going through its rows would convert it, and trust its indices."""
+    names = sparse.csr_matrix(np.eye(6, 4)).asformat(form)
+    names.indices[1] = 2**28
+    with pytest.raises(TypeError, match="y must be a sequence of collections"):
+        LabelNameBinarizer().fit(names)
+    with pytest.raises(TypeError, match="y must hold a list of label names"):
+        LabelNameBinarizer().fit([names])
+    with pytest.raises(ValueError, match="label_names must be one-dimensional"):
+        LabelTree.flat(6).to_text(names)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_a_weight_for_all_rows_is_finite(weight):
+    with pytest.raises(ValueError, match="sample_weight must be finite"):
+        precision_at_k(np.eye(3, dtype=int), np.eye(3), 1, sample_weight=weight)

@@ -1,5 +1,6 @@
 """What a model learns from: instances, targets and what is known of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,6 +142,8 @@ def is_raw(X):
         return not all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes)
     if isinstance(X, np.ndarray):
         return X.ndim == 1 and X.dtype.kind in "OUS"
+    if isinstance(X, Mapping):
+        return False
     return hasattr(X, "__len__") and len(X) > 0 and isinstance(X[0], str)
 
 

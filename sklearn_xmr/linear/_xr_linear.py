@@ -113,7 +113,7 @@ class XRLinearClassifier(
         Threshold of ``predict``, which returns the labels with a larger probability.
     bias : float, default=1.0
         Value of a constant feature whose weight, regularised like the others, is
-        the intercept; 0 trains without one.
+        the intercept; 0 trains without one. At most a million.
     tol : float, default=0.5
         Stopping tolerance of dual coordinate descent: the range of the projected
         gradients (squared hinge, hinge) or the largest gradient (logistic).
@@ -226,7 +226,7 @@ class XRLinearClassifier(
         "cost_sensitive": [StrOptions({"induce", "ranker_only", "propensity"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
-        "bias": [Interval(Real, 0, None, closed="left")],
+        "bias": [Interval(Real, 0, 1e6, closed="both")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],

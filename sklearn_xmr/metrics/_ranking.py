@@ -462,6 +462,8 @@ def _mean(values, sample_weight):
     if sample_weight is None:
         return float(np.mean(values))
     weight = check_sample_weight(sample_weight, values)
+    if not np.isfinite(weight).all():
+        raise ValueError(f"sample_weight must be finite, got {sample_weight!r}")
     return float(np.average(values, weights=weight))
 
 

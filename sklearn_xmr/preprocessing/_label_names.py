@@ -4,6 +4,7 @@ from collections import Counter
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sklearn_xmr.utils._doc_links import DocLinkMixin
@@ -307,7 +308,7 @@ class LabelNameBinarizer(
 
 def _as_list(y):
     """What each instance has, of a sequence, a Series or a table of one column."""
-    if isinstance(y, str) or not hasattr(y, "__iter__"):
+    if isinstance(y, str) or not _is_collection(y):
         raise TypeError(
             "y must be a sequence of collections of label names, one for each "
             f"instance, got {type(y).__name__}"
@@ -322,13 +323,18 @@ def _as_list(y):
     return list(y)
 
 
+def _is_collection(value):
+    """Whether names can be in it: going through a sparse matrix trusts its indices."""
+    return hasattr(value, "__iter__") and not sparse.issparse(value)
+
+
 def _names_of(names, row, separator):
     """The names of an instance; an empty cell of a table (None, NaN) is none."""
     if is_missing(names):
         return []
     if isinstance(names, str) and separator is not None:
         return [name for part in names.split(separator) if (name := part.strip())]
-    if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
+    if isinstance(names, (str, bytes)) or not _is_collection(names):
         raise TypeError(
             f"y must hold a list of label names for each instance, but row {row} is "
             f"{names!r}; if names stand in one string, say what separates them, as "

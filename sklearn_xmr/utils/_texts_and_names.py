@@ -99,6 +99,8 @@ def check_names(names, n_names, name):
             f"{name} must be a sequence in the order of the columns, got "
             f"{type(names).__name__}"
         )
+    if getattr(names, "ndim", 1) != 1:
+        raise ValueError(f"{name} must be one-dimensional, got shape {names.shape}")
     names = list(names)
     if len(names) != n_names:
         things = name.removesuffix("_names") + "s"

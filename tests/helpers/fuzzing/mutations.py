@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import deepcopy
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 2**31 - 1, 2**31, 2**62, -(2**63), 2**64, 1e300, 0.5)
 OTHERS = (None, True, "", "x", [], {}, {"again": 0}, {"array": 0}, {"tuple": []})
@@ -78,6 +79,8 @@ def change_json(header, rng, numbers=NUMBERS, others=OTHERS):
     """Another value somewhere in a JSON document, in place."""
     places = []
     collect(header, places)
+    if not places:  # all has been taken out
+        return
     for _ in range(rng.choice((1, 1, 2))):
         parent, key = rng.choice(places)
         value = parent[key]
@@ -90,7 +93,7 @@ def change_json(header, rng, numbers=NUMBERS, others=OTHERS):
             other, name = rng.choice(places)
             parent[key] = json.loads(json.dumps(other[name]))
         else:
-            parent[key] = rng.choice(others)
+            parent[key] = deepcopy(rng.choice(others))  # which the next one changes
 
 
 def collect(value, places):
