@@ -216,7 +216,7 @@ def test_a_limit_of_the_process_counts():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="of Linux")
 def test_kernels_without_memory_change_nothing():
     script = Path(__file__).parent / "helpers" / "memory_limits.py"
-    command = [sys.executable, script, "--limits", "8"]
+    command = [sys.executable, script, "--limits", "4"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "no memory to fit" in ended.stdout

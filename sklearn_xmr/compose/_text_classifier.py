@@ -75,7 +75,8 @@ def make_text_classifier(
     >>> from sklearn_xmr import make_text_classifier, predict_topk
     >>> texts = ["the white house", "a white horse", "the horse house", "a house"]
     >>> Y = [[1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1]]
-    >>> model = make_text_classifier(min_df=1, beside_min_df=1).fit(texts, Y)
+    >>> model = make_text_classifier(min_df=1, beside_min_df=1)
+    >>> model = model.set_params(classifier__random_state=0).fit(texts, Y)
     >>> labels, scores = predict_topk(model, ["the white house"], k=1)
     >>> int(labels[0, 0])
     0

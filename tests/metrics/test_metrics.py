@@ -122,7 +122,7 @@ def assert_metrics(truth, y_score, k, p, expected):
 
 @pytest.mark.slow
 @given(rankings())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_all_forms_equal_the_slow_version(case):
     truth, scores, stored, p, k = case
     expected = slow_metrics(truth, scores, stored, k, p)

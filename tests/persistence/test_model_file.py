@@ -501,7 +501,7 @@ while True:
 def test_a_kill_leaves_a_whole_file(saved):
     model, path = saved
     rng = np.random.default_rng(0)
-    for _ in range(5):
+    for _ in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE
         )
