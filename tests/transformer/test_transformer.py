@@ -1183,16 +1183,16 @@ def minilm():
 @pytest.mark.slow
 def test_minilm_on_a_slice_of_tate(minilm):
     train = load_tate_subjects(subset="train")
-    texts, Y = train.data[:1500], train.target[:1500]
-    test, truth = train.data[3000:3600], train.target[3000:3600]
-    tree = make_pipeline(default_vectorizer(1500), XRLinearClassifier(random_state=0))
+    texts, Y = train.data[:1000], train.target[:1000]
+    test, truth = train.data[3000:3300], train.target[3000:3300]
+    tree = make_pipeline(default_vectorizer(1000), XRLinearClassifier(random_state=0))
     sparse_only = predict_topk(tree.fit(texts, Y), test, k=5)
     clf = XTransformerClassifier(
         minilm, max_length=32, fine_tuning=None, random_state=0
     )
     frozen = clf.fit(texts, Y).predict_topk(test, k=5)
     assert precision_at_k(truth, frozen, k=5) > precision_at_k(truth, sparse_only, k=5)
-    clf.set_params(fine_tuning=FineTuning(head="full", max_steps=30))
+    clf.set_params(fine_tuning=FineTuning(head="full", max_steps=10))
     tuned = clf.fit(texts, Y).predict_topk(test, k=5)
     assert precision_at_k(truth, tuned, k=5) > precision_at_k(truth, sparse_only, k=5)
 
