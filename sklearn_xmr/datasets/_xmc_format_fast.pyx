@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 import numpy as np
 
-from sklearn_xmr.utils._work cimport Signals, Work, should_stop
+from sklearn_xmr.utils._work cimport Signals, Work, should_stop_at
 
 cdef enum:
     OK = 0
@@ -250,7 +250,7 @@ def parse_lines(const uint8_t[::1] text, int64_t start, int64_t n_rows,
             if p >= end:
                 error = TOO_FEW_LINES
                 break
-            if should_stop(&work, 0):
+            if should_stop_at(&work, 0, row):
                 break
             if with_labels and starts_with_labels(p, end):
                 error = parse_labels(&p, end, n_labels, to_labels, &m)

@@ -25,7 +25,9 @@ from sklearn_xmr.feature_extraction._weighting cimport (
 )
 from sklearn_xmr.utils._buffer cimport Buffer, extend, reserve
 from sklearn_xmr.utils._openmp_helpers cimport team
-from sklearn_xmr.utils._work cimport Signals, Work, leave, should_stop, take
+from sklearn_xmr.utils._work cimport (
+    Signals, Work, leave, should_stop, should_stop_at, take
+)
 
 cdef extern from *:
     """
@@ -401,7 +403,7 @@ cdef class CorpusCounter:
         cdef int64_t[::1] out = total
         with nogil:
             for i in range(self.n_texts):
-                if should_stop(&work, 0):
+                if should_stop_at(&work, 0, i):
                     break
                 at = self.rows.bytes_of(i)
                 merged = self.merged_of[self.rows.rows[i].worker]
@@ -504,7 +506,7 @@ cdef class CorpusCounter:
         self.rows.ranks = self.merged_of
         self.rows.columns = &columns[0] if columns.shape[0] else NULL
         for i in prange(self.n_texts, nogil=True, num_threads=team(self.n_threads)):
-            if not should_stop(&work, threadid()):
+            if not should_stop_at(&work, threadid(), i):
                 self.rows.count_kept(i)
         signals.end()
         return self.rows.arrays(weighting, dtype, self.n_threads)
@@ -536,7 +538,7 @@ cdef class CorpusCounter:
         cdef int32_t[::1] rank = ranks_of, column = columns_of, out = columns
         with nogil:
             for i in range(self.n_texts):
-                if should_stop(&work, 0):
+                if should_stop_at(&work, 0, i):
                     break
                 w = self.rows.rows[i].worker
                 for number in range(new[i].first, <int64_t>new[i].first + new[i].n):
@@ -630,7 +632,7 @@ cdef void sort_terms(const SortedTerm *items, SortedTerm *out, int64_t n, int64_
         out[starts[group]] = items[i]
         starts[group] += 1
     for group in prange(0x10000, schedule="dynamic", chunksize=64, num_threads=team(n_threads)):
-        if not should_stop(work, threadid()):
+        if not should_stop_at(work, threadid(), group):
             sort_group(out, starts[group - 1] if group else 0, starts[group])
 
 
