@@ -44,9 +44,7 @@ def fault_at_call(number):
             calls[0] += 1
             if calls[0] == number:
                 raise Fault(
-                    f"at {code.co_qualname}"
-                    if sys.version_info >= (3, 11)
-                    else "here"
+                    f"at {code.co_qualname}" if sys.version_info >= (3, 11) else "here"
                 )
 
     before = sys.gettrace()
