@@ -11,6 +11,12 @@ from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import add_new_parameters, on_snapshot
+from sklearn_xmr.utils._matrices import (
+    align_sparse_type,
+    as_csr_float32,
+    check_loaded_matrices,
+    ready_csr,
+)
 from sklearn_xmr.utils._memory import (
     check_memory,
     check_ranking_memory,
@@ -20,14 +26,10 @@ from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
 from sklearn_xmr.utils._response import check_same_labels
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._validation import (
-    align_sparse_type,
-    as_csr_float32,
     check_array,
     check_candidates,
     check_count,
     check_label_weight,
-    check_loaded_matrices,
-    ready_csr,
     validate_data,
 )
 

@@ -8,8 +8,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_xmr.metrics import propensity_scores
+from sklearn_xmr.utils._matrices import with_pairs_once
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import check_label_indicator, with_pairs_once
+from sklearn_xmr.utils._validation import check_label_indicator
 
 
 @storable

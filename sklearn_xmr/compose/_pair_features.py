@@ -6,6 +6,7 @@ with a row per stored pair, in its order.
 
 import numpy as np
 
+from sklearn_xmr.utils._matrices import check_loaded_matrices
 from sklearn_xmr.utils._rankings import (
     csr_from_topk,
     rows_of_pairs,
@@ -14,7 +15,6 @@ from sklearn_xmr.utils._rankings import (
     with_values,
 )
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import check_loaded_matrices
 
 SMALLEST_SCORE = 1e-6  # what a score of 0 counts as before its logarithm
 CONTEXT_LABELS = 10  # best labels of an instance that support others

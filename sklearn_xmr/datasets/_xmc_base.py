@@ -15,9 +15,9 @@ from sklearn.utils import Bunch
 
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._matrices import check_indices
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
-from sklearn_xmr.utils._validation import check_indices
 from sklearn_xmr.utils._whole_file import whole_file
 
 HOME = "https://archive.org/download/pecos-dataset"

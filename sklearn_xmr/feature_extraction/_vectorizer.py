@@ -21,9 +21,9 @@ from sklearn_xmr.feature_extraction._vocabulary import (
 )
 from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._matrices import align_sparse_type, check_structure
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._sklearn import fit_context
-from sklearn_xmr.utils._validation import align_sparse_type, check_structure
 
 PACKAGE = __name__.rpartition(".")[0]
 LEAST_N = 1000  # what a size of n-grams of a loaded vectorizer may lack to 0

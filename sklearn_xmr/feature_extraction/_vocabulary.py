@@ -7,8 +7,8 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.feature_extraction._terms import TermTable
+from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import INT32_MAX
 
 storable(TermTable)  # a class of Cython, which takes no decorator
 

@@ -27,8 +27,8 @@ from sklearn_xmr.feature_extraction._vectorizer import (
 from sklearn_xmr.feature_extraction._vocabulary import check_vocabulary_size
 from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._doc_links import DocLinkMixin
+from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import INT32_MAX
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 

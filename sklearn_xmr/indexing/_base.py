@@ -13,11 +13,10 @@ from sklearn_xmr.indexing._representation import (
 )
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._matrices import as_csr_float32, check_indices
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
-    as_csr_float32,
-    check_indices,
     check_label_indicator,
     check_X_Y,
     for_set_output,

@@ -6,16 +6,19 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_xmr.indexing._tree_formats import (
+    as_networkx,
+    as_text,
     check_ids,
     depths_of,
     is_permutation,
     parent_of_rows,
     paths_of,
 )
+from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_names
-from sklearn_xmr.utils._validation import INT32_MAX, check_count
+from sklearn_xmr.utils._validation import check_count
 
 
 @storable
@@ -464,24 +467,13 @@ class LabelTree:
         ValueError
             If there are too few names, or one is used twice.
         """
-        import networkx
-
         names = self._checked_names(label_names)
         if len(set(names)) < len(names):
             raise ValueError(
                 "label_names must be different, as they identify the nodes of the "
                 f"graph, but {len(names) - len(set(names))} of them repeat others"
             )
-        graph = networkx.DiGraph()
-        for t, offsets in enumerate(self.offsets):
-            for parent, (first, last) in enumerate(pairwise(offsets)):
-                above = (t - 1, parent) if t else "root"
-                for child in range(first, last):
-                    below = (t, child)
-                    if t == self.n_levels - 1:
-                        below = names[self.label_order[child]]
-                    graph.add_edge(above, below)
-        return graph
+        return as_networkx(self, names)
 
     def to_text(self, label_names=None, max_labels=5):
         """The tree as indented text, one line a node.
@@ -505,21 +497,7 @@ class LabelTree:
         """
         names = self._checked_names(label_names)
         max_labels = check_count(max_labels, "max_labels")
-        starts = self._label_starts()
-        lines, waiting = [], [(-1, 0)]  # level and number; -1 for the root
-        while waiting:
-            level, node = waiting.pop()
-            first, last = starts[level + 1][node : node + 2]
-            name = "root" if level < 0 else node
-            line = "  " * (level + 1) + f"{name} ({last - first} labels)"
-            if level == self.n_levels - 2:
-                some = names, self.label_order[first:last], max_labels
-                line += f": {_first_names(*some)}"
-            else:
-                children = range(*self.offsets[level + 1][node : node + 2])
-                waiting += [(level + 1, child) for child in reversed(children)]
-            lines.append(line)
-        return "\n".join(lines)
+        return as_text(self, self._label_starts(), names, max_labels)
 
     def _label_starts(self):
         """For the root and each level above the labels, where nodes' labels begin."""
@@ -599,9 +577,3 @@ def _read_only(array):
     view = np.asarray(array, dtype=np.int64).view()
     view.flags.writeable = False
     return view
-
-
-def _first_names(names, labels, n):
-    """Names of the first n labels, and dots if there are more."""
-    some = ", ".join(str(names[label]) for label in labels[:n].tolist())
-    return some + (", ..." if len(labels) > n else "")

@@ -8,11 +8,11 @@ from scipy.sparse.linalg import svds
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_xmr.indexing._pifa import sum_of_rows
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
-    as_csr_float32,
     check_array,
     check_count,
     check_X_Y,

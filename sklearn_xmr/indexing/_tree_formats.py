@@ -1,9 +1,12 @@
-"""What label trees are made of: group numbers, parent arrays, matrices; as arrays."""
+"""What label trees are made of and shown as: parent arrays, matrices, graphs, text."""
+
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.utils._validation import check_array, check_indices
+from sklearn_xmr.utils._matrices import check_indices
+from sklearn_xmr.utils._validation import check_array
 
 
 def check_ids(ids, name):
@@ -89,3 +92,41 @@ def is_permutation(order, n):
     seen = np.zeros(n, dtype=bool)
     seen[order] = True  # a fifth of the time of sorting
     return bool(seen.all())
+
+
+def as_networkx(tree, names):
+    """A graph of a tree; names are unique, by label."""
+    import networkx
+
+    graph, last_level = networkx.DiGraph(), tree.n_levels - 1
+    for t, offsets in enumerate(tree.offsets):
+        for parent, (first, last) in enumerate(pairwise(offsets)):
+            above = (t - 1, parent) if t else "root"
+            for child in range(first, last):
+                is_label = t == last_level
+                below = names[tree.label_order[child]] if is_label else (t, child)
+                graph.add_edge(above, below)
+    return graph
+
+
+def as_text(tree, starts, names, max_labels):
+    """Indented lines of a tree; starts say where each node's labels begin, by level."""
+    lines, waiting = [], [(-1, 0)]  # level and number; -1 for the root
+    while waiting:
+        level, node = waiting.pop()
+        first, last = starts[level + 1][node : node + 2]
+        name = "root" if level < 0 else node
+        line = "  " * (level + 1) + f"{name} ({last - first} labels)"
+        if level == tree.n_levels - 2:
+            line += f": {_first_names(names, tree.label_order[first:last], max_labels)}"
+        else:
+            children = range(*tree.offsets[level + 1][node : node + 2])
+            waiting += [(level + 1, child) for child in reversed(children)]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _first_names(names, labels, n):
+    """Names of the first n labels, and dots if there are more."""
+    some = ", ".join(str(names[label]) for label in labels[:n].tolist())
+    return some + (", ..." if len(labels) > n else "")

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from sklearn_xmr.linear._post_processor import post_processor_of
 from sklearn_xmr.preprocessing import HybridFeatures
-from sklearn_xmr.utils._validation import check_structure, is_ready_row
+from sklearn_xmr.utils._matrices import check_structure, is_ready_row
 
 NO_DENSE = np.empty(0, dtype=np.float32)
 

@@ -18,15 +18,12 @@ from sklearn_xmr.linear._weights._splicing import (
     take_parents,
 )
 from sklearn_xmr.preprocessing import HybridFeatures
+from sklearn_xmr.utils._matrices import checked_csr
 from sklearn_xmr.utils._memory import check_ranking_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import (
-    check_count,
-    check_label_weight,
-    checked_csr,
-)
+from sklearn_xmr.utils._validation import check_count, check_label_weight
 
 FORMAT = 1  # of the saved state; increased with each change of the bytes
 

@@ -6,12 +6,9 @@ from sklearn_xmr.base import HybridRankingMixin
 from sklearn_xmr.linear._post_processor import post_processor_of
 from sklearn_xmr.linear._topk_predictor import TopkPredictor
 from sklearn_xmr.utils._fitted_state import on_snapshot
+from sklearn_xmr.utils._matrices import align_sparse_type
 from sklearn_xmr.utils._rankings import topk_of_csr
-from sklearn_xmr.utils._validation import (
-    align_sparse_type,
-    check_candidates,
-    check_count,
-)
+from sklearn_xmr.utils._validation import check_candidates, check_count
 
 
 class TreeRankingMixin(HybridRankingMixin):

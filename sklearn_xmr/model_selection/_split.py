@@ -8,12 +8,9 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length, check_random_state, indexable
 
 from sklearn_xmr.utils._held_out import held_out_size
+from sklearn_xmr.utils._matrices import checked_csr
 from sklearn_xmr.utils._sklearn import safe_indexing
-from sklearn_xmr.utils._validation import (
-    check_count,
-    check_label_indicator,
-    checked_csr,
-)
+from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
 class IterativeStratifiedKFold(BaseCrossValidator):

@@ -13,6 +13,7 @@ from sklearn.utils import indexable
 
 from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
+from sklearn_xmr.utils._matrices import check_structure
 from sklearn_xmr.utils._response import predict_topk
 from sklearn_xmr.utils._sklearn import (
     check_method_params,
@@ -20,7 +21,7 @@ from sklearn_xmr.utils._sklearn import (
     safe_indexing,
     without_validation,
 )
-from sklearn_xmr.utils._validation import check_count, check_structure
+from sklearn_xmr.utils._validation import check_count
 
 
 def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):

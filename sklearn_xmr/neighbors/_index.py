@@ -2,7 +2,7 @@
 
 from sklearn_xmr.neighbors._hnsw_index import HNSWIndex
 from sklearn_xmr.neighbors._inverted_index import InvertedIndex
-from sklearn_xmr.utils._validation import as_csr_float32
+from sklearn_xmr.utils._matrices import as_csr_float32
 
 ALGORITHMS = ("exact", "hnsw")
 

@@ -16,12 +16,13 @@ from sklearn_xmr.indexing import label_representation
 from sklearn_xmr.neighbors._index import ALGORITHMS, make_index
 from sklearn_xmr.neighbors._votes import PRIOR_VOTE, label_shares, with_every_label
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._rankings import csr_from_topk, rows_of_pairs, topk_of_csr
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_texts
 from sklearn_xmr.utils._unit_rows import unit_rows
-from sklearn_xmr.utils._validation import as_csr_float32, check_array
+from sklearn_xmr.utils._validation import check_array
 
 PAIRS_AT_ONCE = 1 << 14  # that are scored: each brings two rows
 

@@ -17,9 +17,9 @@ from sklearn.base import BaseEstimator
 from sklearn_xmr.persistence._foreign import dump_foreign, load_foreign
 from sklearn_xmr.utils._array_file import DTYPES
 from sklearn_xmr.utils._fitted_state import add_new_parameters
+from sklearn_xmr.utils._matrices import check_loaded_matrices
 from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._storable import is_storable, storable_class, storable_name
-from sklearn_xmr.utils._validation import check_loaded_matrices
 
 # Parts of the package whose classes may be in a file.
 PARTS = frozenset(

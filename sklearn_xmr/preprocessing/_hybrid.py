@@ -7,9 +7,10 @@ from scipy import sparse
 from sklearn.pipeline import FeatureUnion
 from sklearn.utils.validation import check_consistent_length
 
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._validation import as_csr_float32, check_array
+from sklearn_xmr.utils._validation import check_array
 
 
 @storable

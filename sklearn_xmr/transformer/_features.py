@@ -8,7 +8,7 @@ from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.transformer._cached_encoder import CachedEncoder
 from sklearn_xmr.transformer._encoder import embed_with
 from sklearn_xmr.transformer._texts import split_pair
-from sklearn_xmr.utils._validation import as_csr_float32
+from sklearn_xmr.utils._matrices import as_csr_float32
 
 MANY_TEXTS = 1000  # from which on a word must occur in two of them
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._texts_and_names import check_texts
-from sklearn_xmr.utils._validation import as_csr_float32, check_array
+from sklearn_xmr.utils._validation import check_array
 
 
 def split_pair(X):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from sklearn_xmr.utils._matrices import flat_keys
 from sklearn_xmr.utils._rankings import rank_topk, scores_at
-from sklearn_xmr.utils._validation import check_count, check_label_indicator, flat_keys
+from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
 @dataclass

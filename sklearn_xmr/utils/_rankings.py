@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.utils._validation import check_array, checked_csr, flat_keys
+from sklearn_xmr.utils._matrices import checked_csr, flat_keys
+from sklearn_xmr.utils._validation import check_array
 
 # Dense scores are searched in blocks of about this many values.
 BLOCK_VALUES = 1 << 22

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from sklearn_xmr import XRLinearClassifier
 from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._sorted_rows import sorted_rows
-from sklearn_xmr.utils._validation import as_csr_float32
 
 
 def shuffled(X, seed=0):

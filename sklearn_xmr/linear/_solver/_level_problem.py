@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.utils._validation import checked_csr
+from sklearn_xmr.utils._matrices import checked_csr
 
 
 @dataclass
