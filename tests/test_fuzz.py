@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from fuzz import KINDS, kind_named
 from fuzzing.files import Case
+from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from sklearn_xmr import LabelTree, XRLinearClassifier, topk_predictor
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    LabelTree,
+    XRLinearClassifier,
+    topk_predictor,
+)
 from sklearn_xmr.datasets import load_xmc_file
 from sklearn_xmr.feature_extraction.text import CountVectorizer
 from sklearn_xmr.metrics import ece_at_k, precision_at_k
@@ -98,6 +104,16 @@ def test_spare_places_of_scores_are_no_scores():
     spare.data = np.append(scores.data, [9, 9]).astype(np.float32)
     truth = np.eye(6, 4, dtype=int)
     assert precision_at_k(truth, spare, 1) == precision_at_k(truth, scores, 1)
+
+
+def test_spare_places_of_label_vectors_are_no_values():
+    vectors = sparse.random(12, 8, 0.5, "csr", np.float32, random_state=0)
+    spare = vectors.copy()
+    spare.data = np.append(vectors.data, [9, 9]).astype(np.float32)
+    clusterer = HierarchicalLabelClusterer(max_leaf_size=2, branching_factor=2)
+    clusterer.set_params(random_state=0)
+    expected = clusterer.fit_transform(vectors)
+    assert_array_equal(clusterer.fit_transform(spare), expected)
 
 
 def test_broken_matrices_are_not_split():

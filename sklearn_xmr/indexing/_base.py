@@ -13,7 +13,7 @@ from sklearn_xmr.indexing._representation import (
 )
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
-from sklearn_xmr.utils._matrices import as_csr_float32, check_indices
+from sklearn_xmr.utils._matrices import as_csr_float32, check_indices, checked_csr
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
@@ -254,7 +254,8 @@ class LabelClustererMixin(
 
     def _cosines(self, X):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        cosines = unit_rows(X) @ self.cluster_centers_.T
+        vectors = checked_csr(X, "X") if sparse.issparse(X) else X
+        cosines = unit_rows(vectors) @ self.cluster_centers_.T
         return cosines.toarray() if sparse.issparse(cosines) else cosines
 
     @property

@@ -9,6 +9,7 @@ thread changes.
 
 from functools import wraps
 from inspect import signature
+from numbers import Integral
 from threading import Lock
 
 from sklearn.base import BaseEstimator
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.utils._sklearn import is_fitted, validate_parameter_constraints
 
+_LARGEST_INTEGER = 2**63 - 1  # that kernels and NumPy take
 _MOST_REMEMBERED = 10_000
 _assignment = Lock()  # held while a state is compared and assigned, never during a fit
 _sound = set()  # (class, name, type, value) of valid parameters
@@ -42,6 +44,7 @@ def fit_in_one_step(fit):
         before = dict(self.__dict__)
         keeps = before.get("warm_start", False)
         new = _with_state(self, before if keeps else _without_fitted(before))
+        _check_integers(new)
         fit(new, *args, **kwargs)
         _take_over(self, before, new)
         return self
@@ -172,6 +175,14 @@ def check_parameters(estimator, names):
             if len(_sound) > _MOST_REMEMBERED:
                 _sound.clear()
             _sound.add(key)
+
+
+def _check_integers(estimator):
+    """ValueError for a parameter that is an integer of more than 64 bits."""
+    for name in estimator._get_param_names():
+        value = getattr(estimator, name, None)
+        if isinstance(value, Integral) and abs(value) > _LARGEST_INTEGER:
+            raise ValueError(f"{name} must be at most {_LARGEST_INTEGER}, got {value}")
 
 
 def _check_ready(estimator):

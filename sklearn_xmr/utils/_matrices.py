@@ -155,10 +155,11 @@ def checked_csr(matrix, name):
 
 def pruned(matrix):
     """A valid CSR without spare places: the same object, if it has none."""
-    if matrix.nnz < max(len(matrix.indices), len(matrix.data)):
-        matrix = matrix.copy()
-        matrix.prune()
-    return matrix
+    used, indptr = matrix.nnz, matrix.indptr
+    if used == len(matrix.indices) == len(matrix.data):
+        return matrix
+    parts = matrix.data[:used], matrix.indices[:used], indptr
+    return type(matrix)(parts, shape=matrix.shape)
 
 
 def with_pairs_once(Y, name="y"):

@@ -297,6 +297,28 @@ def test_a_huge_k_means_all_labels(name):
     assert clf.set_params(top_k=2**63, **huge).predict_topk(X[:3])[0].shape == (3, 30)
 
 
+@each_classifier
+@pytest.mark.parametrize("huge", [10**30, -(10**30)])
+def test_integers_of_more_than_64_bits_are_refused(name, huge):
+    X, Y = problem(20, 9)
+    of_integers = [
+        parameter
+        for parameter, value in CLASSIFIERS[name].get_params(deep=False).items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    assert of_integers
+    for parameter in of_integers:
+        clf = clone(CLASSIFIERS[name]).set_params(**{parameter: huge})
+        with pytest.raises(ValueError, match=parameter):
+            clf.fit(X, Y)
+
+
+def test_an_integer_of_more_than_64_bits_where_the_default_is_none():
+    X, Y = problem(20, 9)
+    with pytest.raises(ValueError, match="max_features must be at most"):
+        HierarchicalLabelClusterer(max_features=10**30).fit(X, Y)
+
+
 def test_label_weight_changed_in_place_acts():
     X, Y = DATA["sparse"]
     weight = np.ones(30)
