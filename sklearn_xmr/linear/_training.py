@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._post_processor import PostProcessor
 from sklearn_xmr.linear._solver._level_problem import (
     level_targets,
     make_level_problem,
@@ -38,7 +39,7 @@ class TreeSettings:
         "tfn+man", both.
     beam_size : int or None, default=10
         Number of nodes kept per level in this search; None means all.
-    post_processor : str, default="l3_hinge"
+    post_processor : str or PostProcessor, default="l3_hinge"
         How margins become scores in this search.
     cost_sensitive : {None, "induce", "ranker_only", "propensity"}, default=None
         How relevance weights the positives.
@@ -58,7 +59,7 @@ class TreeSettings:
     solver: SolverSettings = field(default_factory=SolverSettings)
     negative_sampling: str = "tfn"
     beam_size: int | None = 10
-    post_processor: str = "l3_hinge"
+    post_processor: str | PostProcessor = "l3_hinge"
     cost_sensitive: str | None = None
     relevance_norm: str | None = None
     propensities: np.ndarray | None = None

@@ -91,6 +91,10 @@ class XRLinearClassifier(
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
         ``exp(-max(0, 1 - v) ** p)``. With the prefix ``"log_"`` scores are the
         logarithms. "noop" ranks labels by only their own margin.
+    path_weight : float in [0, 1], default=1.0
+        How much the score of a level counts, by that of the level below: a label's own
+        score counts in full, that of its cluster with this exponent, of the cluster
+        above with its square. 1 is the product along the path.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
         into account on all levels, so that ``beam_size=None`` is exact.
@@ -172,8 +176,8 @@ class XRLinearClassifier(
     Notes
     -----
     Threads follow OpenMP's settings and threadpoolctl. ``beam_size``, ``top_k``,
-    ``post_processor``, ``label_weight`` and ``decision_threshold`` take effect without
-    a refit.
+    ``post_processor``, ``path_weight``, ``label_weight`` and ``decision_threshold``
+    take effect without a refit.
     No array of the size features x labels is created: each node is solved on its own
     features, and writes its weights in the layout that the search reads.
 
@@ -200,6 +204,7 @@ class XRLinearClassifier(
     True
     """
 
+    path_weight = 1.0  # of models that were saved before this was a parameter
     _solver_mode = "auto"  # tests and benchmarks choose; the results are the same
 
     _parameter_constraints: dict = {
@@ -214,6 +219,7 @@ class XRLinearClassifier(
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
         "weight_dtype": [StrOptions(set(VALUE_TYPES))],
         "post_processor": [StrOptions(set(POST_PROCESSORS))],
+        "path_weight": [Interval(Real, 0, 1, closed="both")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "cost_sensitive": [StrOptions({"induce", "ranker_only", "propensity"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
@@ -240,6 +246,7 @@ class XRLinearClassifier(
         weight_threshold=0.09,
         weight_dtype="int8",
         post_processor="l3_hinge",
+        path_weight=1.0,
         label_weight=None,
         cost_sensitive=None,
         relevance_norm=None,
@@ -262,6 +269,7 @@ class XRLinearClassifier(
         self.weight_threshold = weight_threshold
         self.weight_dtype = weight_dtype
         self.post_processor = post_processor
+        self.path_weight = path_weight
         self.label_weight = label_weight
         self.cost_sensitive = cost_sensitive
         self.relevance_norm = relevance_norm
@@ -411,7 +419,7 @@ class XRLinearClassifier(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
             beam_size=self.beam_size,
-            post_processor=self.post_processor,
+            post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,
             relevance_norm=self.relevance_norm,
             propensities=self.propensities_,
@@ -502,7 +510,7 @@ class XRLinearClassifier(
         matching = self.model_.matching(
             self._check_instances(X),
             beam_size=self.beam_size,
-            post_processor=self.post_processor,
+            post_processor=self.scoring_rule,
         )
         return for_set_output(self, matching)
 
