@@ -10,7 +10,12 @@ from sklearn_xmr.base._training_data import TrainingData, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
-from sklearn_xmr.utils._fitted_state import on_snapshot
+from sklearn_xmr.utils._fitted_state import add_new_parameters, on_snapshot
+from sklearn_xmr.utils._memory import (
+    check_memory,
+    check_ranking_memory,
+    number_of_rows,
+)
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
 from sklearn_xmr.utils._response import check_same_labels
 from sklearn_xmr.utils._sklearn import num_samples
@@ -70,6 +75,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
 
     def __setstate__(self, state):
         super().__setstate__(state)
+        add_new_parameters(self)
         check_loaded_matrices(vars(self))
 
     def _check_targets(self, X, y):
@@ -122,6 +128,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             the smallest positive number for labels not retrieved. For a 1-D y:
             float64, over ``classes_``, each row summing to 1.
         """
+        self._check_room_for("predict_proba", X)
         labels, log_scores = self._predict_log(X, None)
         if not self.target_form_.is_multilabel:
             return self._class_probabilities(labels, log_scores)
@@ -155,6 +162,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             # Where nothing is retrieved, the most frequent class.
             best = np.where(labels >= 0, labels, self.propensities_.argmax())
             return self.classes_[best]
+        self._check_room_for("predict", X)
         proba = self.predict_proba(X)
         threshold = self._threshold()
         if not self.sparse_output_:
@@ -194,6 +202,20 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         check_same_labels(self, y)
         topk = self.predict_topk(X, k=1)
         return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
+
+    def _check_room_for(self, method, X):
+        """MemoryError if the dense result of a method would not fit into memory."""
+        if not self.target_form_.is_multilabel:
+            n_bytes, instead = 24, "predict_topk gives the best classes only"
+        elif not self.sparse_output_:
+            n_bytes = 5 + self.target_form_.dtype.itemsize if method == "predict" else 4
+            instead = "predict_topk gives the best labels only; fit with a sparse y"
+        else:
+            return
+        shape = number_of_rows(X), self.n_labels_
+        what, axes = f"the dense result of {method}", ("instances", "labels")
+        instead += f", or call {method} with fewer instances at a time"
+        check_memory(what, shape, axes, instead, n_bytes)
 
     def _class_probabilities(self, labels, log_scores):
         """Softmax of the log scores, without underflow: proportional to the scores."""
@@ -364,6 +386,7 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
 
     def _rank_blocks(self, X, k, weights=None):
         X, k = self._check_instances(X), min(k, self.n_labels_)
+        check_ranking_memory(num_samples(X), k, 24)
         more = () if weights is None else (weights,)
         blocks = self._blocks(num_samples(X))
         parts = [self._rank(rows_of(X, block), k, *more) for block in blocks]

@@ -16,6 +16,7 @@ from sklearn_xmr.compose._fitting import (
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._rankings import topk_of_csr, union_of_rankings, with_values
 from sklearn_xmr.utils._seeding import draw_seed
@@ -37,7 +38,8 @@ class XREnsembleClassifier(
     ----------
     estimator : XRLinearClassifier, default=None
         The model of each tree; None means one with default parameters. Its
-        ``random_state`` is replaced by one from the ensemble's.
+        ``random_state`` is replaced by one from the ensemble's, and a
+        ``checkpoint_dir`` by a folder inside for each tree.
     n_estimators : int, default=3
         Number of trees.
     n_candidates : int, default=20
@@ -173,6 +175,7 @@ class XREnsembleClassifier(
             disagree.
         """
         tasks, given = self._begin_tasks(self.n_estimators), (X, y)
+        check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         base = self._model()
@@ -180,7 +183,8 @@ class XREnsembleClassifier(
         parameters = route_fit(self, {"estimator": base}, data)["estimator"]
         self.estimators_ = []
         for number in range(1, self.n_estimators + 1):
-            model = clone(base).set_params(random_state=draw_seed(rng))
+            model = in_own_folder(clone(base), f"tree_{number}")
+            model.set_params(random_state=draw_seed(rng))
             with tasks.of_model(f"tree {number}", model):
                 model.fit(data.X, data.Y, **parameters)
             log_line(self, f"tree {number} of {self.n_estimators}: {model.model_!r}")

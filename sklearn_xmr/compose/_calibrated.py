@@ -20,6 +20,7 @@ from sklearn_xmr.compose._fitting import (
 )
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils._rankings import (
@@ -192,17 +193,19 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
             disagree; or if something is given that the model does not take.
         """
         raise_for_params(fit_params, self, "fit")
+        check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         base = seeded(self._model(), rng)
         more = further_metadata(X, fit_params, sample_weight)
         parameters = self._route(base, data, more)
         rest, held_out = held_out_split(data.n_samples, self.validation_size, rng)
-        probe = fit_model(clone(base), data, parameters, rest)
+        probe = in_own_folder(clone(base), "probe")
+        fit_model(probe, data, parameters, rest)
         log_line(self, f"model without held-out instances: fitted on {len(rest)}")
         self._learn_curve(probe, data.rows(held_out))
         log_line(self, f"curve: {self.calibrator_!r} of {len(held_out)} instances")
-        self.estimator_ = fit_model(base, data, parameters)
+        self.estimator_ = fit_model(in_own_folder(base, "all"), data, parameters)
         log_line(self, f"model: fitted on {data.n_samples} instances")
         return self
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._sklearn import check_method_params
 
@@ -205,6 +206,13 @@ def targets_for(model, Y):
     """
     if hasattr(last_estimator(model), "predict_topk"):
         return Y
+    check_memory(
+        f"dense targets of {type(model).__name__}",
+        Y.shape,
+        ("instances", "labels"),
+        "use a model that takes sparse targets, such as those of this package",
+        n_bytes=12,
+    )
     return Y.toarray().astype(int)
 
 

@@ -7,6 +7,8 @@ from sklearn.base import clone
 from sklearn_xmr.compose._fitting import fit_routed
 from sklearn_xmr.linear import TreeModel, train_level
 from sklearn_xmr.preprocessing import HybridFeatures
+from sklearn_xmr.utils._checkpoint_folders import in_own_folder
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._rankings import rows_of_pairs
 from sklearn_xmr.utils._response import label_columns
 from sklearn_xmr.utils._sklearn import check_method_params
@@ -168,8 +170,16 @@ class PerGroupRanker:
             place = slice(*of_group.indptr[group : group + 2])
             here = np.sort(of_group.indices[place])
             targets = by_label[:, self.copies.labels_of(group)].tocsr()[here]
+            check_memory(
+                f"dense targets of group {group}",
+                targets.shape,
+                ("instances", "labels"),
+                "group the labels into smaller groups",
+                n_bytes=12,
+            )
             given = check_method_params(data.X, parameters, here)
-            model = _GroupModel(self.estimator, data.X[here], targets.toarray(), given)
+            model = in_own_folder(clone(self.estimator), f"group_{group}")
+            model = _GroupModel(model, data.X[here], targets.toarray(), given)
             self.models_.append(model)
         return self
 
@@ -209,7 +219,7 @@ class PerGroupRanker:
 class _GroupModel:
     """A classifier of the labels that vary; the others keep their frequency, 0 or 1."""
 
-    def __init__(self, estimator, X, targets, parameters):
+    def __init__(self, unfitted, X, targets, parameters):
         share = targets.mean(axis=0) if len(targets) else np.zeros(targets.shape[1])
         self._share = share
         self._varying = np.flatnonzero((share > 0) & (share < 1))
@@ -217,7 +227,7 @@ class _GroupModel:
         if len(self._varying):
             y = targets[:, self._varying].astype(int)
             y = y.ravel() if y.shape[1] == 1 else y
-            self._model = fit_routed(clone(estimator), X, y, parameters)
+            self._model = fit_routed(unfitted, X, y, parameters)
 
     def predict_proba(self, X):
         """Probability of each label (ndarray of shape (n_samples, n_labels))."""

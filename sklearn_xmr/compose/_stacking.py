@@ -1,5 +1,6 @@
 """Several rankings made into one by a classifier of (instance, label) pairs."""
 
+import os
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -24,6 +25,7 @@ from sklearn_xmr.compose._proposals import propose
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.neighbors import XRNeighborsClassifier
 from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_splits
 from sklearn_xmr.utils._rankings import (
@@ -260,6 +262,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
             given that no model takes; or if a parameter does not suit the data.
         """
         raise_for_params(fit_params, self, "fit")
+        check_repeatable(self)
         tasks, given = self._begin_tasks((self.cv or 1) + 2), (X, y)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
@@ -271,7 +274,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
             self.final_estimator_ = _fit_final(final, pairs)
         log_line(self, f"classifier of pairs: fitted on {pairs!r}")
         with tasks.task("models"):
-            self.estimators_ = _fit_models(models, data)
+            self.estimators_ = _fit_models(models, data, "all")
         log_line(self, f"models: {len(models)} fitted on {data.n_samples} instances")
         self.statistics_ = LabelStatistics(data.Y)
         tasks.end(*given)
@@ -331,7 +334,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         parts = []
         for number, (rest, held_out) in enumerate(splits, 1):
             with tasks.task("models without held-out instances"):
-                parts.append(self._pairs(models, data, rest, held_out))
+                parts.append(self._pairs(models, data, number, rest, held_out))
             log_line(
                 self,
                 f"split {number} of {len(splits)}: {len(models)} models fitted on "
@@ -339,8 +342,8 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
             )
         return LabelledPairs.concatenate(parts)
 
-    def _pairs(self, models, data, rest, held_out):
-        fitted = _fit_models(models, data, rest)
+    def _pairs(self, models, data, number, rest, held_out):
+        fitted = _fit_models(models, data, f"split_{number}", rest)
         statistics = LabelStatistics(data.Y[rest])
         held = data.rows(held_out)
         pairs, features, _ = _features(fitted, statistics, held.X, self.n_candidates)
@@ -433,11 +436,13 @@ def _features(models, statistics, X, n_candidates, more=None):
     return pairs, np.hstack(features), np.mean(scores, axis=0)
 
 
-def _fit_models(models, data, rows=None):
-    """Clones of the models, fitted on some rows."""
-    return [
-        fit_model(clone(model), data, parameters, rows) for model, parameters in models
-    ]
+def _fit_models(models, data, name, rows=None):
+    """Clones of the models, fitted on some rows, which have a name."""
+    fitted = []
+    for number, (model, parameters) in enumerate(models, 1):
+        one = in_own_folder(clone(model), os.path.join(f"model_{number}", name))
+        fitted.append(fit_model(one, data, parameters, rows))
+    return fitted
 
 
 def _check_pairs(estimators):

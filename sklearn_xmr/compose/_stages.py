@@ -29,6 +29,7 @@ from sklearn_xmr.compose._label_groups import LabelCopies, label_groups
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._rankings import (
     csr_from_topk,
@@ -52,6 +53,7 @@ WITHOUT_LEVELS = (
     "cost_sensitive",
     "relevance_norm",
     "warm_start",
+    "checkpoint_dir",
 )
 
 
@@ -238,6 +240,7 @@ class XMRClassifier(
             ``negative_sampling`` does not suit the ranker; or if weights are given
             that neither matcher nor ranker takes.
         """
+        check_repeatable(self)
         data = self._check_training(X, y, sample_weight)
         rng = check_random_state(self.random_state)
         indexer, matcher, ranker = self._stages(rng)

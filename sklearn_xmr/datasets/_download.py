@@ -1,5 +1,6 @@
 """Files from the web: resumed where they broke off, and checked."""
 
+import errno
 import hashlib
 import time
 import urllib.error
@@ -8,6 +9,20 @@ from pathlib import Path
 
 BLOCK = 1 << 20
 TIMEOUT = 60  # seconds without an answer
+OF_THE_DISK = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EACCES",
+        "EDQUOT",
+        "EFBIG",
+        "EIO",
+        "EISDIR",
+        "ENOSPC",
+        "EPERM",
+        "EROFS",
+    )
+    if hasattr(errno, name)
+)
 
 
 def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1.0):
@@ -41,7 +56,7 @@ def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1
     ------
     OSError
         If the network fails, or the checksum is wrong (what was fetched is removed
-        then, but not a file that was there).
+        then, but not a file that was there), or the file cannot be written.
     """
     path = Path(path)
     if path.exists():
@@ -58,6 +73,8 @@ def download(url, path, *, digest=None, algorithm="sha256", n_retries=3, delay=1
             _continue(url, part)
             break
         except (urllib.error.URLError, OSError) as error:
+            if error.errno in OF_THE_DISK:  # what is there stays, to be continued
+                raise type(error)(error.errno, error.strerror, str(part)) from error
             # What the server refuses, it will refuse again.
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if refused or tries_left == 0:

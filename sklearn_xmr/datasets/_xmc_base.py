@@ -1,5 +1,6 @@
 """The public sets of extreme classification, as the PECOS authors share them."""
 
+import gzip
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
@@ -14,6 +15,7 @@ from sklearn.utils import Bunch
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
+from sklearn_xmr.utils._whole_file import whole_file
 
 HOME = "https://archive.org/download/pecos-dataset"
 MANIFEST = "pecos-dataset_files.xml"
@@ -164,7 +166,11 @@ def _fetch(name, folder, address, n_retries, delay):
     download(f"{address}/{file}", archive, digest=digest, algorithm="sha1", **again)
     fresh = folder.with_name(f"{name}.unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
-    _unpack(archive, fresh)
+    try:
+        _unpack(archive, fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)  # it may have filled the disk
+        raise
     fresh.rename(folder)
     archive.unlink()
 
@@ -190,9 +196,9 @@ def _unpack(archive, folder):
                         "plain file within it, or too large; it is not unpacked"
                     )
                 place.parent.mkdir(parents=True, exist_ok=True)
-                with packed.extractfile(member) as content, open(place, "wb") as file:
+                with packed.extractfile(member) as content, whole_file(place) as file:
                     shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise OSError(f"{archive} is no whole archive: {error}") from error
 
 

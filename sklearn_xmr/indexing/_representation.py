@@ -8,6 +8,7 @@ from scipy.sparse.linalg import svds
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 from sklearn_xmr.indexing._pifa import sum_of_rows
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import as_csr_float32, check_count, check_X_Y
@@ -132,6 +133,13 @@ def _beside_or_mixed(X, Y, method, label_features, feature_share):
 def _unit_pifa(X, Y):
     if sparse.issparse(X):
         return pifa(X, Y)
+    check_memory(
+        "the dense vectors of the labels",
+        (Y.shape[1], X.shape[1]),
+        ("labels", "features"),
+        "give X as a sparse matrix, or reduce it, with PCA for instance",
+        n_bytes=12,
+    )
     return unit_rows(unit_rows(Y).T @ X)
 
 

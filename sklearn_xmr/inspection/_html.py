@@ -12,6 +12,7 @@ from sklearn_xmr.inspection._names import label_number, resolve_names
 from sklearn_xmr.inspection._outline import outline_of
 from sklearn_xmr.inspection._search_path import follow
 from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._whole_file import whole_file
 
 TEMPLATES = resources.files("sklearn_xmr.inspection") / "templates"
 
@@ -50,9 +51,15 @@ class HTMLView:
         -------
         Path
             Of the file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; what was there stays.
         """
         path = Path(path)
-        path.write_text(self.html, encoding="utf-8")
+        with whole_file(path) as file:
+            file.write(self.html.encode())
         return path
 
     def open(self, path=None):

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._checkpoints import LevelCheckpoints, description
 from sklearn_xmr.linear._post_processor import PostProcessor
 from sklearn_xmr.linear._solver._level_problem import (
     level_targets,
@@ -18,11 +19,15 @@ from sklearn_xmr.linear._solver._level_solver import (
     SolverSettings,
     estimate_nbytes,
     solve_levels,
+    warn_of_training,
 )
 from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.utils._callbacks import NO_TASKS
 from sklearn_xmr.utils._ranges import pointers, ranges
 from sklearn_xmr.utils._rankings import csr_from_topk
+
+
+HARD_BEAM_SIZE = 10  # of the search for hard negatives, of which the best are taken
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,12 @@ class TreeSettings:
     ----------
     solver : SolverSettings, default=SolverSettings()
         Settings of the node solver.
-    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+    negative_sampling : {"tfn", "hard", "man", "tfn+man"}, default="tfn"
         The instances on which the children of a node are trained: "tfn", those with a
         label under the node; "man", those for which beam search reaches the node;
-        "tfn+man", both.
+        "tfn+man", both; "hard", both for labels, and "tfn" for the nodes above.
+    n_hard_clusters : int, default=5
+        With "hard", the size of this beam.
     beam_size : int or None, default=10
         Number of nodes kept per level in this search; None means all.
     post_processor : str or PostProcessor, default="l3_hinge"
@@ -58,6 +65,7 @@ class TreeSettings:
 
     solver: SolverSettings = field(default_factory=SolverSettings)
     negative_sampling: str = "tfn"
+    n_hard_clusters: int = 5
     beam_size: int | None = 10
     post_processor: str | PostProcessor = "l3_hinge"
     cost_sensitive: str | None = None
@@ -65,11 +73,19 @@ class TreeSettings:
     propensities: np.ndarray | None = None
 
 
-def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
+def train_tree(
+    data,
+    tree,
+    settings,
+    tasks=NO_TASKS,
+    log=lambda message: None,
+    checkpoint_dir=None,
+):
     """Train all nodes of a label tree.
 
-    With teacher-forced negatives, all levels are trained together; with matcher-aware
-    ones, level by level, since a level's negatives come from the levels above.
+    Levels with teacher-forced negatives are trained together; those with matcher-aware
+    ones, level by level, since a level's negatives come from the levels above. With
+    ``checkpoint_dir``, always level by level, to the same weights.
 
     Parameters
     ----------
@@ -83,6 +99,8 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
         Tasks of callbacks, notified of each level that is trained separately.
     log : callable, default=lambda message: None
         Function that is called with a line of text for each level.
+    checkpoint_dir : path-like, default=None
+        Folder that keeps each trained level, and from which the same training goes on.
 
     Returns
     -------
@@ -90,6 +108,13 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
         The trained tree.
     n_iter : int
         Largest number of iterations that a node needed.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another training, or a damaged file.
+    OSError
+        If the folder cannot be written.
 
     Examples
     --------
@@ -105,21 +130,49 @@ def train_tree(data, tree, settings, tasks=NO_TASKS, log=lambda message: None):
     >>> model.n_labels
     50
     """
+    checkpoints = None
+    if checkpoint_dir is not None:
+        run = description(data, tree, settings)
+        checkpoints = LevelCheckpoints(checkpoint_dir, run)
     levels = _Levels(data, tree, settings)
-    if settings.negative_sampling == "tfn":
-        problems = [levels.problem(number) for number in range(tree.n_levels)]
-        weights, n_iter = levels.solve(problems)
-        for number, level in enumerate(weights):
-            log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-        return TreeModel(tree, weights), n_iter
-    weights, n_iter = [], 0
-    for number in range(tree.n_levels):
+    weights, n_iter = [], [0]
+    if checkpoints is None and levels.n_joint > 1:
+        weights, taken = levels.solve(levels.problems())
+        n_iter.extend(taken)
+    for number in range(len(weights), tree.n_levels):
         with tasks.task(f"level {number + 1}"):
-            matched = levels.matched(weights) if number else None
-            (level,), n_passes = levels.solve([levels.problem(number, matched)])
-        weights, n_iter = [*weights, level], max(n_iter, n_passes)
+            level, taken = levels.kept_or_solved(number, weights, checkpoints)
+        weights.append(level)
+        n_iter.extend(taken)
+    for number, level in enumerate(weights):
         log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-    return TreeModel(tree, weights), n_iter
+    return TreeModel(tree, weights), int(max(n_iter))
+
+
+def count_separate_levels(tree, settings, checkpoint_dir=None):
+    """The number of levels that :func:`train_tree` trains each by itself.
+
+    Parameters
+    ----------
+    tree : LabelTree
+        The label tree.
+    settings : TreeSettings
+        Settings of the training.
+    checkpoint_dir : path-like, default=None
+        As in ``train_tree``.
+
+    Returns
+    -------
+    int
+    """
+    n_joint = _n_joint(tree, settings)
+    return tree.n_levels - (n_joint if checkpoint_dir is None and n_joint > 1 else 0)
+
+
+def _n_joint(tree, settings):
+    """The number of levels, from the root, whose negatives need no other level."""
+    joint = {"tfn": tree.n_levels, "hard": max(1, tree.n_levels - 1)}
+    return joint.get(settings.negative_sampling, 1)
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):
@@ -280,8 +333,8 @@ def estimate_model_nbytes(data, tree, settings, share):
     int
         Size in bytes.
     """
-    levels = _Levels(data, tree, settings)
-    problems = [levels.problem(number) for number in range(tree.n_levels)]
+    settings = replace(settings, negative_sampling="tfn")
+    problems = _Levels(data, tree, settings).problems()
     size = estimate_nbytes(data.X, problems, settings.solver, share)
     return size + tree.label_order.nbytes
 
@@ -291,6 +344,7 @@ class _Levels:
 
     def __init__(self, data, tree, settings):
         self.data, self.tree, self.settings = data, tree, settings
+        self.n_joint = _n_joint(tree, settings)
         self.targets, self.weighted = _costs(data, tree, settings)
         self.known = None
         if data.negatives is not None:
@@ -317,23 +371,44 @@ class _Levels:
         """Instances that the levels trained so far assign to each of their nodes."""
         level, settings = len(weights), self.settings
         n_nodes = int(self.tree.offsets[level - 1][-1])
+        k, beam_size = settings.beam_size or n_nodes, settings.beam_size
+        if settings.negative_sampling == "hard":
+            k, beam_size = settings.n_hard_clusters, HARD_BEAM_SIZE
         part = LabelTree(self.tree.offsets[:level], np.arange(n_nodes))
         nodes, _ = TreeModel(part, weights).topk(
             self.data.X,
-            n_nodes if settings.beam_size is None else settings.beam_size,
-            beam_size=settings.beam_size,
+            k,
+            beam_size=beam_size and max(k, beam_size),
             post_processor=settings.post_processor,
         )
         ones = np.ones(nodes.shape, dtype=np.float32)
         matched = csr_from_topk(nodes, ones, n_nodes)
-        if settings.negative_sampling == "tfn+man":
-            return matched + ones_at(self.teacher(level))
-        return matched
+        if settings.negative_sampling == "man":
+            return matched
+        return matched + ones_at(self.teacher(level))
 
-    def solve(self, problems):
-        """Weights of independent levels, and the number of iterations."""
-        data = self.data
-        return solve_levels(data.X, problems, self.settings.solver, data.sample_weight)
+    def problems(self):
+        """The problems of the levels of which none depends on another."""
+        return [self.problem(number) for number in range(self.n_joint)]
+
+    def solve(self, problems, only=None):
+        """Weights of independent levels, or of one, and iterations of their blocks."""
+        data, solver = self.data, self.settings.solver
+        return solve_levels(data.X, problems, solver, data.sample_weight, only)
+
+    def kept_or_solved(self, number, above, checkpoints):
+        """Weights of a level and iterations of its blocks, known or trained now."""
+        kept = None if checkpoints is None else checkpoints.load(number)
+        if kept is not None:
+            warn_of_training(kept[:1], kept[1], self.settings.solver)
+            return kept
+        if number < self.n_joint:
+            (level,), n_iter = self.solve(self.problems(), number)
+        else:
+            (level,), n_iter = self.solve([self.problem(number, self.matched(above))])
+        if checkpoints is not None:
+            checkpoints.save(number, level, n_iter)
+        return level, n_iter
 
     def solve_children(self, model, level, parents, first_label=0):
         """Weights of some parents' children, in the value type of the model's level.
@@ -341,7 +416,7 @@ class _Levels:
         On the level of the labels, only labels from ``first_label`` on are trained.
         """
         matched, teacher = None, self.teacher(level)
-        if level and self.settings.negative_sampling != "tfn":
+        if level >= self.n_joint:
             matched = self.matched(model.weights[:level])[:, parents]
         children, offsets = self._children(level, parents, first_label)
         problem = make_level_problem(

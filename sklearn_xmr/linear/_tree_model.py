@@ -16,6 +16,7 @@ from sklearn_xmr.linear._weights._splicing import (
     replace_children,
     take_parents,
 )
+from sklearn_xmr.utils._memory import check_ranking_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
 from sklearn_xmr.utils._storable import storable
@@ -218,6 +219,7 @@ class TreeModel:
                 "return_n_visited must be False with post_processor='noop', which "
                 "allows no best-first search, got True"
             )
+        check_ranking_memory(len(X), min(k, self.n_labels), 16)
         n_levels = self._tree.n_levels
         return self._search.search(X, n_levels, beam_size, k, rule, n_threads, weights)
 

@@ -17,12 +17,14 @@ from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
     TreeSettings,
+    count_separate_levels,
     estimate_model_nbytes,
     matching_clusters,
     train_tree,
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
 from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -62,13 +64,19 @@ class XRLinearClassifier(
         Factor of C for negative instances.
     loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
         Loss of the binary problems.
-    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+    negative_sampling : {"tfn", "hard", "man", "tfn+man"}, default="tfn"
         The instances on which the children of a node are trained:
 
         - "tfn", teacher-forced: those with a label under the node;
         - "man", matcher-aware: those for which beam search on the levels trained
           before reaches the node, together with each child's own positives;
-        - "tfn+man": both.
+        - "tfn+man": both;
+        - "hard": "tfn" for the nodes above the labels; each label learns also from the
+          instances for which the levels above rank its cluster among the
+          ``n_hard_clusters`` best: those that would otherwise be mistaken for its own.
+    n_hard_clusters : int, default=5
+        Number of clusters for which an instance is a hard negative, those of its own
+        labels included; used with ``negative_sampling="hard"``.
     beam_size : int or None, default=10
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
         None finds the exact best labels, by best-first search until no other node can
@@ -126,6 +134,13 @@ class XRLinearClassifier(
         Whether ``fit`` keeps the label tree of the previous fit, for other settings or
         newer data, and trains only its weights. Labels of y that are new join the
         clusters to which the previous model assigns their instances.
+    checkpoint_dir : path-like or None, default=None
+        Folder that keeps each level when it has been trained: a ``fit`` that was killed
+        goes on there when it is called again with the same data and parameters, and
+        gives the same model. Needs a ``random_state``. The files stay when the fit is
+        over; delete the folder then, for another fit's is refused. Meta-estimators of
+        this package give each fit a folder of its own inside; scikit-learn's searches
+        do not. None keeps nothing.
     random_state : int, RandomState instance or None, default=None
         Seed of the default clusterer and of the order in which the solver visits
         instances. The same seed gives the same model, whatever the number of threads.
@@ -213,7 +228,8 @@ class XRLinearClassifier(
         "positive_cost": [Interval(Real, 0, None, closed="neither")],
         "negative_cost": [Interval(Real, 0, None, closed="neither")],
         "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
-        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
+        "negative_sampling": [StrOptions({"tfn", "hard", "man", "tfn+man"})],
+        "n_hard_clusters": [Interval(Integral, 1, None, closed="left")],
         "beam_size": [Interval(Integral, 1, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
@@ -228,6 +244,7 @@ class XRLinearClassifier(
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint_dir": [str, HasMethods("__fspath__"), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -241,6 +258,7 @@ class XRLinearClassifier(
         negative_cost=1.0,
         loss="squared_hinge",
         negative_sampling="tfn",
+        n_hard_clusters=5,
         beam_size=10,
         top_k=20,
         weight_threshold=0.09,
@@ -255,6 +273,7 @@ class XRLinearClassifier(
         tol=0.5,
         max_iter=100,
         warm_start=False,
+        checkpoint_dir=None,
         random_state=None,
         verbose=0,
     ):
@@ -264,6 +283,7 @@ class XRLinearClassifier(
         self.negative_cost = negative_cost
         self.loss = loss
         self.negative_sampling = negative_sampling
+        self.n_hard_clusters = n_hard_clusters
         self.beam_size = beam_size
         self.top_k = top_k
         self.weight_threshold = weight_threshold
@@ -278,6 +298,7 @@ class XRLinearClassifier(
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 
@@ -321,21 +342,26 @@ class XRLinearClassifier(
         ------
         ValueError
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
-            disagree.
+            disagree; or if ``checkpoint_dir`` holds the levels of another fit, or a
+            damaged file.
         TypeError
             If ``clusterer`` does not set a LabelTree ``tree_`` in its ``fit``.
+        OSError
+            If ``checkpoint_dir`` cannot be written; the levels that it holds stay.
         """
         tasks, given = self._begin_tasks(2), (X, y)
+        check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        n_tasks = 0 if self.negative_sampling == "tfn" else tree.n_levels
+        settings, folder = self._settings(rng), self.checkpoint_dir
+        n_tasks = count_separate_levels(tree, settings, folder)
         with tasks.task("levels", n_tasks) as levels:
             self.model_, self.n_iter_ = train_tree(
-                data, tree, self._settings(rng), levels, self._log
+                data, tree, settings, levels, self._log, folder
             )
         tasks.end(*given)
         return self
@@ -418,6 +444,7 @@ class XRLinearClassifier(
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
+            n_hard_clusters=self.n_hard_clusters,
             beam_size=self.beam_size,
             post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,

@@ -12,6 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 
 from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers
+from sklearn_xmr.utils._checkpoint_folders import in_own_folder
 from sklearn_xmr.utils._response import predict_topk
 from sklearn_xmr.utils._sklearn import (
     check_method_params,
@@ -219,9 +220,13 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
             f"test parts hold {len(held_out)}, of which {len(np.unique(held_out))} "
             "different ones"
         )
+    models = [
+        in_own_folder(clone(estimator), f"split_{number}")
+        for number in range(1, len(splits) + 1)
+    ]
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict_topk)(clone(estimator), X, y, k, params or {}, *split)
-        for split in splits
+        delayed(_fit_predict_topk)(model, X, y, k, params or {}, *split)
+        for model, split in zip(models, splits, strict=True)
     )
     labels = np.full((n_samples, k), -1, dtype=np.int64)
     scores = np.zeros((n_samples, k))

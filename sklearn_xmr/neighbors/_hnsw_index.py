@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._storable import storable
 
 N_LINKS = 32  # of each vector in the graph
@@ -175,5 +176,7 @@ def as_dense(X):
                 f"{X.shape[1]} features: reduce it, with TruncatedSVD for instance, or "
                 "use algorithm='exact'"
             )
+        instead = "use algorithm='exact', which takes sparse vectors"
+        check_memory("dense vectors", X.shape, ("rows", "features"), instead)
         X = X.toarray()
     return np.ascontiguousarray(X, dtype=np.float32)

@@ -5,6 +5,7 @@ from scipy import sparse
 
 from sklearn_xmr.base import BlockwiseRankingMixin
 from sklearn_xmr.utils._fitted_state import on_snapshot
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._rankings import topk_of_csr, values_at
 
 PRIOR_VOTE = np.float32(1e-6)  # far less than an instance has
@@ -96,6 +97,13 @@ def with_every_label(votes, prior):
     -------
     csr_matrix of float32 of shape (n_samples, n_labels)
     """
+    check_memory(
+        "a vote for each class",
+        votes.shape,
+        ("instances", "classes"),
+        "give y as a sparse label indicator, of which only the best labels are ranked",
+        n_bytes=32,
+    )
     return sparse.csr_matrix(votes.toarray() + PRIOR_VOTE * prior)
 
 

@@ -4,6 +4,7 @@ Numbers, strings, lists, true, false and null are themselves; all else is an obj
 one key that says what it is, such as ``{"tuple": [1, 2]}`` or ``{"array": 3}``.
 """
 
+import os
 from copyreg import __newobj__
 from importlib import import_module
 from itertools import pairwise
@@ -13,8 +14,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from sklearn_xmr.persistence._array_file import DTYPES
 from sklearn_xmr.persistence._foreign import dump_foreign, load_foreign
+from sklearn_xmr.utils._array_file import DTYPES
+from sklearn_xmr.utils._fitted_state import add_new_parameters
 from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._storable import is_storable, storable_class, storable_name
 from sklearn_xmr.utils._validation import check_loaded_matrices
@@ -207,6 +209,9 @@ class Encoder:
     def _slice(self, value, where):
         return {"slice": [value.start, value.stop, value.step]}
 
+    def _path(self, value, where):
+        return self.encode(os.fspath(value), where)
+
     def _bytes(self, value, where):
         return {"bytes": self.store(np.frombuffer(value, "u1"))}
 
@@ -227,6 +232,7 @@ _WAYS = (
     ((set, frozenset), Encoder._set),
     (bytes, Encoder._bytes),
     (slice, Encoder._slice),
+    (os.PathLike, Encoder._path),
     ((sparse.spmatrix, sparse.sparray), Encoder._sparse),
     (type, Encoder._type),
     (np.dtype, Encoder._dtype),
@@ -438,6 +444,7 @@ def _with_state(cls, state):
         made.__setstate__(state)
     else:
         vars(made).update(state)
+    add_new_parameters(made)
     return made
 
 

@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 import sklearn_xmr
 from sklearn_xmr.feature_extraction import character_tables
-from sklearn_xmr.persistence._array_file import ArrayFile, write_array_file
 from sklearn_xmr.persistence._encoding import Decoder, Encoder
+from sklearn_xmr.utils._array_file import ArrayFile, write_array_file
 
 
 def save_model(estimator, path):

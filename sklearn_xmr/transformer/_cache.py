@@ -5,9 +5,8 @@ results stay in memory, up to a gigabyte in all; with a folder they are files th
 process uses, and embeddings are memory-mapped.
 """
 
-import hashlib
-import os
 from collections import OrderedDict
+from math import prod
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Lock
@@ -15,37 +14,14 @@ from threading import Lock
 import numpy as np
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts
-from sklearn_xmr.transformer._torch import import_torch
-from sklearn_xmr.utils._whole_file import whole_file
+from sklearn_xmr.transformer._torch import load_tensors, save_tensors
+from sklearn_xmr.utils._memory import check_memory
+from sklearn_xmr.utils._whole_file import reserve, whole_file
 
 MOST_BYTES = 2**30
 
 _kept = OrderedDict()
 _lock = Lock()
-
-
-def content_key(*parts):
-    """Hash of str, bytes, arrays, sparse matrices, and lists of these (str)."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        _update(digest, part)
-    return digest.hexdigest()
-
-
-def _update(digest, part):
-    if isinstance(part, (list, tuple)):
-        digest.update(f"{len(part)}[".encode())
-        for item in part:
-            _update(digest, item)
-    elif hasattr(part, "indptr"):
-        _update(digest, [part.indptr, part.indices, part.data, str(part.shape)])
-    elif isinstance(part, np.ndarray):
-        digest.update(f"{part.dtype}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).tobytes())
-    else:
-        text = part if isinstance(part, str) else repr(part)
-        digest.update(f"{len(text)}:".encode())
-        digest.update(text.encode("utf-8", "surrogatepass"))
 
 
 def cached_array(folder, key, shape, fill):
@@ -70,6 +46,8 @@ def cached_array(folder, key, shape, fill):
     if folder is None:
 
         def make():
+            instead = "give a cache_dir, where they are mapped from the disk"
+            check_memory("the embeddings", shape, ("texts", "dimensions"), instead)
             out = np.zeros(shape, dtype=np.float32)
             fill(out)
             out.setflags(write=False)
@@ -81,12 +59,21 @@ def cached_array(folder, key, shape, fill):
     if kept is not None and kept.shape == shape:
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{key}.{os.getpid()}.tmp")
-    out = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
-    fill(out)
-    out.flush()
-    os.replace(unfinished, path)
+    with whole_file(path) as file:
+        out = _mapped(file, shape)
+        fill(out)
+        out.flush()
+        del out
     return np.load(path, mmap_mode="r")
+
+
+def _mapped(file, shape):
+    """A float32 array to fill in a file, as np.save would write it."""
+    described = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
+    start = file.tell()
+    reserve(file, 4 * prod(shape))
+    return np.memmap(file, np.float32, "r+", start, shape)
 
 
 def cached_tokens(folder, key, make):
@@ -113,10 +100,7 @@ def cached_tokens(folder, key, make):
     if kept is not None and kept.is_whole():
         return kept
     Path(folder).mkdir(parents=True, exist_ok=True)
-    unfinished = ids.with_name(f"{key}.{os.getpid()}.tmp")
-    tokens = make(unfinished)
-    if unfinished.exists():
-        os.replace(unfinished, ids)
+    tokens = make(ids)
     with whole_file(offsets) as file:
         np.save(file, tokens.offsets)
     return TokenizedTexts.load(ids, tokens.offsets)
@@ -145,20 +129,14 @@ def cached_training(folder, key, make):
         return _remember(
             key, make, lambda made: sum(t.nbytes for t in made[0].values())
         )
-    torch, _ = import_torch()
     path = Path(folder) / f"{key}.pt"
-
-    def load():
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-    kept = _read(path, load)
+    kept = _read(path, lambda: load_tensors(path))
     if kept is not None:
         return kept
     made = make()
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
-        torch.save(made, file)
-    return load()
+    save_tensors(made, path)
+    return load_tensors(path)
 
 
 def _read(path, load):

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from sklearn_xmr.transformer._cache import cached_array, cached_tokens, content_key
+from sklearn_xmr.transformer._cache import cached_array, cached_tokens
 from sklearn_xmr.transformer._torch import half_precision, pick_device
+from sklearn_xmr.utils._content_key import content_key
 
 FEW_TEXTS = 64  # a service's requests are not worth keeping
 

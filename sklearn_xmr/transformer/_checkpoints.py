@@ -1,13 +1,20 @@
-"""State of a training run on disk, so that a killed run resumes where it was."""
+"""State of a training run on disk, so that a killed run resumes where it was.
+
+It is read without running code: tensors, numbers, strings and what holds them.
+"""
 
 from pathlib import Path
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
+from scipy import sparse
 
-from sklearn_xmr.utils._whole_file import whole_file
+from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.transformer._torch import load_tensors, save_tensors
 
 FILE = "training.pt"
+BROKEN = (UnpicklingError, KeyError, TypeError)  # what is no state of ours
 
 
 class Checkpoints:
@@ -38,24 +45,64 @@ class Checkpoints:
         if self.path is None or not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=False)
-        except (ValueError, EOFError, OSError, RuntimeError, UnpicklingError) as error:
+            state = load_tensors(self.path)
+            fingerprint = state["fingerprint"]
+        except (ValueError, EOFError, OSError, RuntimeError, *BROKEN) as error:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
                 f"be read: delete it to start from the beginning ({error})"
             ) from error
-        if state["fingerprint"] != self.fingerprint:
+        if fingerprint != self.fingerprint:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
                 "run (other texts, labels or parameters): give a folder of its own, or "
                 f"delete {FILE} there"
             )
-        return state
+        return {
+            **state,
+            "tree": _tree_of(state["tree"]),
+            "matched": _matrix_of(state["matched"]),
+        }
 
-    def save(self, **state):
-        """Replace the state in one go: a kill leaves the one before."""
+    def save(self, *, tree, matched, **state):
+        """Replace the state in one go: a kill leaves the one before.
+
+        Parameters
+        ----------
+        tree : LabelTree
+            The tree whose levels are trained.
+        matched : csr_matrix or None
+            Nodes of each instance on the level above.
+        **state
+            Tensors, numbers, strings, and lists, tuples and dicts of these.
+        """
         if self.path is None or not self.is_writer:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.path) as file:
-            torch.save({"fingerprint": self.fingerprint, **state}, file)
+        state["tree"] = _tensors([*tree.offsets, tree.label_order])
+        state["matched"] = _parts_of(matched)
+        save_tensors({"fingerprint": self.fingerprint, **state}, self.path)
+
+
+def _tensors(arrays):
+    return [torch.from_numpy(np.array(array)) for array in arrays]
+
+
+def _tree_of(tensors):
+    *offsets, order = (tensor.numpy() for tensor in tensors)
+    return LabelTree(offsets, order)
+
+
+def _parts_of(matrix):
+    if matrix is None:
+        return None
+    arrays = matrix.data, matrix.indices, matrix.indptr
+    return [*_tensors(arrays), list(matrix.shape)]
+
+
+def _matrix_of(parts):
+    if parts is None:
+        return None
+    *tensors, shape = parts
+    arrays = tuple(tensor.numpy() for tensor in tensors)
+    return sparse.csr_matrix(arrays, shape=tuple(shape))

@@ -14,7 +14,9 @@ from sklearn.preprocessing import normalize
 
 from sklearn_xmr.transformer._tokens import TokenizedTexts, batches_by_length
 from sklearn_xmr.transformer._torch import autocast, import_torch
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._whole_file import whole_file
 
 # Of batches to encode: 64 texts of 32 tokens take 2 % longer, 32 take 9 %.
 MOST_ROWS, MOST_TOKENS = 128, 4096
@@ -180,7 +182,10 @@ class TextEncoder:
         """
         torch, _ = import_torch()
         if out is None:
-            out = np.zeros((len(tokens), self.n_dense), dtype=np.float32)
+            shape = len(tokens), self.n_dense
+            instead = "give fewer texts at a time"
+            check_memory("the embeddings", shape, ("texts", "dimensions"), instead)
+            out = np.zeros(shape, dtype=np.float32)
         rows = np.arange(len(tokens)) if rows is None else rows
         self.model.to(device).eval()
         self.choose_attention(device)
@@ -262,7 +267,8 @@ class TextEncoder:
             for name, content in files.items():
                 if Path(name).name != name or Path(name).suffix not in PLAIN_FILES:
                     raise ValueError(f"an encoder has no file {name!r}")
-                (Path(folder) / name).write_bytes(content)
+                with whole_file(Path(folder) / name) as file:
+                    file.write(content)
             own = {"trust_remote_code": False, "local_files_only": True}
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **own)
             config = transformers.AutoConfig.from_pretrained(folder, **own)

@@ -11,10 +11,11 @@ import joblib
 from sklearn.base import BaseEstimator
 
 from sklearn_xmr.base import TrainingData
-from sklearn_xmr.transformer._cache import cached_training, content_key
+from sklearn_xmr.transformer._cache import cached_training
 from sklearn_xmr.transformer._cached_encoder import CachedEncoder
 from sklearn_xmr.transformer._progress import Progress
 from sklearn_xmr.utils._callbacks import NO_TASKS
+from sklearn_xmr.utils._content_key import content_key
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import check_parameters
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE

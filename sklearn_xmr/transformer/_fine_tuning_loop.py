@@ -316,7 +316,7 @@ class _Best:
         better = value > self.value
         self.misses = 0 if better else self.misses + 1
         if better:
-            self.value, self.weights = value, (encoder.state(), head.state())
+            self.value, self.weights = float(value), (encoder.state(), head.state())
         return better
 
     @property

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
+
+from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._whole_file import whole_file
 
 TEXTS_AT_ONCE = 8192
 WINDOW = 64  # batches among which texts are sorted by length
@@ -31,9 +33,18 @@ class TokenizedTexts:
 
         Tokens are written to a file and memory-mapped where a path is given.
         """
-        parts, lengths = [], []
         if path is not None:
-            Path(path).unlink(missing_ok=True)
+            with whole_file(path) as file:
+                parts = cls._parts(tokenizer, texts, max_length)
+                lengths = [_written(file, *part) for part in parts]
+            return cls.load(path, _offsets(lengths))
+        parts = list(cls._parts(tokenizer, texts, max_length))
+        ids = np.concatenate([flat for flat, _ in parts])
+        return cls(ids, _offsets([lengths for _, lengths in parts]))
+
+    @staticmethod
+    def _parts(tokenizer, texts, max_length):
+        """Tokens of some thousand texts after another, and how many each text has."""
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             some = tokenizer(
                 [_well_formed(text) for text in texts[first : first + TEXTS_AT_ONCE]],
@@ -43,17 +54,8 @@ class TokenizedTexts:
                 return_attention_mask=False,
                 return_token_type_ids=False,
             )["input_ids"]
-            lengths += [len(ids) for ids in some]
             flat = np.fromiter(chain.from_iterable(some), dtype=np.int32)
-            if path is None:
-                parts.append(flat)
-                continue
-            with open(path, "ab") as file:
-                flat.tofile(file)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        if path is None:
-            return cls(np.concatenate(parts), offsets)
-        return cls.load(path, offsets)
+            yield flat, [len(ids) for ids in some]
 
     @classmethod
     def load(cls, path, offsets):
@@ -92,6 +94,17 @@ class TokenizedTexts:
                 : lengths[place]
             ]
         return ids, mask.astype(np.int64)
+
+
+def _written(file, flat, lengths):
+    """Write tokens; how many each text has, as it was given."""
+    file.write(memoryview(flat))
+    return lengths
+
+
+def _offsets(lengths):
+    """Where each text begins, from lists of lengths."""
+    return pointers(np.fromiter(chain.from_iterable(lengths), dtype=np.int64))
 
 
 def _well_formed(text):

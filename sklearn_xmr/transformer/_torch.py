@@ -1,5 +1,7 @@
 """torch, imported when it is needed; devices and half precision."""
 
+from sklearn_xmr.utils._whole_file import whole_file
+
 INSTALL = "pip install 'sklearn-xmr[transformer]'"
 
 
@@ -91,3 +93,46 @@ def autocast(device, half):
     """Context in which matrix products run in a half-precision type, if any."""
     torch, _ = import_torch()
     return torch.autocast(device.type, dtype=half, enabled=half is not None)
+
+
+def load_tensors(path):
+    """What :func:`save_tensors` wrote, on the CPU; a file cannot run code.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    object
+    """
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def save_tensors(value, path):
+    """Write tensors and what holds them, whole or not at all.
+
+    Parameters
+    ----------
+    value : object
+        Tensors, numbers, strings, and lists, tuples and dicts of these.
+    path : path-like
+        The file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there stays.
+    """
+    import torch
+
+    with whole_file(path) as file:
+        try:
+            torch.save(value, file)
+        except RuntimeError as error:  # what torch makes of a full disk
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise

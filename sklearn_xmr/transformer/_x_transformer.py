@@ -28,6 +28,7 @@ from sklearn_xmr.transformer._fine_tuning import FineTuning
 from sklearn_xmr.transformer._texts import split_pair
 from sklearn_xmr.transformer._trees import refined_tree
 from sklearn_xmr.utils._callbacks import CallbackMixin
+from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import (
     check_parameters,
     fit_in_one_step,
@@ -318,6 +319,7 @@ class XTransformerClassifier(
             If torch or transformers is missing.
         """
         tasks, given = self._begin_tasks(4), (X, y)
+        check_repeatable(self)
         fine_tuning = self._chosen_fine_tuning()
         texts, features, data = self._check_training(
             X, y, sample_weight, relevance, negatives

@@ -8,8 +8,10 @@ thread changes.
 """
 
 from functools import wraps
+from inspect import signature
 from threading import Lock
 
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.utils._sklearn import is_fitted, validate_parameter_constraints
@@ -122,6 +124,20 @@ def snapshot(estimator):
     now = _with_state(estimator, estimator.__dict__)
     _check_ready(now)
     return now
+
+
+def add_new_parameters(loaded):
+    """Give a loaded estimator the parameters that it was saved without: their defaults.
+
+    Parameters
+    ----------
+    loaded : object
+        Left as it is unless it is an estimator.
+    """
+    if isinstance(loaded, BaseEstimator):
+        for name, parameter in signature(type(loaded).__init__).parameters.items():
+            if parameter.default is not parameter.empty and not hasattr(loaded, name):
+                setattr(loaded, name, parameter.default)
 
 
 def check_parameters(estimator, names):

@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.utils import check_array, check_consistent_length
 
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._sklearn import output_config
@@ -503,6 +504,13 @@ def check_candidates(candidates, n_samples, n_labels):
         raise ValueError(
             f"candidates must be label numbers from 0 to {n_labels - 1}, found {wrong}"
         )
+    check_memory(
+        "all pairs of instances and candidates",
+        (n_samples, len(labels)),
+        ("instances", "candidates"),
+        "give fewer candidates, or fewer instances at a time",
+        n_bytes=18,
+    )
     indptr = np.arange(n_samples + 1) * len(labels)
     indices = np.tile(labels.astype(np.int32), n_samples)
     ones = np.ones(len(indices), dtype=bool)
@@ -512,6 +520,8 @@ def check_candidates(candidates, n_samples, n_labels):
 def for_set_output(estimator, matrix):
     """Result of ``transform``: a table if ``set_output`` requests one, or CSR."""
     if output_config("transform", estimator)["dense"] != "default":
+        instead = "leave set_output at its default, which gives a sparse matrix"
+        check_memory("a table", matrix.shape, ("rows", "columns"), instead)
         return matrix.toarray()
     return align_sparse_type(matrix)
 

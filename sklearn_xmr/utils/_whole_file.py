@@ -5,6 +5,8 @@ import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_PIECE = 1 << 20  # bytes that are written at once
+
 
 @contextmanager
 def whole_file(path):
@@ -22,7 +24,7 @@ def whole_file(path):
     Yields
     ------
     file object
-        Binary, for writing.
+        Binary, for writing, and for mapping after :func:`reserve`.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def whole_file(path):
     path = Path(os.path.realpath(path))
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(unfinished, "xb") as file:
+        with open(unfinished, "x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -41,9 +43,36 @@ def whole_file(path):
     except BaseException as error:
         with suppress(OSError):
             unfinished.unlink()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def reserve(file, n_bytes):
+    """Take room on the disk behind what has been written, for a mapping of the file.
+
+    A disk that is full when mapped pages are written ends the process (SIGBUS): it has
+    to be found out before.
+
+    Parameters
+    ----------
+    file : file object
+        Binary, for writing.
+    n_bytes : int
+        How much room.
+
+    Raises
+    ------
+    OSError
+        If there is not so much.
+    """
+    file.flush()
+    if hasattr(os, "posix_fallocate") and n_bytes:
+        os.posix_fallocate(file.fileno(), file.tell(), n_bytes)
+        return
+    for first in range(0, n_bytes, _PIECE):
+        file.write(bytes(min(_PIECE, n_bytes - first)))
+    file.flush()
 
 
 def _flush_folder(folder):

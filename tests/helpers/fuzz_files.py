@@ -35,7 +35,7 @@ from sklearn_xmr import (
     topk_predictor,
 )
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
-from sklearn_xmr.persistence._array_file import ALIGNMENT, PREAMBLE
+from sklearn_xmr.utils._array_file import ALIGNMENT, PREAMBLE
 
 SECONDS = 60  # in which a mutation must have ended
 CHUNK = 2000  # mutations of a child

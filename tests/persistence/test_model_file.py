@@ -48,10 +48,10 @@ from sklearn_xmr.feature_extraction.text import (
     HashingVectorizer,
     TfidfVectorizer,
 )
-from sklearn_xmr.persistence._array_file import PREAMBLE
 from sklearn_xmr.persistence._encoding import PARTS, Decoder, Encoder
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.transformer import StaticEmbedder
+from sklearn_xmr.utils._array_file import PREAMBLE
 
 TEXTS = ["red bird", "blue bird", "red fish", "blue fish", "Grüße, naïve ς"] * 5
 Y = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1], [1, 1, 0, 0]] * 5)

@@ -17,6 +17,7 @@ from sklearn_xmr.linear._weights._chunked_weights import (
     encode_dense,
     plan_chunks,
 )
+from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import pointers
 
@@ -76,8 +77,8 @@ class SolverSettings:
     mode: str = "auto"
 
 
-def solve_levels(X, problems, settings, sample_weight=None):
-    """Train the given levels together, largest nodes first.
+def solve_levels(X, problems, settings, sample_weight=None, only=None):
+    """Train the given levels together, largest nodes first, or one of them.
 
     Parameters
     ----------
@@ -89,22 +90,42 @@ def solve_levels(X, problems, settings, sample_weight=None):
         Settings of the node solver.
     sample_weight : ndarray of float32 of shape (n_samples,), default=None
         Factor of the costs of each row.
+    only : int, default=None
+        Number of the one level to train, with the bits that it has among all.
 
     Returns
     -------
     weights : list of ChunkedWeights
-        Weights of each level.
-    n_iter : int
-        Largest number of iterations that a block needed.
+        Weights of each level, or of the one.
+    n_iter : ndarray of int32 of shape (n_blocks,)
+        Iterations that each of the trained blocks needed.
     """
     settings = with_row_length(settings, X, sample_weight)
     joint = _concatenate(problems)
+    check_memory(
+        "the weights of dense features",
+        (len(joint.positive_ptr) - 1, X.dense.shape[1]),
+        ("nodes", "features"),
+        "reduce the dense features, with TruncatedSVD or PCA for instance",
+        n_bytes=8,
+    )
     plan = _plan_blocks(joint)
-    solver = _solve(X, joint, plan, _plan_tasks(joint, plan), settings, sample_weight)
+    tasks = _plan_tasks(joint, plan)
+    if only is not None:  # its nodes keep their numbers, which seed the solver
+        tasks = tasks[_are_of_level(tasks[:, 0], problems, plan, only)]
+    solver = _solve(X, joint, plan, tasks, settings, sample_weight)
     weights = _collect(solver, plan, problems, settings, X.sparse.shape[1])
-    _warn_of_early_stops(solver.n_iter, settings)
-    warn_of_lost_weights(weights, settings.weight_threshold)
-    return weights, int(solver.n_iter.max(initial=0))
+    weights = weights if only is None else [weights[only]]
+    n_iter = solver.n_iter[solver.n_iter > 0]
+    warn_of_training(weights, n_iter, settings)
+    return weights, n_iter
+
+
+def _are_of_level(chunks, problems, plan, level):
+    """Whether each chunk is one of a level (ndarray of bool)."""
+    first_parent = pointers([len(problem.child_ptr) - 1 for problem in problems])
+    first, last = plan.chunk_ptr[first_parent[level : level + 2]]
+    return (chunks >= first) & (chunks < last)
 
 
 def with_row_length(settings, X, sample_weight=None):
@@ -126,6 +147,22 @@ def with_row_length(settings, X, sample_weight=None):
     if settings.row_length is not None:
         return settings
     return replace(settings, row_length=typical_row_length(X, sample_weight))
+
+
+def warn_of_training(weights, n_iter, settings):
+    """Warn of what is wrong with trained levels.
+
+    Parameters
+    ----------
+    weights : list of ChunkedWeights
+        Weights of levels.
+    n_iter : ndarray of int of shape (n_blocks,)
+        Iterations that each of their blocks needed.
+    settings : SolverSettings
+        Settings of the node solver.
+    """
+    _warn_of_early_stops(n_iter, settings)
+    warn_of_lost_weights(weights, settings.weight_threshold)
 
 
 def _warn_of_early_stops(n_iter, settings):
