@@ -31,15 +31,11 @@ DIFFERENT = {
     "decision_threshold": "the calibrated classifier can also choose it ('f1')",
     "estimator": "the model that is put together, of another kind for each",
     "max_iter": "of a split, and of the solver",
+    "negative_sampling": "of a tree's labels, and of the groups of a level",
     "method": "of k-means, and of calibration",
     "n_estimators": "few trees of labels, many trees of instances",
     "ranker": "of one group, or of all labels",
     "vectorizer": "a transformer can do without (None); label texts need one",
-}
-# Equal things whose defaults differ for a reason.
-DEFAULTS = {
-    "negative_sampling": "fine-tuning and own stages need hard negatives; XR-Linear's "
-    "other levels are trained together without (benchmarks/RESULTS.md)",
 }
 # They have a vector for each label, and no instance has a say in a ranking.
 RANK_BY_LABELS = (XRLabelTextClassifier, XRLabelVectorsClassifier)
@@ -70,8 +66,7 @@ def test_equal_names_have_equal_constraints_and_defaults(name):
         assert described(other._parameter_constraints[name]) == described(
             first._parameter_constraints[name]
         ), (first, other)
-        if name not in DEFAULTS:
-            assert signature(other)[name].default == signature(first)[name].default
+        assert signature(other)[name].default == signature(first)[name].default
 
 
 def test_old_names_are_gone():

@@ -14,7 +14,7 @@ from sklearn_xmr.compose._fitting import (
     router_of_fit,
 )
 from sklearn_xmr.compose._progress import log_line
-from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
@@ -226,18 +226,19 @@ class XREnsembleClassifier(
 
 def _proposals(model, X, k, weights):
     """The k best labels of a tree; its search takes label weights into account."""
-    if PostProcessor(model.post_processor).is_margin:
+    if model.scoring_rule.is_margin:
         weights = None
     labels, _ = model.model_.topk(
         X,
         k,
         beam_size=model.beam_size,
-        post_processor=model.post_processor,
+        post_processor=model.scoring_rule,
         label_weight=weights,
     )
     return labels
 
 
 def _probabilities(model, X, pairs):
-    scores = model.model_.score_pairs(X, pairs, post_processor=model.post_processor)
-    return PostProcessor(model.post_processor).probabilities(scores.data)
+    rule = model.scoring_rule
+    scores = model.model_.score_pairs(X, pairs, post_processor=rule)
+    return rule.probabilities(scores.data)

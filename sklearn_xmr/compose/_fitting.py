@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
-from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._sklearn import check_method_params
@@ -222,7 +222,7 @@ def probabilities_of(model, scores):
     Parameters
     ----------
     model : estimator
-        With a ``post_processor``, if it is of label trees.
+        With a ``scoring_rule``, if it is of label trees.
     scores : ndarray of float
         What its ``predict_topk`` or ``score_pairs`` gives.
 
@@ -230,8 +230,8 @@ def probabilities_of(model, scores):
     -------
     ndarray of float
     """
-    name = getattr(model, "post_processor", None)
-    return scores if name is None else PostProcessor(name).of_scores(scores)
+    rule = getattr(model, "scoring_rule", None)
+    return scores if rule is None else rule.of_scores(scores)
 
 
 def refuse_settings(model, names, role):

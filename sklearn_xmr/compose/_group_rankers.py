@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.base import clone
 
 from sklearn_xmr.compose._fitting import fit_routed
-from sklearn_xmr.linear import PostProcessor, TreeModel, train_level
+from sklearn_xmr.linear import TreeModel, train_level
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
 from sklearn_xmr.utils._memory import check_memory
@@ -116,11 +116,11 @@ class LinearGroupRanker:
             (np.ones(len(copies), dtype=bool), copies, starts[matching.indptr]),
             shape=(X.shape[0], len(self.copies.label)),
         )
-        processor = PostProcessor(self.settings.post_processor)
+        rule = self.settings.scoring_rule
         scores = self.model_.score_pairs(
-            HybridFeatures.of_blocks(X), pairs, post_processor=processor.name
+            HybridFeatures.of_blocks(X), pairs, post_processor=rule
         )
-        return processor.probabilities(scores.data)
+        return rule.probabilities(scores.data)
 
 
 @storable

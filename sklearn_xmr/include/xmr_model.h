@@ -380,6 +380,7 @@ struct xmr_model {
     const char *wrong;
     xm_level *levels;
     int n_levels, combiner, is_log;
+    float path_weight;
     int64_t n_labels, n_features, beam_size;
     const int64_t *label_order;
     xm_vectorizer *vectorizers;
@@ -767,6 +768,7 @@ static int xm_read_classifier(xmr_model *m, int32_t node, int32_t names)
                                       "l4_hinge"};
     const int32_t beam = xm_state(m, node, "beam_size");
     const int32_t post = xm_state(m, node, "post_processor");
+    int32_t path = xm_state(m, node, "path_weight");
     const int32_t form = xm_state(m, node, "target_form_");
     if (!xm_is_object(m, node, "linear.XRLinearClassifier"))
         return xm_wrong(m, "only XRLinearClassifier is supported here");
@@ -780,9 +782,15 @@ static int xm_read_classifier(xmr_model *m, int32_t node, int32_t names)
         if (xm_is_string(m, post, combiners[i]) || xm_is_string(m, post, logarithm))
             m->combiner = i;
     }
+    if (path >= 0 && xm_is_string(m, path, "auto"))
+        path = xm_state(m, node, "path_weight_");
+    /* Files of 0.1 have no path_weight: 1. */
+    m->path_weight = path < 0 ? 1.0f
+        : xm_kind_of(m, path) == XM_NUMBER ? (float)m->json.nodes[path].number : -1.0f;
     m->beam_size = xm_kind_of(m, beam) == XM_NULL ? INT64_MAX
         : xm_integer(m, beam, 1, INT64_MAX / 2);
-    if (m->combiner < -1 || m->beam_size < 1 || !xm_read_tree(m, xm_state(m, node, "model_")))
+    if (m->combiner < -1 || m->beam_size < 1 || !(m->path_weight >= 0 && m->path_weight <= 1) ||
+        !xm_read_tree(m, xm_state(m, node, "model_")))
         return xm_wrong(m, "its settings are broken");
     if (names >= 0)
         return xm_read_names(m, names);
@@ -1191,6 +1199,9 @@ static int64_t xm_open(const xmr_model *m, int t, const xm_candidate *beam, int6
 {
     const xm_level *l = &m->levels[t];
     int64_t n_heap = 0;
+    float weight = 1;
+    for (int below = t; below < m->n_levels - 1; below++)
+        weight *= m->path_weight;
     for (int64_t b = 0; b < n_beam; b++)
         for (int64_t chunk = l->parent_ptr[beam[b].node];
              chunk < l->parent_ptr[beam[b].node + 1]; chunk++) {
@@ -1201,7 +1212,7 @@ static int64_t xm_open(const xmr_model *m, int t, const xm_candidate *beam, int6
             for (int64_t c = 0; c < width; c++) {
                 const float v = scores[c] * l->scale[first + c] + l->intercept[first + c];
                 const float above = m->combiner < 0 ? 0.0f : beam[b].score;
-                xm_candidate new = {above + xm_log_score(v, m->combiner), first + c};
+                xm_candidate new = {above + weight * xm_log_score(v, m->combiner), first + c};
                 if (t == m->n_levels - 1)
                     new.node = m->label_order[first + c];
                 xm_offer(heap, &n_heap, capacity, new);

@@ -15,7 +15,6 @@ from sklearn_xmr.inspection._names import (
     label_number,
     resolve_names,
 )
-from sklearn_xmr.linear import PostProcessor
 from sklearn_xmr.utils._texts_and_names import check_names
 from sklearn_xmr.utils._validation import check_array, check_count
 
@@ -246,10 +245,11 @@ def explain_label(clf, row, label, names):
     -------
     Explanation
     """
-    of_paths = PostProcessor(clf.post_processor).of_paths
+    of_paths, last = clf.scoring_rule.of_paths, clf.model_.tree.n_levels - 1
     score, steps = 1.0, []
     for level, edge in enumerate(_ancestors(clf.model_.tree, label)):
-        step = _step(clf.model_, row, level, edge, names, partial(of_paths, score))
+        score_of = partial(of_paths, score, n_below=last - level)
+        step = _step(clf.model_, row, level, edge, names, score_of)
         score = step.score
         steps.append(step)
     return Explanation(label, names.label(label), steps)

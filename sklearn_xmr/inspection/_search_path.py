@@ -7,7 +7,6 @@ import numpy as np
 from sklearn_xmr.base import checked_label_weights
 from sklearn_xmr.inspection._classifier import as_row, one_instance
 from sklearn_xmr.inspection._names import group_name, resolve_names
-from sklearn_xmr.linear import PostProcessor
 from sklearn_xmr.utils._ranges import ranges
 from sklearn_xmr.utils._validation import check_count
 
@@ -239,20 +238,20 @@ class _Search:
     def __init__(self, clf, X, k):
         self.model, self.tree, self.row = clf.model_, clf.model_.tree, as_row(X)
         self.beam_size, self.k = clf.beam_size, k
-        self.score_of = PostProcessor(clf.post_processor).of_paths
+        self.score_of = clf.scoring_rule.of_paths
         label_weight = checked_label_weights(clf)
         self.weights = _largest_weights(self.tree, label_weight)
         log_scores = self.model.topk(
             X,
             k,
             beam_size=clf.beam_size,
-            post_processor=clf.post_processor,
+            post_processor=clf.scoring_rule,
             label_weight=label_weight,
         )[1]
         # What a node has to score to be opened by the exact search: as the k-th label.
         # Margins ("noop") of groups bound nothing: all nodes are opened.
         self.least = -np.inf
-        if clf.beam_size is None and clf.post_processor != "noop":
+        if clf.beam_size is None and not clf.scoring_rule.is_margin:
             # Scores are summed as float32 logarithms there.
             self.least = np.exp(float(log_scores[0].min())) * (1 - 1e-5)
 
@@ -263,7 +262,8 @@ class _Search:
         nodes, owners = ranges(offsets[parents], sizes), np.repeat(parents, sizes)
         weights, intercepts = self.model.child_weights(number, parents)
         margins = (weights @ self.row.T).toarray().ravel() + intercepts
-        scores = self.score_of(np.repeat(above, sizes), margins)
+        n_below = self.tree.n_levels - 1 - number
+        scores = self.score_of(np.repeat(above, sizes), margins, n_below)
         ranked_by = scores * self.weights[number][nodes]
         # Equal scores: labels by their number, groups by their place, as the search.
         last = number == self.tree.n_levels - 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_xmr import _version
+from sklearn_xmr.linear._post_processor import post_processor_of
 from sklearn_xmr.linear._tree_model import FORMAT
 from sklearn_xmr.linear._weights._chunked_weights import ChunkedWeights
 from sklearn_xmr.utils._array_file import ArrayFile, write_array_file
@@ -50,9 +51,12 @@ def description(data, tree, settings):
     run["random_state"] = content_key(str(seed))
     for name in ("negative_sampling", "cost_sensitive", "relevance_norm"):
         run[name] = getattr(settings, name)
-    if settings.negative_sampling != "tfn":
+    if settings.negative_sampling == "hard":
+        run["n_hard_clusters"] = settings.n_hard_clusters
+    elif settings.negative_sampling != "tfn":
+        rule = post_processor_of(settings.post_processor)
+        run["post_processor"], run["path_weight"] = rule.name, rule.path_weight
         run["beam_size"] = settings.beam_size
-        run["post_processor"] = settings.post_processor
     if settings.cost_sensitive == "propensity":
         run["propensities"] = content_key(settings.propensities)
     run["X"] = content_key(data.X.sparse, data.X.dense)

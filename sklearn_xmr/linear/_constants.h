@@ -15,6 +15,9 @@ enum { XMR_SQUARED_HINGE = 0, XMR_HINGE = 1, XMR_LOGISTIC = 2 }; /* losses */
 
 enum { XMR_FLOAT32 = 0, XMR_FLOAT16 = 1, XMR_INT8 = 2 }; /* types of stored values */
 
+/* What a row of a node trains: its own positives, all children, all as a mined negative. */
+enum { XMR_OWN = 0, XMR_ALL = 1, XMR_MINED = 2 };
+
 /* Combiners of margins into scores; 1, 2, 3, ... are powers of the hinge. */
 enum { XMR_NOOP = -1, XMR_SIGMOID = 0, XMR_L1_HINGE = 1, XMR_L4_HINGE = 4 };
 

@@ -12,6 +12,9 @@ cdef extern from "_constants.h" nogil:
         XMR_FLOAT32
         XMR_FLOAT16
         XMR_INT8
+        XMR_OWN
+        XMR_ALL
+        XMR_MINED
         XMR_NOOP
         XMR_SIGMOID
         XMR_L1_HINGE

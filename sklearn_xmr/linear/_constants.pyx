@@ -11,6 +11,9 @@ SPARE : int
 LOSSES : dict of str to int
 VALUE_TYPES : tuple of str
     Types of stored weights; the position is the code.
+OWN, ALL, MINED : int
+    What a row of a node trains: only the children that it is positive for, all of them,
+    or all as a mined negative.
 COMBINERS : dict of str to int
     How margins become scores along a path; 1 to 4 are powers of the hinge.
 """
@@ -18,6 +21,8 @@ COMBINERS : dict of str to int
 LANES = XMR_LANES
 CHUNK_WIDTH = XMR_CHUNK_WIDTH
 SPARE = XMR_SPARE
+
+OWN, ALL, MINED = XMR_OWN, XMR_ALL, XMR_MINED
 
 LOSSES = {"squared_hinge": XMR_SQUARED_HINGE, "hinge": XMR_HINGE, "logistic": XMR_LOGISTIC}
 

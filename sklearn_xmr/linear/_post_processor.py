@@ -1,12 +1,14 @@
 """Post-processors: how the margins along the path to a label become its score."""
 
-from functools import cache
+from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 
 from sklearn_xmr.linear._constants import COMBINERS
 
 POST_PROCESSORS = (*COMBINERS, *(f"log_{name}" for name in COMBINERS if name != "noop"))
+FEW_INSTANCES = 5  # of a label: the path counts half
 LARGEST_MARGIN = 80  # beyond, exp would overflow; its sigmoid is 0 or 1
 
 
@@ -14,19 +16,25 @@ class PostProcessor:
     """Turn the margins along a path into a score.
 
     The score of a margin v is ``sigmoid(v)`` or, for "l<p>_hinge",
-    ``exp(-max(0, 1 - v) ** p)``; a label's score is the product along its path. The
-    search sums logarithms. "noop" scores a node by its own margin.
+    ``exp(-max(0, 1 - v) ** p)``; a label's score is the product along its path, where
+    the score of a node that is d levels above the label has the exponent
+    ``path_weight ** d``. The search sums logarithms. "noop" scores a node by its own
+    margin.
 
     Parameters
     ----------
     name : str
         "sigmoid", "l1_hinge" to "l4_hinge", one of these with the prefix ``"log_"``,
         for scores that are logarithms, or "noop".
+    path_weight : float in [0, 1], default=1.0
+        How much a level counts, by the level below it.
 
     Attributes
     ----------
     name : str
         Name of the post-processor.
+    path_weight : float
+        As it was given.
     code : int
         Number of the function in the search.
     is_margin : bool
@@ -45,12 +53,14 @@ class PostProcessor:
     array([0.5, 0.5])
     """
 
-    def __init__(self, name):
+    def __init__(self, name, path_weight=1.0):
         if name not in POST_PROCESSORS:
             raise ValueError(
                 f"post_processor must be one of {POST_PROCESSORS}, got {name!r}"
             )
-        self.name = name
+        if not (isinstance(path_weight, Real) and 0 <= path_weight <= 1):
+            raise ValueError(f"path_weight must be 0 to 1, got {path_weight!r}")
+        self.name, self.path_weight = name, float(path_weight)
         self.code = COMBINERS[name.removeprefix("log_")]
         self.is_margin = name == "noop"
         self._is_raw = self.is_margin or name.startswith("log_")
@@ -100,7 +110,7 @@ class PostProcessor:
         """
         return self.probabilities(scores) if self._is_raw else scores
 
-    def of_paths(self, above, margins):
+    def of_paths(self, above, margins, n_below=0):
         """Extend paths by one node each, and return their scores.
 
         Parameters
@@ -109,18 +119,43 @@ class PostProcessor:
             Scores of the paths so far.
         margins : array-like of float
             Margins of the next nodes.
+        n_below : int, default=0
+            Number of levels below these nodes.
 
         Returns
         -------
         ndarray of float64
             Scores of the longer paths, without logarithm.
         """
-        margins = np.asarray(margins, dtype=np.float64)
+        margins, weight = (
+            np.asarray(margins, dtype=np.float64),
+            self.path_weight**n_below,
+        )
         if self.is_margin:
             return margins
         if self.code == COMBINERS["sigmoid"]:
-            return above * sigmoid(margins)
-        return above * np.exp(-(np.maximum(0, 1 - margins) ** self.code))
+            return above * sigmoid(margins) ** weight
+        return above * np.exp(-weight * np.maximum(0, 1 - margins) ** self.code)
+
+
+def path_weight_of(Y):
+    """The weight of a path's levels that suits the number of instances of a label.
+
+    The score of a cluster that was learnt from few instances says little. Fitted on
+    held-out rows of three data sets and samples of them: benchmarks/RESULTS.md.
+
+    Parameters
+    ----------
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Label indicator.
+
+    Returns
+    -------
+    float in [0, 1)
+    """
+    n_seen = len(np.unique(Y.indices))
+    n_instances = len(Y.indices) / max(n_seen, 1)
+    return n_instances / (n_instances + FEW_INSTANCES)
 
 
 def sigmoid(margins):
@@ -128,17 +163,18 @@ def sigmoid(margins):
     return 1 / (1 + np.exp(-np.clip(margins, -LARGEST_MARGIN, LARGEST_MARGIN)))
 
 
-@cache
-def _known(name):
-    return PostProcessor(name)
+_known = lru_cache(maxsize=64)(PostProcessor)
 
 
-def post_processor_of(name):
-    """The post-processor of a name, made once.
+def post_processor_of(given, path_weight=1.0):
+    """The post-processor of a name, made once; one that is given as it is.
 
     Raises
     ------
     ValueError
-        If ``name`` is not the name of a post-processor.
+        If ``given`` is not a post-processor or the name of one.
     """
-    return _known(name) if isinstance(name, str) else PostProcessor(name)
+    if isinstance(given, PostProcessor):
+        return given
+    make = _known if isinstance(given, str) else PostProcessor
+    return make(given, path_weight)

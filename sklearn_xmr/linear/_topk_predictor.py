@@ -26,8 +26,8 @@ class TopkPredictor:
         Number of labels.
     beam_size : int or None
         Number of nodes kept on each level; None finds the exact best labels.
-    post_processor : str
-        How margins become scores: the name of a :class:`PostProcessor`.
+    post_processor : str or PostProcessor
+        How margins become scores: a :class:`PostProcessor` or the name of one.
     label_weight : ndarray of float32 of shape (n_labels,), default=None
         Positive factors that multiply the labels' scores.
 

@@ -8,6 +8,7 @@ from sklearn.preprocessing import normalize
 
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._checkpoints import LevelCheckpoints, description
+from sklearn_xmr.linear._post_processor import PostProcessor
 from sklearn_xmr.linear._solver._level_problem import (
     level_targets,
     make_level_problem,
@@ -25,6 +26,9 @@ from sklearn_xmr.utils._callbacks import NO_TASKS
 from sklearn_xmr.utils._ranges import pointers, ranges
 from sklearn_xmr.utils._rankings import csr_from_topk
 
+# The search for hard negatives, whatever predictions use: that acts without a refit.
+HARD_SEARCH = {"beam_size": 10, "post_processor": "l3_hinge"}
+
 
 @dataclass(frozen=True)
 class TreeSettings:
@@ -34,13 +38,15 @@ class TreeSettings:
     ----------
     solver : SolverSettings, default=SolverSettings()
         Settings of the node solver.
-    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+    negative_sampling : {"tfn", "hard", "man", "tfn+man"}, default="tfn"
         The instances on which the children of a node are trained: "tfn", those with a
         label under the node; "man", those for which beam search reaches the node;
-        "tfn+man", both.
+        "tfn+man", both; "hard", "tfn" and, for labels, mined ones.
+    n_hard_clusters : int, default=8
+        With "hard", the number of clusters for which an instance is mined.
     beam_size : int or None, default=10
         Number of nodes kept per level in this search; None means all.
-    post_processor : str, default="l3_hinge"
+    post_processor : str or PostProcessor, default="l3_hinge"
         How margins become scores in this search.
     cost_sensitive : {None, "induce", "ranker_only", "propensity"}, default=None
         How relevance weights the positives.
@@ -59,11 +65,17 @@ class TreeSettings:
 
     solver: SolverSettings = field(default_factory=SolverSettings)
     negative_sampling: str = "tfn"
+    n_hard_clusters: int = 8
     beam_size: int | None = 10
-    post_processor: str = "l3_hinge"
+    post_processor: str | PostProcessor = "l3_hinge"
     cost_sensitive: str | None = None
     relevance_norm: str | None = None
     propensities: np.ndarray | None = None
+
+    @property
+    def search(self):
+        """The search's parameters, by name."""
+        return {"beam_size": self.beam_size, "post_processor": self.post_processor}
 
 
 def train_tree(
@@ -76,7 +88,7 @@ def train_tree(
 ):
     """Train all nodes of a label tree.
 
-    With teacher-forced negatives, all levels are trained together; with matcher-aware
+    Levels with teacher-forced negatives are trained together; those with matcher-aware
     ones, level by level, since a level's negatives come from the levels above. With
     ``checkpoint_dir``, always level by level, to the same weights.
 
@@ -128,22 +140,50 @@ def train_tree(
         run = description(data, tree, settings)
         checkpoints = LevelCheckpoints(checkpoint_dir, run)
     levels = _Levels(data, tree, settings)
-    if settings.negative_sampling == "tfn" and checkpoints is None:
-        weights, n_iter = levels.solve(levels.problems())
-        for number, level in enumerate(weights):
-            log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-        return TreeModel(tree, weights), _largest(n_iter)
-    weights, most = [], 0
-    for number in range(tree.n_levels):
+    weights, n_iter = [], [0]
+    if _n_at_once(tree, settings, checkpoint_dir):
+        weights, taken = levels.solve(levels.problems())
+        n_iter.extend(taken)
+    for number in range(len(weights), tree.n_levels):
         with tasks.task(f"level {number + 1}"):
-            level, n_iter = levels.kept_or_solved(number, weights, checkpoints)
-        weights, most = [*weights, level], max(most, _largest(n_iter))
+            level, taken = levels.kept_or_solved(number, weights, checkpoints)
+        weights.append(level)
+        n_iter.extend(taken)
+    for number, level in enumerate(weights):
         log(f"level {number + 1} of {tree.n_levels}: {level!r}")
-    return TreeModel(tree, weights), most
+    return TreeModel(tree, weights), int(max(n_iter))
 
 
-def _largest(n_iter):
-    return int(n_iter.max(initial=0))
+def count_separate_levels(tree, settings, checkpoint_dir=None):
+    """The number of levels that :func:`train_tree` trains each by itself.
+
+    Parameters
+    ----------
+    tree : LabelTree
+        The label tree.
+    settings : TreeSettings
+        Settings of the training.
+    checkpoint_dir : path-like, default=None
+        As in ``train_tree``.
+
+    Returns
+    -------
+    int
+    """
+    return tree.n_levels - _n_at_once(tree, settings, checkpoint_dir)
+
+
+def _n_at_once(tree, settings, checkpoint_dir):
+    """The number of levels, from the root, that are trained together."""
+    if checkpoint_dir is not None or settings.negative_sampling in ("man", "tfn+man"):
+        return 0
+    return _n_independent(tree, settings)
+
+
+def _n_independent(tree, settings):
+    """The number of levels, from the root, whose negatives need no other level."""
+    independent = {"tfn": tree.n_levels, "hard": max(1, tree.n_levels - 1)}
+    return independent.get(settings.negative_sampling, 1)
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):
@@ -276,9 +316,7 @@ def matching_clusters(model, X, Y, settings):
     rows = np.flatnonzero(np.diff(Y.indptr))  # other instances have no new label
     if len(rows) == 0:
         return clusters
-    matching = model.matching(
-        X[rows], beam_size=settings.beam_size, post_processor=settings.post_processor
-    )
+    matching = model.matching(X[rows], **settings.search)
     votes = sparse.csr_matrix(Y[rows].T @ matching)
     voted = np.flatnonzero(np.diff(votes.indptr))
     clusters[voted] = np.asarray(votes[voted].argmax(axis=1)).ravel()
@@ -304,6 +342,7 @@ def estimate_model_nbytes(data, tree, settings, share):
     int
         Size in bytes.
     """
+    settings = replace(settings, negative_sampling="tfn")
     problems = _Levels(data, tree, settings).problems()
     size = estimate_nbytes(data.X, problems, settings.solver, share)
     return size + tree.label_order.nbytes
@@ -314,6 +353,8 @@ class _Levels:
 
     def __init__(self, data, tree, settings):
         self.data, self.tree, self.settings = data, tree, settings
+        self.n_independent = _n_independent(tree, settings)
+        self.mines = settings.negative_sampling == "hard"
         self.targets, self.weighted = _costs(data, tree, settings)
         self.known = None
         if data.negatives is not None:
@@ -327,26 +368,26 @@ class _Levels:
 
     def problem(self, level, matched=None):
         """The problem of a level; without matched rows, on those of its teacher."""
-        teacher = self.teacher(level)
-        if level and self.known:
-            rows = teacher if matched is None else matched
-            matched = ones_at(rows) + self.known[level - 1]
-        offsets = self.tree.offsets[level]
         return make_level_problem(
-            self.targets[level], teacher, matched, offsets, self.weighted
+            self.targets[level],
+            self.teacher(level),
+            None if self.mines else matched,
+            self.tree.offsets[level],
+            self.weighted,
+            self.known[level - 1] if level and self.known else None,
+            matched if self.mines else None,
         )
 
     def matched(self, weights):
         """Instances that the levels trained so far assign to each of their nodes."""
         level, settings = len(weights), self.settings
         n_nodes = int(self.tree.offsets[level - 1][-1])
+        k, search = settings.beam_size or n_nodes, settings.search
+        if self.mines:
+            k = settings.n_hard_clusters
+            search = {**HARD_SEARCH, "beam_size": max(k, HARD_SEARCH["beam_size"])}
         part = LabelTree(self.tree.offsets[:level], np.arange(n_nodes))
-        nodes, _ = TreeModel(part, weights).topk(
-            self.data.X,
-            n_nodes if settings.beam_size is None else settings.beam_size,
-            beam_size=settings.beam_size,
-            post_processor=settings.post_processor,
-        )
+        nodes, _ = TreeModel(part, weights).topk(self.data.X, k, **search)
         ones = np.ones(nodes.shape, dtype=np.float32)
         matched = csr_from_topk(nodes, ones, n_nodes)
         if settings.negative_sampling == "tfn+man":
@@ -354,8 +395,8 @@ class _Levels:
         return matched
 
     def problems(self):
-        """The problems of all levels, where none depends on another."""
-        return [self.problem(number) for number in range(self.tree.n_levels)]
+        """The problems of the levels of which none depends on another."""
+        return [self.problem(number) for number in range(self.n_independent)]
 
     def solve(self, problems, only=None):
         """Weights of independent levels, or of one, and iterations of their blocks."""
@@ -368,11 +409,10 @@ class _Levels:
         if kept is not None:
             warn_of_training(kept[:1], kept[1], self.settings.solver)
             return kept
-        if self.settings.negative_sampling == "tfn":
+        if number < self.n_independent:
             (level,), n_iter = self.solve(self.problems(), number)
         else:
-            matched = self.matched(above) if number else None
-            (level,), n_iter = self.solve([self.problem(number, matched)])
+            (level,), n_iter = self.solve([self.problem(number, self.matched(above))])
         if checkpoints is not None:
             checkpoints.save(number, level, n_iter)
         return level, n_iter
@@ -382,9 +422,11 @@ class _Levels:
 
         On the level of the labels, only labels from ``first_label`` on are trained.
         """
-        matched, teacher = None, self.teacher(level)
-        if level and self.settings.negative_sampling != "tfn":
+        matched, mined, teacher = None, None, self.teacher(level)
+        if level >= self.n_independent:
             matched = self.matched(model.weights[:level])[:, parents]
+        if self.mines:
+            matched, mined = None, matched
         children, offsets = self._children(level, parents, first_label)
         problem = make_level_problem(
             self.targets[level][:, children],
@@ -392,6 +434,7 @@ class _Levels:
             matched,
             offsets,
             self.weighted,
+            mined=mined,
         )
         dtype = model.weights[level].value_type
         solver = replace(self.settings.solver, weight_dtype=dtype)

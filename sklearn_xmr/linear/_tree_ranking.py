@@ -15,7 +15,8 @@ class TreeRankingMixin(HybridRankingMixin):
     """Predictions of an estimator that holds a TreeModel, ``model_``.
 
     The estimator has the parameters ``beam_size``, ``top_k``, ``post_processor``,
-    ``label_weight`` and ``decision_threshold``, which act without a refit.
+    ``label_weight`` and ``decision_threshold``, which act without a refit, as
+    ``path_weight`` does.
     """
 
     scores_each_pair = True
@@ -23,9 +24,18 @@ class TreeRankingMixin(HybridRankingMixin):
         "beam_size",
         "top_k",
         "post_processor",
+        "path_weight",
         "label_weight",
         "decision_threshold",
     )
+
+    @property
+    def scoring_rule(self):
+        """How margins become scores, as the parameters say (PostProcessor)."""
+        weight = self.path_weight
+        if isinstance(weight, str):  # "auto"; before fit there is no path
+            weight = getattr(self, "path_weight_", 1.0)
+        return post_processor_of(self.post_processor, weight)
 
     @property
     def tree_(self):
@@ -91,12 +101,12 @@ class TreeRankingMixin(HybridRankingMixin):
                 self._check_instances(X),
                 k,
                 beam_size=self.beam_size,
-                post_processor=self.post_processor,
+                post_processor=self.scoring_rule,
                 label_weight=self._label_weights(),
                 return_n_visited=return_n_visited,
             )
         labels, log_scores, *n_visited = found
-        scores = post_processor_of(self.post_processor).restore(log_scores)
+        scores = self.scoring_rule.restore(log_scores)
         return labels, scores, *n_visited
 
     def _rank_candidates(self, X, candidates, k):
@@ -114,7 +124,7 @@ class TreeRankingMixin(HybridRankingMixin):
     def _candidate_log_scores(self, X, candidates):
         X = self._check_instances(X)
         pairs = check_candidates(candidates, len(X), self.n_labels_)
-        return self.model_.score_pairs(X, pairs, post_processor=self.post_processor)
+        return self.model_.score_pairs(X, pairs, post_processor=self.scoring_rule)
 
     @on_snapshot
     def score_pairs(self, X, candidates):
@@ -140,7 +150,7 @@ class TreeRankingMixin(HybridRankingMixin):
             If X or ``candidates`` does not fit the data seen in fit.
         """
         scores = self._candidate_log_scores(X, candidates)
-        scores.data = post_processor_of(self.post_processor).restore(scores.data)
+        scores.data = self.scoring_rule.restore(scores.data)
         return align_sparse_type(scores)
 
     @on_snapshot
@@ -179,7 +189,7 @@ class TreeRankingMixin(HybridRankingMixin):
             self.model_,
             self.top_k if k is None else check_count(k, "k"),
             self.beam_size,
-            self.post_processor,
+            self.scoring_rule,
             self._label_weights(),
         )
 
@@ -189,11 +199,11 @@ class TreeRankingMixin(HybridRankingMixin):
             self._check_instances(X),
             self._n_probabilities() if k is None else k,
             beam_size=self.beam_size,
-            post_processor=self.post_processor,
+            post_processor=self.scoring_rule,
         )
 
     def _probabilities(self, log_scores):
-        return post_processor_of(self.post_processor).probabilities(log_scores)
+        return self.scoring_rule.probabilities(log_scores)
 
     @property
     def _n_features_out(self):

@@ -12,11 +12,12 @@ from sklearn.utils import check_random_state
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
-from sklearn_xmr.linear._post_processor import POST_PROCESSORS
+from sklearn_xmr.linear._post_processor import POST_PROCESSORS, path_weight_of
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
     TreeSettings,
+    count_separate_levels,
     estimate_model_nbytes,
     matching_clusters,
     train_tree,
@@ -63,13 +64,20 @@ class XRLinearClassifier(
         Factor of C for negative instances.
     loss : {"squared_hinge", "hinge", "logistic"}, default="squared_hinge"
         Loss of the binary problems.
-    negative_sampling : {"tfn", "man", "tfn+man"}, default="tfn"
+    negative_sampling : {"hard", "tfn", "man", "tfn+man"}, default="hard"
         The instances on which the children of a node are trained:
 
-        - "tfn", teacher-forced: those with a label under the node;
+        - "hard": "tfn" for the nodes above the labels; each label learns also, at half
+          the cost, from the instances for which the levels above rank its cluster among
+          the ``n_hard_clusters`` best: those that would otherwise be taken for its own;
+        - "tfn", teacher-forced: those with a label under the node. Fits in about half
+          the time;
         - "man", matcher-aware: those for which beam search on the levels trained
           before reaches the node, together with each child's own positives;
         - "tfn+man": both.
+    n_hard_clusters : int, default=8
+        Number of clusters for which an instance is a hard negative, those of its own
+        labels included; used with ``negative_sampling="hard"``.
     beam_size : int or None, default=10
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
         None finds the exact best labels, by best-first search until no other node can
@@ -92,6 +100,12 @@ class XRLinearClassifier(
         ``1 / (1 + exp(-v))``, or "l1_hinge" to "l4_hinge",
         ``exp(-max(0, 1 - v) ** p)``. With the prefix ``"log_"`` scores are the
         logarithms. "noop" ranks labels by only their own margin.
+    path_weight : float in [0, 1] or "auto", default="auto"
+        How much the score of a level counts, by that of the level below: a label's own
+        score counts in full, that of its cluster with this exponent, of the cluster
+        above with its square. 1 is the product along the path. "auto" takes
+        ``n / (n + 5)``, where n is the mean number of instances of a label: clusters
+        that were learnt from few instances are told apart badly.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
         into account on all levels, so that ``beam_size=None`` is exact.
@@ -158,6 +172,8 @@ class XRLinearClassifier(
     propensities_ : ndarray of float32 of shape (n_labels,)
         Probability that a relevant label is observed, estimated from its frequency by
         :func:`sklearn_xmr.metrics.propensity_scores`.
+    path_weight_ : float
+        The ``path_weight`` that "auto" takes.
     n_iter_ : int
         Largest number of iterations that a node needed.
     row_length_ : float
@@ -180,8 +196,8 @@ class XRLinearClassifier(
     Notes
     -----
     Threads follow OpenMP's settings and threadpoolctl. ``beam_size``, ``top_k``,
-    ``post_processor``, ``label_weight`` and ``decision_threshold`` take effect without
-    a refit.
+    ``post_processor``, ``path_weight``, ``label_weight`` and ``decision_threshold``
+    take effect without a refit.
     No array of the size features x labels is created: each node is solved on its own
     features, and writes its weights in the layout that the search reads.
 
@@ -208,6 +224,7 @@ class XRLinearClassifier(
     True
     """
 
+    path_weight = 1.0  # of models that were saved before this was a parameter
     _solver_mode = "auto"  # tests and benchmarks choose; the results are the same
 
     _parameter_constraints: dict = {
@@ -216,12 +233,14 @@ class XRLinearClassifier(
         "positive_cost": [Interval(Real, 0, None, closed="neither")],
         "negative_cost": [Interval(Real, 0, None, closed="neither")],
         "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
-        "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
+        "negative_sampling": [StrOptions({"tfn", "hard", "man", "tfn+man"})],
+        "n_hard_clusters": [Interval(Integral, 1, None, closed="left")],
         "beam_size": [Interval(Integral, 1, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
         "weight_dtype": [StrOptions(set(VALUE_TYPES))],
         "post_processor": [StrOptions(set(POST_PROCESSORS))],
+        "path_weight": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "cost_sensitive": [StrOptions({"induce", "ranker_only", "propensity"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
@@ -243,12 +262,14 @@ class XRLinearClassifier(
         positive_cost=1.0,
         negative_cost=1.0,
         loss="squared_hinge",
-        negative_sampling="tfn",
+        negative_sampling="hard",
+        n_hard_clusters=8,
         beam_size=10,
         top_k=20,
         weight_threshold=0.09,
         weight_dtype="int8",
         post_processor="l3_hinge",
+        path_weight="auto",
         label_weight=None,
         cost_sensitive=None,
         relevance_norm=None,
@@ -267,11 +288,13 @@ class XRLinearClassifier(
         self.negative_cost = negative_cost
         self.loss = loss
         self.negative_sampling = negative_sampling
+        self.n_hard_clusters = n_hard_clusters
         self.beam_size = beam_size
         self.top_k = top_k
         self.weight_threshold = weight_threshold
         self.weight_dtype = weight_dtype
         self.post_processor = post_processor
+        self.path_weight = path_weight
         self.label_weight = label_weight
         self.cost_sensitive = cost_sensitive
         self.relevance_norm = relevance_norm
@@ -339,10 +362,12 @@ class XRLinearClassifier(
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        is_joint = self.negative_sampling == "tfn" and self.checkpoint_dir is None
-        with tasks.task("levels", 0 if is_joint else tree.n_levels) as levels:
+        self.path_weight_ = path_weight_of(data.Y)
+        settings, folder = self._settings(rng), self.checkpoint_dir
+        n_tasks = count_separate_levels(tree, settings, folder)
+        with tasks.task("levels", n_tasks) as levels:
             self.model_, self.n_iter_ = train_tree(
-                data, tree, self._settings(rng), levels, self._log, self.checkpoint_dir
+                data, tree, settings, levels, self._log, folder
             )
         tasks.end(*given)
         return self
@@ -425,8 +450,9 @@ class XRLinearClassifier(
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
+            n_hard_clusters=self.n_hard_clusters,
             beam_size=self.beam_size,
-            post_processor=self.post_processor,
+            post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,
             relevance_norm=self.relevance_norm,
             propensities=self.propensities_,
@@ -517,7 +543,7 @@ class XRLinearClassifier(
         matching = self.model_.matching(
             self._check_instances(X),
             beam_size=self.beam_size,
-            post_processor=self.post_processor,
+            post_processor=self.scoring_rule,
         )
         return for_set_output(self, matching)
 

@@ -20,7 +20,7 @@ from sklearn.utils.metadata_routing import (
 
 from sklearn_xmr.base import RankingClassifierMixin, TrainingData
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.linear import PostProcessor, XRLinearClassifier
+from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.transformer._encoder import TextEncoder
 from sklearn_xmr.transformer._features import TextFeaturesMixin
@@ -543,11 +543,11 @@ class XTransformerClassifier(
             self._features(X),
             self._n_probabilities() if k is None else k,
             beam_size=ranker.beam_size,
-            post_processor=ranker.post_processor,
+            post_processor=ranker.scoring_rule,
         )
 
     def _probabilities(self, log_scores):
-        return PostProcessor(self.ranker_.post_processor).probabilities(log_scores)
+        return self.ranker_.scoring_rule.probabilities(log_scores)
 
     @property
     def _n_features_out(self):

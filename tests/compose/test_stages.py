@@ -38,7 +38,11 @@ def test_linear_stages_equal_xr_linear(sampling, small):
     tree = LabelTree.from_labels(GROUPS)
     beam_size = 7 if sampling == "tfn" else 2
     whole = XRLinearClassifier(
-        tree, beam_size=beam_size, negative_sampling=sampling, **EXACT
+        tree,
+        beam_size=beam_size,
+        negative_sampling=sampling,
+        path_weight=1.0,
+        **EXACT,
     ).fit(X, Y)
     staged = XMRClassifier(
         GROUPS,

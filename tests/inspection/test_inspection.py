@@ -38,7 +38,7 @@ from sklearn_xmr.inspection import (
     view_search_path,
 )
 from sklearn_xmr.inspection._outline import outline_of
-from sklearn_xmr.linear._post_processor import POST_PROCESSORS, PostProcessor
+from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.metrics import (
     ece_at_k,
     ndcg_at_k,
@@ -76,10 +76,9 @@ def fitted(small):
 
 def nodes_of_the_search(clf, x, n_levels):
     """The best nodes of a level, as many as the beam keeps, by the model's search."""
-    code = PostProcessor(clf.post_processor).code
     X = HybridFeatures.of_blocks(x)
     search = clf.model_._search.search
-    return search(X, n_levels, clf.beam_size, clf.beam_size, code, 1)[0]
+    return search(X, n_levels, clf.beam_size, clf.beam_size, clf.scoring_rule, 1)[0]
 
 
 @pytest.mark.parametrize("post_processor", POST_PROCESSORS)

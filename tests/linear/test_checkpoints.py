@@ -324,7 +324,9 @@ def test_each_split_has_a_folder_of_its_own(small, tmp_path, trained):
     for _ in range(2):
         found = cross_val_predict_topk(with_folder(CLF, tmp_path), X, Y, k=3, cv=2)
         np.testing.assert_array_equal(found[0], expected[0])
-    assert len(trained) == 2 + 2 * 3
+    assert (
+        len(trained) == 2 * 2 + 2 * 3
+    )  # levels above the labels, without a folder, at once
 
 
 def test_own_stages_refuse_one_for_their_ranker(small, tmp_path):

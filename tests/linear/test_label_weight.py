@@ -14,6 +14,8 @@ from sklearn_xmr import (
     XRStackingClassifier,
     make_topk_scorer,
 )
+from sklearn_xmr.datasets import load_tate_subjects
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import (
     propensity_scores,
     psprecision_at_k,
@@ -81,18 +83,19 @@ def test_equal_weights_change_nothing_but_the_scale(fitted, small):
     fitted.set_params(label_weight=None)
 
 
-def test_inverse_propensities_raise_propensity_scored_precision(small):
-    X, Y = small
-    propensities = propensity_scores(Y[:400])
-    clf = XRLinearClassifier(TREE, random_state=0).fit(X[:400], Y[:400])
+def test_inverse_propensities_raise_propensity_scored_precision():
+    texts, Y = load_tate_subjects(return_X_y=True)
+    X, Y = TfidfVectorizer().fit_transform(texts[:5000]), Y[:5000]
+    propensities = propensity_scores(Y[:4000])
+    clf = XRLinearClassifier(random_state=0).fit(X[:4000], Y[:4000])
     np.testing.assert_allclose(clf.propensities_, propensities, rtol=1e-6)
-    plain = clf.predict_topk(X[400:], k=5)
+    plain = clf.predict_topk(X[4000:], k=5)
     clf.set_params(label_weight="inverse_propensity")
-    weighted = clf.predict_topk(X[400:], k=5)
+    weighted = clf.predict_topk(X[4000:], k=5)
     clf.set_params(label_weight=1 / propensities)
-    np.testing.assert_array_equal(clf.predict_topk(X[400:], k=5)[0], weighted[0])
+    np.testing.assert_array_equal(clf.predict_topk(X[4000:], k=5)[0], weighted[0])
     before, after = (
-        psprecision_at_k(Y[400:], topk, k=5, propensities=propensities)
+        psprecision_at_k(Y[4000:], topk, k=5, propensities=propensities)
         for topk in (plain, weighted)
     )
     assert after > before

@@ -98,11 +98,12 @@ def test_tree_with_and_without_labels(data):
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge", "logistic"])
 def test_added_labels_are_what_a_fit_of_the_whole_would_train(loss, small):
     X, Y = small
-    clf = XRLinearClassifier(CLUSTERER, loss=loss, **EXACT).fit(X, Y[:, :N_OLD])
+    common = {"loss": loss, "negative_sampling": "tfn", **EXACT}
+    clf = XRLinearClassifier(CLUSTERER, **common).fit(X, Y[:, :N_OLD])
     above = clf.weights_[:-1]
     clf.add_labels(X, Y)
     assert all(a is b for a, b in zip(clf.weights_, above, strict=False))
-    whole = XRLinearClassifier(clf.tree_, loss=loss, **EXACT).fit(X, Y)
+    whole = XRLinearClassifier(clf.tree_, **common).fit(X, Y)
     new = clf.tree_.label_order >= N_OLD
     got, want = coefficients(clf, -1)[new], coefficients(whole, -1)[new]
     np.testing.assert_allclose(got, want, atol=2e-3)
@@ -264,8 +265,9 @@ def test_one_label_is_left(fitted, small):
 
 def test_a_branch_is_what_a_fit_of_the_whole_would_train(small):
     X, Y = small
-    old = XRLinearClassifier(CLUSTERER, **EXACT).fit(X[:300], Y[:300])
-    new = XRLinearClassifier(old.tree_, **EXACT).fit(X, Y)
+    common = {"negative_sampling": "tfn", **EXACT}
+    old = XRLinearClassifier(CLUSTERER, **common).fit(X[:300], Y[:300])
+    new = XRLinearClassifier(old.tree_, **common).fit(X, Y)
     got = pickle.loads(pickle.dumps(old)).refit_branch(X, Y, level=0, node=1)
     first, last = 1, 2
     for level in range(old.tree_.n_levels):

@@ -240,6 +240,7 @@ BAD_ACTING = {
     "beam_size": [0, -1, 1.5, "10"],
     "top_k": [0, -1, 2.5, None],
     "post_processor": ["l5_hinge", "log_noop", None],
+    "path_weight": [-0.1, 1.5, "half", None],
     "decision_threshold": [-0.1, 1.1, "high"],
     "label_weight": ["rare", [1.0, 2.0], -1],
     "n_neighbors": [0, -3, 2.5],

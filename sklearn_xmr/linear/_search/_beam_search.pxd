@@ -59,6 +59,7 @@ cdef struct Search:
     const int64_t *label_order    # node of the last level -> label; or NULL
     int64_t beam_size, k
     int combiner
+    float path_weight     # of a level, by that of the level below
     # Label weights, or NULL: see LabelWeights of _tree_search.pyx.
     const float *const *weight_steps    # per level: what a node adds to its log score
     float root_score

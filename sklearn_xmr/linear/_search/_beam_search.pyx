@@ -1,8 +1,9 @@
 """Search of a label tree, in C: one query, a block of queries, given labels.
 
 Scores are kept as logarithms: log sigmoid(v), or -max(0, 1 - v)**p for the l<p>-hinge,
-summed along the path. A child's score never exceeds its parent's, so a parent that
-scores below the worst of the k best so far need not be opened.
+summed along the path, where a node counts `path_weight` times as much as its children.
+A child's score never exceeds its parent's, so a parent that scores below the worst of
+the k best so far need not be opened.
 """
 
 from libc.math cimport INFINITY
@@ -18,7 +19,7 @@ cdef extern from "_chunk_scores.h" nogil:
                          const float *dense_margins, xmr_hit *hits, float *scores)
     void xmr_dense_margins(const xmr_level *level, int64_t chunk, const float *const *x,
                            int n_queries, float *w, float *margins)
-    void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
+    void xmr_log_scores(float *scores, int64_t n, int combiner, float weight, float parent)
     int64_t xmr_candidates(const float *scores, int64_t n, float least, uint8_t *nodes)
 
 cdef extern from "../../utils/_topk_heap.h" nogil:
@@ -91,12 +92,21 @@ cdef void score_chunk(const xmr_level *l, int64_t chunk, const xmr_query *query,
     xmr_score_chunk(l, chunk, query, dense_margins, <xmr_hit *>ws.hits.data, ws.scores)
 
 
+cdef inline float level_weight(const Search *s, int level) noexcept nogil:
+    """What the log scores of a level count: 1 on the last."""
+    cdef float weight = 1
+    cdef int t
+    for t in range(level, s.n_levels - 1):
+        weight *= s.path_weight
+    return weight
+
+
 cdef inline void log_scores(const Search *s, int level, int64_t first, int64_t width,
                             float parent, SearchWorkspace *ws) noexcept nogil:
     """Margins of the nodes first, first + 1, ... in ws.scores become log scores."""
     cdef int64_t i
     cdef const float *step
-    xmr_log_scores(ws.scores, width, s.combiner, parent)
+    xmr_log_scores(ws.scores, width, s.combiner, level_weight(s, level), parent)
     if s.weight_steps:
         step = s.weight_steps[level] + first
         for i in range(width):
@@ -403,7 +413,8 @@ cdef int score_labels(const Search *s, const int32_t *const *parent_of,
                 score_chunk(l, chunk, query, NULL, ws)
                 # All nodes below a parent carry its score so far.
                 above = scores[i]
-                xmr_log_scores(ws.scores, l.child_ptr[chunk + 1] - first, s.combiner, above)
+                xmr_log_scores(ws.scores, l.child_ptr[chunk + 1] - first, s.combiner,
+                               level_weight(s, t), above)
                 opened = chunk
             scores[i] = ws.scores[path[t * n + i] - first]
     return 0

@@ -315,14 +315,16 @@ XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
         scores[c] += dense_margins[c];
 }
 
-/* Margins into log scores below a parent's: log sigmoid(v), or -max(0, 1 - v)**power for
- * the hinges, whose code is the power. XMR_NOOP leaves margins as they are. */
-XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, float parent)
+/* Margins into log scores below a parent's, to which they add weight * log sigmoid(v), or
+ * weight * -max(0, 1 - v)**power for the hinges, whose code is the power. XMR_NOOP leaves
+ * margins as they are. */
+XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, float weight,
+                                      float parent)
 {
     if (combiner == XMR_SIGMOID) {
         for (int64_t c = 0; c < n; c++) {
             const float v = scores[c];
-            scores[c] = parent + (v > 0 ? -log1pf(expf(-v)) : v - log1pf(expf(v)));
+            scores[c] = parent + weight * (v > 0 ? -log1pf(expf(-v)) : v - log1pf(expf(v)));
         }
     } else if (combiner >= XMR_L1_HINGE) {
         for (int64_t c = 0; c < n; c++) {
@@ -331,7 +333,7 @@ XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, fl
             float power = combiner & 1 ? slack : 1.0f;
             power *= combiner & 2 ? square : 1.0f;
             power *= combiner & 4 ? square * square : 1.0f;
-            scores[c] = parent - power;
+            scores[c] = parent - weight * power;
         }
     }
 }

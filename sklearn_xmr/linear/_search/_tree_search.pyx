@@ -222,15 +222,15 @@ cdef class TreeSearch:
             self.cached_weights = values, weights
         return weights
 
-    cdef Search _plan(self, n_levels, beam_size, k, int combiner,
-                      LabelWeights weights) except *:
+    cdef Search _plan(self, n_levels, beam_size, k, rule, LabelWeights weights) except *:
         """Checked settings of a search, with counts no larger than can be of use."""
         cdef Search s
         cdef int t
         cdef int64_t widest = 1
         if not 1 <= n_levels <= self.n_levels:
             raise ValueError(f"n_levels must be 1 to {self.n_levels}, got {n_levels}")
-        s.levels, s.n_levels, s.combiner = self.levels, n_levels, combiner
+        s.levels, s.n_levels = self.levels, n_levels
+        s.combiner, s.path_weight = rule.code, rule.path_weight
         for t in range(s.n_levels):
             widest = max(widest, self.levels[t].n_nodes)
         s.beam_size = widest
@@ -242,7 +242,7 @@ cdef class TreeSearch:
         s.root_score = 0 if weights is None else weights.root_score
         return s
 
-    def search(self, X, n_levels, beam_size, k, int combiner, int n_threads,
+    def search(self, X, n_levels, beam_size, k, rule, int n_threads,
                LabelWeights weights=None):
         """The k best nodes of level ``n_levels - 1`` for every row, by beam search.
 
@@ -255,8 +255,8 @@ cdef class TreeSearch:
         beam_size : int or None
             Nodes kept per level; None for all.
         k : int
-        combiner : int
-            One of ``COMBINERS``.
+        rule : PostProcessor
+            How margins become scores.
         n_threads : int
         weights : LabelWeights, default=None
 
@@ -266,14 +266,14 @@ cdef class TreeSearch:
             Labels for the last level, nodes above it; -1 where there are fewer. At
             most as many columns as the level has nodes.
         scores : ndarray of float32 of shape (n_rows, k)
-            Log scores (margins for the no-op combiner), -inf where there are fewer.
+            Log scores (margins for "noop"), -inf where there are fewer.
 
         Raises
         ------
         ValueError
             If ``n_levels``, ``beam_size`` or ``k`` is out of range.
         """
-        cdef Search s = self._plan(n_levels, beam_size, k, combiner, weights)
+        cdef Search s = self._plan(n_levels, beam_size, k, rule, weights)
         cdef HeldInstances queries = HeldInstances(X)
         nodes = np.full((queries.n_rows, s.k), -1, dtype=np.int64)
         scores = np.full((queries.n_rows, s.k), -np.inf, dtype=np.float32)
@@ -308,7 +308,7 @@ cdef class TreeSearch:
         if failed:
             raise MemoryError("no memory for the tree search")
 
-    def search_best_first(self, X, beam_size, k, int combiner, int n_threads,
+    def search_best_first(self, X, beam_size, k, rule, int n_threads,
                           LabelWeights weights=None):
         """The k best labels for every row, row by row: exact with beam_size None.
 
@@ -316,8 +316,8 @@ cdef class TreeSearch:
         ----------
         X, beam_size, k, n_threads, weights
             As in :meth:`search`.
-        combiner : int
-            As in :meth:`search`, but not the no-op.
+        rule : PostProcessor
+            As in :meth:`search`, but not "noop".
 
         Returns
         -------
@@ -331,7 +331,7 @@ cdef class TreeSearch:
         ValueError
             If ``beam_size`` or ``k`` is out of range.
         """
-        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner, weights)
+        cdef Search s = self._plan(self.n_levels, beam_size, k, rule, weights)
         cdef HeldInstances queries = HeldInstances(X)
         cdef int64_t n_rows = queries.n_rows, row, n
         cdef int failed = 0
@@ -364,7 +364,7 @@ cdef class TreeSearch:
         return labels, scores, visited
 
     def search_row(self, const int32_t[::1] indices, const float[::1] values,
-                   const float[::1] dense, beam_size, k, int combiner,
+                   const float[::1] dense, beam_size, k, rule,
                    LabelWeights weights=None):
         """The best labels of one row, and their scores; as many as the beam reaches.
 
@@ -374,7 +374,7 @@ cdef class TreeSearch:
             Sparse features of the row.
         values : ndarray of float32 of shape (nnz,)
         dense : ndarray of float32 of shape (n_dense,)
-        beam_size, k, combiner, weights
+        beam_size, k, rule, weights
             As in :meth:`search`.
 
         Returns
@@ -388,7 +388,7 @@ cdef class TreeSearch:
         ValueError
             If ``beam_size`` or ``k`` is out of range.
         """
-        cdef Search s = self._plan(self.n_levels, beam_size, k, combiner, weights)
+        cdef Search s = self._plan(self.n_levels, beam_size, k, rule, weights)
         cdef PooledWorkspace workspace = take_workspace(self.pool)
         cdef Instances X
         cdef int64_t n, i
@@ -413,7 +413,7 @@ cdef class TreeSearch:
         return labels, scores
 
     def score_pairs(self, X, const int64_t[::1] pair_ptr, const int32_t[::1] nodes,
-                    int combiner, int n_threads):
+                    rule, int n_threads):
         """Log scores of given nodes of the last level.
 
         Parameters
@@ -424,14 +424,14 @@ cdef class TreeSearch:
             Pairs of each row.
         nodes : ndarray of int32 of shape (n_pairs,)
             Node of each pair, ascending within a row.
-        combiner, n_threads : int
+        rule, n_threads
             As in :meth:`search`.
 
         Returns
         -------
         ndarray of float32 of shape (n_pairs,)
         """
-        cdef Search s = self._plan(self.n_levels, 1, 1, combiner, None)
+        cdef Search s = self._plan(self.n_levels, 1, 1, rule, None)
         cdef HeldInstances queries = HeldInstances(X)
         scores = np.zeros(nodes.shape[0], dtype=np.float32)
         n_threads = max(1, min(n_threads, queries.n_rows // 4))

@@ -16,13 +16,19 @@
 
 #include "_row_products.h"
 
+/* The cost of a row as a negative, where costs are not given for each row and lane. */
+XMR_INLINE float xmr_negative_cost(const xmr_block *b, int64_t row)
+{
+    return b->use && b->use[row] == XMR_MINED ? b->mined_cost : b->negative_cost;
+}
+
 XMR_INLINE xmr_v8f xmr_cost(const int nv, const xmr_block *b, int64_t row, int v,
                             xmr_v8i positive)
 {
     if (b->cost)
         return ((const xmr_v8f *)b->cost)[row * nv + v];
     return xmr_select(positive, xmr_splat(b->positive_cost),
-                      xmr_splat(b->negative_cost));
+                      xmr_splat(xmr_negative_cost(b, row)));
 }
 
 /* Hinge and squared hinge. Nine in ten variables have a projected gradient near zero
@@ -35,9 +41,8 @@ XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weight
 {
     const xmr_v8f infinity = xmr_splat(INFINITY), zero = xmr_splat(0.0f);
     const xmr_v8f idle = xmr_splat(b->idle);
-    const xmr_v8f Up = xmr_splat(b->positive_cost), Un = xmr_splat(b->negative_cost);
+    const xmr_v8f Up = xmr_splat(b->positive_cost);
     const xmr_v8f shift_p = squared ? 0.5f / Up : zero;
-    const xmr_v8f shift_n = squared ? 0.5f / Un : zero;
     xmr_v8f pmax[XMR_VECTORS], pmin[XMR_VECTORS];
     xmr_tile tile;
     for (int v = 0; v < nv; v++) {
@@ -47,7 +52,9 @@ XMR_INLINE void xmr_hinge_body(const int nv, const int squared, const int weight
     for (int64_t visit = 0; visit < b->n_visits; visit++) {
         const int64_t row = b->order[visit];
         const uint32_t member = b->member[row] & b->live, positives = b->positive[row];
-        const float q = b->sq_norm[row];
+        const float q = b->sq_norm[row], negative_cost = xmr_negative_cost(b, row);
+        const xmr_v8f Un = xmr_splat(negative_cost);
+        const xmr_v8f shift_n = xmr_splat(squared ? 0.5f / negative_cost : 0.0f);
         const xmr_v8f inverse_p = xmr_splat(1.0f / (q + shift_p[0]));
         const xmr_v8f inverse_n = xmr_splat(1.0f / (q + shift_n[0]));
         xmr_v8f margin[XMR_VECTORS], step[XMR_VECTORS];

@@ -6,7 +6,12 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._constants import ALL, MINED, OWN
 from sklearn_xmr.utils._matrices import checked_csr
+
+# By the bits of teacher, matched, known and mined rows.
+_USE = np.full(16, ALL, dtype=np.uint8)
+_USE[0b0001], _USE[0b1000] = OWN, MINED
 
 
 @dataclass
@@ -20,7 +25,7 @@ class LevelProblem:
     child_ptr: np.ndarray
     parent_ptr: np.ndarray
     parent_rows: np.ndarray
-    parent_shared: np.ndarray  # empty: every row counts for all children
+    parent_use: np.ndarray  # OWN, ALL or MINED; empty: every row trains all children
     positive_ptr: np.ndarray
     positive_rows: np.ndarray
     positive_weight: np.ndarray  # empty: all 1
@@ -87,7 +92,9 @@ def level_targets(Y, tree, induce=True):
     return targets
 
 
-def make_level_problem(target, teacher, matched, offsets, weighted):
+def make_level_problem(
+    target, teacher, matched, offsets, weighted, known=None, mined=None
+):
     """Rows, positives and weights of one level.
 
     Parameters
@@ -104,24 +111,32 @@ def make_level_problem(target, teacher, matched, offsets, weighted):
         First child of each parent, and the number of children.
     weighted : bool
         Whether the values of ``target`` weight the positives.
+    known : csr_matrix of shape (n_samples, n_parents), default=None
+        Rows that are known to be negatives: they train all children as well.
+    mined : csr_matrix of shape (n_samples, n_parents), default=None
+        Rows that were taken for those of a parent: where they are among none of the
+        above, negatives of all children, at another cost.
 
     Returns
     -------
     LevelProblem
         Problem of the level.
     """
-    seen = teacher.tocsc()
-    shared = np.empty(0, dtype=np.uint8)
-    if matched is not None:
-        # 1: teacher only, 2: matched only, 3: both.
-        seen = (_pattern(teacher, 1) + _pattern(matched, 2)).tocsc()
-        shared = (seen.data >= 2).astype(np.uint8)
+    seen, use = teacher.tocsc(), np.empty(0, dtype=np.uint8)
+    others = (teacher if matched is None else matched), known, mined
+    if any(rows is not None for rows in (matched, known, mined)):
+        seen = _pattern(teacher, 1)
+        for number, rows in enumerate(others, 1):
+            if rows is not None:
+                seen = seen + _pattern(rows, 1 << number)
+        seen = seen.tocsc()
+        use = _USE[seen.data]
     positives = target.tocsc()
     return LevelProblem(
         child_ptr=offsets,
         parent_ptr=seen.indptr.astype(np.int64),
         parent_rows=seen.indices.astype(np.int32),
-        parent_shared=shared,
+        parent_use=use,
         positive_ptr=positives.indptr.astype(np.int64),
         positive_rows=positives.indices.astype(np.int32),
         positive_weight=(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_xmr.linear._constants import LANES, SPARE
+from sklearn_xmr.linear._constants import ALL, LANES, SPARE
 from sklearn_xmr.linear._solver._level_problem import LevelProblem
 from sklearn_xmr.linear._solver._node_solver import NodeSolver
 from sklearn_xmr.linear._solver._row_length import typical_row_length
@@ -38,6 +38,9 @@ class SolverSettings:
         Cost of a positive instance.
     negative_cost : float, default=1.0
         Cost of a negative instance.
+    mined_cost : float, default=0.5
+        Factor of ``negative_cost`` for mined instances, which have no label of the
+        group: some lack one that they should have.
     bias : float, default=1.0
         Value of the constant feature, whose weight is the intercept; 0 for none.
     tol : float, default=0.5
@@ -67,6 +70,7 @@ class SolverSettings:
     loss: str = "squared_hinge"
     positive_cost: float = 1.0
     negative_cost: float = 1.0
+    mined_cost: float = 0.5
     bias: float = 1.0
     tol: float = 0.5
     max_iter: int = 100
@@ -252,13 +256,13 @@ def _concatenate(problems):
     if len(problems) == 1:
         return problems[0]
     columns = {name: [] for name in LevelProblem.__annotations__}
-    some_shared = any(len(problem.parent_shared) for problem in problems)
+    some_differ = any(len(problem.parent_use) for problem in problems)
     for problem in problems:
         for name, parts in columns.items():
             parts.append(getattr(problem, name))
-        if some_shared and not len(problem.parent_shared):
-            all_shared = np.ones(len(problem.parent_rows), dtype=np.uint8)
-            columns["parent_shared"][-1] = all_shared
+        if some_differ and not len(problem.parent_use):
+            same = np.full(len(problem.parent_rows), ALL, dtype=np.uint8)
+            columns["parent_use"][-1] = same
     return LevelProblem(
         **{
             name: _join_pointers(parts)

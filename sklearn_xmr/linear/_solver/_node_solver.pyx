@@ -21,7 +21,13 @@ import numpy as np
 
 from sklearn_xmr.linear._constants import LOSSES, VALUE_TYPES
 
-from sklearn_xmr.linear._constants cimport XMR_INT8, XMR_LANES, XMR_LOGISTIC
+from sklearn_xmr.linear._constants cimport (
+    XMR_INT8,
+    XMR_LANES,
+    XMR_LOGISTIC,
+    XMR_MINED,
+    XMR_OWN,
+)
 from sklearn_xmr.linear._solver._chunk_builder cimport (
     Chunk, Piece, free_chunk, free_piece, merge_pieces
 )
@@ -59,6 +65,8 @@ cdef extern from "_dual_ascent.h" nogil:
         float *dual
         const float *cost
         float positive_cost, negative_cost
+        const uint8_t *use
+        float mined_cost
         int loss
         const uint32_t *positive
         const uint32_t *member
@@ -126,7 +134,7 @@ cdef struct Data:
 cdef struct Problem:
     const int64_t *parent_ptr       # parent -> rows
     const int32_t *parent_rows
-    const uint8_t *parent_shared    # per parent row, or NULL: 0 = own positives only
+    const uint8_t *parent_use       # per parent row, or NULL: XMR_OWN, _ALL or _MINED
     const int64_t *positive_ptr     # child -> positive rows
     const int32_t *positive_rows
     const float *positive_weight    # per positive, or NULL: relevance
@@ -139,7 +147,7 @@ cdef struct Problem:
 
 cdef struct Settings:
     int loss
-    float positive_cost, negative_cost
+    float positive_cost, negative_cost, mined_cost
     float tol
     int max_iter
     float threshold
@@ -247,12 +255,16 @@ cdef void mark_positives(const Problem *problem, int64_t parent, const int32_t *
     for i in range(n):
         positive[i] = 0
         member[i] = all_lanes
-        if problem.parent_shared and not problem.parent_shared[start + i]:
+        if problem.parent_use and problem.parent_use[start + i] == XMR_OWN:
             member[i] = 0
     if cost:
         for i in range(n * lanes):
-            cost[i] = settings.negative_cost * (
-                row_weight[rows[i // lanes]] if row_weight else 1)
+            at = i // lanes
+            cost[i] = row_weight[rows[at]] if row_weight else 1
+            if problem.parent_use and problem.parent_use[start + at] == XMR_MINED:
+                cost[i] *= settings.mined_cost
+            else:
+                cost[i] *= settings.negative_cost
     for lane in range(lanes):
         if children[lane] < 0:
             continue
@@ -365,6 +377,9 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
     mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
                    <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
+    b.mined_cost, b.use = settings.mined_cost, NULL
+    if problem.parent_use:
+        b.use = problem.parent_use + problem.parent_ptr[parent]
     b.loss = settings.loss
     passes = descend(b, n, settings, settings.seed ^ mix(<uint64_t>children[0]), ws)
     if gram:
@@ -665,7 +680,7 @@ cdef class NodeSolver:
         self.n_children = len(problem.positive_ptr) - 1
         p.parent_ptr = int64_pointer(problem.parent_ptr, self.kept_alive)
         p.parent_rows = int32_pointer(problem.parent_rows, self.kept_alive)
-        p.parent_shared = uint8_pointer(problem.parent_shared, self.kept_alive)
+        p.parent_use = uint8_pointer(problem.parent_use, self.kept_alive)
         p.positive_ptr = int64_pointer(problem.positive_ptr, self.kept_alive)
         p.positive_rows = int32_pointer(problem.positive_rows, self.kept_alive)
         p.positive_weight = float_pointer(problem.positive_weight, self.kept_alive)
@@ -685,6 +700,7 @@ cdef class NodeSolver:
         cdef Settings *s = &self.settings
         s.loss, s.mode = LOSSES[settings.loss], MODES[settings.mode]
         s.positive_cost, s.negative_cost = settings.positive_cost, settings.negative_cost
+        s.mined_cost = settings.mined_cost * settings.negative_cost
         s.tol, s.max_iter, s.seed = settings.tol, settings.max_iter, settings.seed
         s.threshold = min(settings.weight_threshold / settings.row_length, FLT_MAX)
         s.value_kind = VALUE_TYPES.index(settings.weight_dtype)

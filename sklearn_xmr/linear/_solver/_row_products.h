@@ -41,6 +41,8 @@ typedef struct {
     float *dual;              /* n_rows x lanes: alpha, or its logit (logistic) */
     const float *cost;        /* n_rows x lanes: U, or NULL for the two below */
     float positive_cost, negative_cost;
+    const uint8_t *use;       /* per row; XMR_MINED: costs mined_cost; or NULL */
+    float mined_cost;
     int loss;
     const uint32_t *positive; /* bit per lane: y_i = +1 */
     const uint32_t *member;   /* bit per lane: the row counts for this label */
