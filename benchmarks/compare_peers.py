@@ -84,12 +84,19 @@ def load_folder(folder):
     )
 
 
-def prepare(folder, work):
-    """Write the data once in the forms that the systems read."""
-    target = work / "data" / folder.name
+def prepare(folder, work, n_rows=None, seed=0):
+    """Write the data once in the forms that the systems read.
+
+    With ``n_rows``, only so many random training rows.
+    """
+    name = folder.name if n_rows is None else f"{folder.name}-{n_rows}-{seed}"
+    target = work / "data" / name
     if not (target / "complete").exists():
         target.mkdir(parents=True, exist_ok=True)
         for part, (X, Y) in zip(("trn", "tst"), load_folder(folder), strict=True):
+            if part == "trn" and n_rows is not None:
+                some = np.random.default_rng(seed).permutation(X.shape[0])[:n_rows]
+                X, Y = X[some], Y[some]
             X = normalize(sp.csr_matrix(X, dtype=np.float32))
             Y = sp.csr_matrix(Y, dtype=np.float32)
             sp.save_npz(target / f"X.{part}.npz", X, compressed=False)

@@ -47,12 +47,19 @@ class Ours:
 
         parameters = {"random_state": 0, **parameters}
         tree = parameters.pop("clusterer", None)
-        clusterer = None if tree is None else HierarchicalLabelClusterer(**tree)
+        self.is_flat = tree == "flat"
+        clusterer = (
+            HierarchicalLabelClusterer(**tree) if tree and not self.is_flat else None
+        )
         self.model = XRLinearClassifier(clusterer, **parameters)
 
     def fit(self, folder):
         """Fit from CSR in memory."""
         X, Y = load(folder, "trn")
+        if getattr(self, "is_flat", False):
+            from sklearn_xmr import LabelTree
+
+            self.model.set_params(clusterer=LabelTree.flat(Y.shape[1]))
         start = time.perf_counter()
         self.model.fit(X, Y)
         return time.perf_counter() - start

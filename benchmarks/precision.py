@@ -1,9 +1,11 @@
 """The most precise recipes against the most precise peers, and their time.
 
     python benchmarks/precision.py ../shared/data/tate-subjects --seeds 3
+    python benchmarks/precision.py ../shared/data/tibkat-gnd --rows 20000 --systems ...
 
-One line per system and data set: precision and propensity-scored precision at 1, 3 and
-5, seconds to fit and to predict; means over seeds of ours, one run of each peer.
+One line per system and data set: precision, propensity-scored precision and nDCG,
+megabytes of the model, seconds to fit and to predict; means over seeds of ours, one run
+of each peer. With ``--rows``, each seed draws its own training rows, for peers as well.
 Environments and data are those of ``compare_peers.py``.
 """
 
@@ -16,19 +18,37 @@ import numpy as np
 import scipy.sparse as sp
 from compare_peers import interpreter, prepare, read_runs, run
 
-from sklearn_xmr.metrics import propensity_scores, psprecision_at_k
+from sklearn_xmr.metrics import ndcg_at_k, propensity_scores, psprecision_at_k
 
 # Name in the table -> worker, its parameters, whether it has seeds.
 SYSTEMS = {
     "XRLinearClassifier": ("sklearn_xmr", {}, True),
+    "XRLinearClassifier, fast": (
+        "sklearn_xmr",
+        {"negative_sampling": "tfn", "path_weight": 1.0},
+        True,
+    ),
+    "XRLinearClassifier, precise": (
+        "sklearn_xmr",
+        {"beam_size": 20},
+        True,
+    ),
+    "XRLinearClassifier, flat": ("sklearn_xmr", {"clusterer": "flat"}, True),
     "XREnsembleClassifier, 3 trees": ("ensemble", {}, True),
     "XRStackingClassifier": ("stacking", {}, True),
     "libpecos": ("libpecos", {}, False),
     "libpecos, tuned": ("libpecos-tuned", {}, False),
     "omikuji, 3 trees": ("omikuji", {"n_trees": 3}, False),
+    "omikuji, 3 Bonsai trees": (
+        "omikuji",
+        {"n_trees": 3, "cluster_balanced": False, "cluster_k": 100, "max_depth": 3},
+        False,
+    ),
     "napkinXC": ("napkinxc", {}, False),
 }
-COLUMNS = ["P@1", "P@3", "P@5", "PSP@1", "PSP@3", "PSP@5", "fit_s", "predict_s"]
+DEFAULT = [name for name in SYSTEMS if "flat" not in name and "Bonsai" not in name]
+COLUMNS = [f"{metric}@{k}" for metric in ("P", "PSP") for k in (1, 3, 5)]
+COLUMNS += ["nDCG@10", "model_mb", "fit_s", "predict_s"]
 
 
 def measure(name, data, work, seed):
@@ -46,8 +66,9 @@ def measure(name, data, work, seed):
         result[f"PSP@{k}"] = 100 * psprecision_at_k(
             Y, topk, k=k, propensities=propensities
         )
+    result["nDCG@10"] = 100 * ndcg_at_k(Y, topk, k=10)
     result["predict_s"] = result["batch_us"] * Y.shape[0] / 1e6
-    return {"data": data.name, "system": name, "seed": seed, **result}
+    return {"system": name, "seed": seed, **result}
 
 
 def environment(worker):
@@ -70,6 +91,14 @@ def print_tables(runs):
                 print(f"| {name} | {cells} | {len(own)} |")
 
 
+def wanted(systems, args):
+    """Systems and seeds, the systems in turn."""
+    for seed in range(args.seeds):
+        for name in systems:
+            if seed == 0 or SYSTEMS[name][2] or args.rows is not None:
+                yield name, seed
+
+
 def main():
     """Parse arguments, run what is missing, print the tables."""
     parser = argparse.ArgumentParser(
@@ -77,27 +106,28 @@ def main():
     )
     parser.add_argument("folders", nargs="*", type=Path, help="data set folders")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, help="random training rows; all by default")
     parser.add_argument("--systems", help="names of the table, separated by ';'")
     parser.add_argument("--runs", type=Path, help="file to which runs are added")
     parser.add_argument(
         "--work", type=Path, default=Path.home() / ".cache" / "xmr-compare-peers"
     )
     args = parser.parse_args()
-    systems = args.systems.split(";") if args.systems else list(SYSTEMS)
+    systems = args.systems.split(";") if args.systems else DEFAULT
     runs = read_runs(args.runs)
     for folder in args.folders:
-        data = prepare(folder.resolve(), args.work)
-        for name in systems:
-            for seed in range(args.seeds if SYSTEMS[name][2] else 1):
-                try:
-                    runs.append(measure(name, data, args.work, seed))
-                except RuntimeError as error:
-                    print(error, file=sys.stderr)
-                    continue
-                if args.runs:
-                    with args.runs.open("a") as file:
-                        file.write(json.dumps(runs[-1]) + "\n")
-                print(data.name, name, seed, file=sys.stderr, flush=True)
+        title = folder.name if args.rows is None else f"{folder.name}, {args.rows} rows"
+        for name, seed in wanted(systems, args):
+            data = prepare(folder.resolve(), args.work, args.rows, seed)
+            try:
+                runs.append({"data": title, **measure(name, data, args.work, seed)})
+            except RuntimeError as error:
+                print(error, file=sys.stderr)
+                continue
+            if args.runs:
+                with args.runs.open("a") as file:
+                    file.write(json.dumps(runs[-1]) + "\n")
+            print(title, name, seed, file=sys.stderr, flush=True)
     print_tables(runs)
 
 

@@ -48,6 +48,8 @@ from sklearn_xmr.utils._validation import for_set_output
 WITHOUT_LEVELS = (
     "clusterer",
     "negative_sampling",
+    "n_hard_clusters",
+    "path_weight",
     "beam_size",
     "label_weight",
     "cost_sensitive",

@@ -186,6 +186,22 @@ def _n_independent(tree, settings):
     return independent.get(settings.negative_sampling, 1)
 
 
+def n_hard_clusters_of(path_weight):
+    """Of how many clusters an instance is a hard negative: more, the less is known.
+
+    Parameters
+    ----------
+    path_weight : float in [0, 1]
+        What the scores of clusters are worth; see :func:`path_weight_of`.
+
+    Returns
+    -------
+    int
+        4 to 16.
+    """
+    return round(4 + 12 * (1 - path_weight))
+
+
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):
     """Train the nodes of a single level.
 

@@ -20,6 +20,7 @@ from sklearn_xmr.linear._training import (
     count_separate_levels,
     estimate_model_nbytes,
     matching_clusters,
+    n_hard_clusters_of,
     train_tree,
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
@@ -75,9 +76,10 @@ class XRLinearClassifier(
         - "man", matcher-aware: those for which beam search on the levels trained
           before reaches the node, together with each child's own positives;
         - "tfn+man": both.
-    n_hard_clusters : int, default=8
+    n_hard_clusters : int or "auto", default="auto"
         Number of clusters for which an instance is a hard negative, those of its own
-        labels included; used with ``negative_sampling="hard"``.
+        labels included; used with ``negative_sampling="hard"``. "auto" takes 4 where
+        labels have many instances to 16 where they have few, by ``path_weight_``.
     beam_size : int or None, default=10
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
         None finds the exact best labels, by best-first search until no other node can
@@ -234,7 +236,10 @@ class XRLinearClassifier(
         "negative_cost": [Interval(Real, 0, None, closed="neither")],
         "loss": [StrOptions({"squared_hinge", "hinge", "logistic"})],
         "negative_sampling": [StrOptions({"tfn", "hard", "man", "tfn+man"})],
-        "n_hard_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_hard_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "beam_size": [Interval(Integral, 1, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
@@ -263,7 +268,7 @@ class XRLinearClassifier(
         negative_cost=1.0,
         loss="squared_hinge",
         negative_sampling="hard",
-        n_hard_clusters=8,
+        n_hard_clusters="auto",
         beam_size=10,
         top_k=20,
         weight_threshold=0.09,
@@ -447,10 +452,14 @@ class XRLinearClassifier(
         return self._tree_settings(self.solver_settings(rng))
 
     def _tree_settings(self, solver=None):
+        n_hard_clusters = self.n_hard_clusters
+        if n_hard_clusters == "auto":
+            known = getattr(self, "path_weight_", 1.0)  # not in models of before
+            n_hard_clusters = n_hard_clusters_of(known)
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
-            n_hard_clusters=self.n_hard_clusters,
+            n_hard_clusters=n_hard_clusters,
             beam_size=self.beam_size,
             post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,

@@ -1,5 +1,6 @@
 """Cross-validation, learning curves and splits for sparse multilabel targets."""
 
+from sklearn_xmr.model_selection._choice import Choice, choose_text_classifier
 from sklearn_xmr.model_selection._split import (
     IterativeStratifiedKFold,
     iterative_train_test_split,
@@ -12,7 +13,9 @@ from sklearn_xmr.model_selection._validation import (
 )
 
 __all__ = [
+    "Choice",
     "IterativeStratifiedKFold",
+    "choose_text_classifier",
     "cross_val_predict_topk",
     "cross_validate",
     "iterative_train_test_split",
