@@ -12,13 +12,19 @@ Environments and data are those of ``compare_peers.py``.
 import argparse
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 from compare_peers import interpreter, prepare, read_runs, run
 
-from sklearn_xmr.metrics import ndcg_at_k, propensity_scores, psprecision_at_k
+from sklearn_xmr.metrics import (
+    frequency_breakdown,
+    ndcg_at_k,
+    propensity_scores,
+    psprecision_at_k,
+)
 
 # Name in the table -> worker, its parameters, whether it has seeds.
 SYSTEMS = {
@@ -47,6 +53,7 @@ SYSTEMS = {
     "napkinXC": ("napkinxc", {}, False),
 }
 DEFAULT = [name for name in SYSTEMS if "flat" not in name and "Bonsai" not in name]
+FREQUENCIES = (1, 6, 51)  # training instances of a label: bounds of the groups
 COLUMNS = [f"{metric}@{k}" for metric in ("P", "PSP") for k in (1, 3, 5)]
 COLUMNS += ["nDCG@10", "model_mb", "fit_s", "predict_s"]
 
@@ -61,7 +68,11 @@ def measure(name, data, work, seed):
     Y = sp.load_npz(data / "Y.tst.npz")
     labels = np.load(work / f"{worker}-{data.name}.npy")
     topk = labels, -np.arange(labels.shape[1], dtype=float)[None].repeat(len(labels), 0)
-    propensities = propensity_scores(sp.load_npz(data / "Y.trn.npz"))
+    Y_train = sp.load_npz(data / "Y.trn.npz")
+    propensities = propensity_scores(Y_train)
+    groups = frequency_breakdown(Y, topk, Y_train, k=5, bounds=FREQUENCIES)
+    for column in ("recall", "macro_f1"):
+        result[column] = groups[column].tolist()
     for k in (1, 3, 5):
         result[f"PSP@{k}"] = 100 * psprecision_at_k(
             Y, topk, k=k, propensities=propensities
@@ -69,6 +80,29 @@ def measure(name, data, work, seed):
     result["nDCG@10"] = 100 * ndcg_at_k(Y, topk, k=10)
     result["predict_s"] = result["batch_us"] * Y.shape[0] / 1e6
     return {"system": name, "seed": seed, **result}
+
+
+def print_frequencies(runs):
+    """By labels' training instances: recall and macro F1 at 5, labels of the group."""
+    names = ["0", *(f"{a} to {b - 1}" for a, b in pairwise(FREQUENCIES))]
+    names.append(f"{FREQUENCIES[-1]} and more")
+    print("\nRecall@5 / macro F1@5 of labels by their number of training instances:\n")
+    print("| system | " + " | ".join(names) + " |\n" + "| --- " * 5 + "|")
+    for name, own in by_system(runs):
+        recall, f1 = (
+            np.mean([r[c] for r in own], axis=0) for c in ("recall", "macro_f1")
+        )
+        pairs = zip(recall, f1, strict=True)
+        cells = " | ".join(f"{100 * a:.1f} / {100 * b:.1f}" for a, b in pairs)
+        print(f"| {name} | {cells} |")
+
+
+def by_system(runs):
+    """Runs of each system, in the order above."""
+    for name in SYSTEMS:
+        own = [r for r in runs if r["system"] == name]
+        if own:
+            yield name, own
 
 
 def environment(worker):
@@ -83,12 +117,12 @@ def print_tables(runs):
     for data in dict.fromkeys(one["data"] for one in runs):
         print(f"\n### {data}\n\n| system | " + " | ".join(COLUMNS) + " | seeds |")
         print("| --- " * (len(COLUMNS) + 2) + "|")
-        for name in SYSTEMS:
-            own = [r for r in runs if (r["data"], r["system"]) == (data, name)]
-            if own:
-                means = [np.mean([r[column] for r in own]) for column in COLUMNS]
-                cells = " | ".join(f"{mean:.2f}" for mean in means)
-                print(f"| {name} | {cells} | {len(own)} |")
+        of_data = [one for one in runs if one["data"] == data]
+        for name, own in by_system(of_data):
+            means = [np.mean([r[column] for r in own]) for column in COLUMNS]
+            cells = " | ".join(f"{mean:.2f}" for mean in means)
+            print(f"| {name} | {cells} | {len(own)} |")
+        print_frequencies([one for one in of_data if "recall" in one])
 
 
 def wanted(systems, args):

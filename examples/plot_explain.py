@@ -3,8 +3,8 @@
 Explain a prediction
 ====================
 
-A label's score is a product along its path in the label tree, and each factor comes
-from a sum over features: explanations are exact.
+A label's score is a product along its path in the label tree, where upper levels count
+less, and each factor comes from a sum over features: explanations are exact.
 """
 
 # %%

@@ -1,10 +1,12 @@
 """A classifier that takes label names and answers with label names."""
 
+from copy import copy
 from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_xmr.base import TrainingData
@@ -17,7 +19,11 @@ from sklearn_xmr.compose._fitting import (
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._doc_links import DocLinkMixin
-from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._fitted_state import (
+    change_in_one_step,
+    fit_in_one_step,
+    on_snapshot,
+)
 from sklearn_xmr.utils._response import (
     last_estimator,
     last_step,
@@ -40,6 +46,23 @@ def _ranks(estimator):
 
 def _has_probabilities(self):
     return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
+
+
+def _adds_labels(self):
+    return hasattr(
+        last_estimator(getattr(self, "estimator_", self.estimator)), "add_labels"
+    )
+
+
+def _own(estimator):
+    """A copy, down to the classifier of a pipeline, whose change the original lacks."""
+    new = copy(estimator)
+    if hasattr(new, "best_estimator_"):
+        new.best_estimator_ = _own(new.best_estimator_)
+    elif isinstance(new, Pipeline):
+        *before, (name, last) = new.steps
+        new.steps = [*before, (name, _own(last))]
+    return new
 
 
 @storable
@@ -314,6 +337,94 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         known = set(self.classes_)
         new = sorted({name for row in rows for name in row} - known, key=str)
         return everything.set_params(names=[*self.classes_, *new]).fit_transform(rows)
+
+    @available_if(_adds_labels)
+    @change_in_one_step
+    def add_labels(self, X, y, **parameters):
+        """Add the names that y has and the model lacks, and train only these.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            Instances of new names and of known ones, in any form that ``fit`` takes.
+        y : sequence, Series or table of one column
+            All names of these instances, in the form that ``fit`` takes.
+        **parameters : dict
+            What else the classifier's ``add_labels`` takes, such as ``sample_weight``.
+
+        Returns
+        -------
+        self : LabelNamesClassifier
+            The changed estimator. New names stand behind the others, sorted.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection (or string) for each instance.
+        ValueError
+            If there is no new name, or the classifier refuses the data. The estimator
+            is left unchanged.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import LabelNamesClassifier, XRLinearClassifier
+        >>> clf = LabelNamesClassifier(XRLinearClassifier(random_state=0))
+        >>> clf = clf.fit([[1.0, 0], [0, 1.0]], [["bird"], ["fish"]])
+        >>> clf = clf.add_labels([[1.0, 1.0], [0, 1.0]], [["ray"], ["fish"]])
+        >>> clf.classes_.tolist()
+        ['bird', 'fish', 'ray']
+        """
+        rows = self.binarizer_.read(y)
+        new = {name for row in rows for name in row} - set(self.classes_)
+        if not new:
+            raise ValueError(
+                "y must hold names that the model does not have, got only some of its "
+                f"{self.n_labels_}; fit it again to train these on new instances"
+            )
+        names = [*self.classes_, *sorted(new, key=str)]
+        binarizer = clone(self.binarizer_).set_params(names=names, min_count=1)
+        Y = binarizer.fit_transform(y)
+        self.estimator_ = _own(self.estimator_)
+        ranker, X = last_step(self.estimator_, X)
+        ranker.add_labels(X, Y, **parameters)
+        self.binarizer_ = binarizer
+
+    @available_if(_adds_labels)
+    @change_in_one_step
+    def remove_labels(self, names):
+        """Remove names from the model; the others are ranked as before.
+
+        Parameters
+        ----------
+        names : sequence of names
+            Members of ``classes_``.
+
+        Returns
+        -------
+        self : LabelNamesClassifier
+            The changed estimator.
+
+        Raises
+        ------
+        TypeError
+            If ``names`` is a string.
+        ValueError
+            If a name is not known, or none would be left. The estimator is left
+            unchanged.
+        """
+        if isinstance(names, str):
+            raise TypeError(
+                f"names must be a sequence of names, got the string {names!r}"
+            )
+        column = {name: number for number, name in enumerate(self.classes_)}
+        unknown = [name for name in names if name not in column]
+        if unknown:
+            raise ValueError(f"names must be members of classes_, got {unknown[0]!r}")
+        gone = {column[name] for name in names}
+        self.estimator_ = _own(self.estimator_)
+        last_estimator(self.estimator_).remove_labels(sorted(gone))
+        left = [name for name in self.classes_ if column[name] not in gone]
+        self.binarizer_ = clone(self.binarizer_).set_params(names=left).fit([left])
 
     @property
     def classes_(self):

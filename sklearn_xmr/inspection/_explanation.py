@@ -34,7 +34,8 @@ class Step:
     margin : float
         ``intercept`` and all contributions together.
     score : float
-        Product of the steps' scores from the root down to here.
+        Product of the steps' scores from the root down to here, each with the
+        exponent that ``path_weight`` gives its level.
     rank : int
         Place among the siblings, 1 for the best.
     n_siblings : int
@@ -178,7 +179,8 @@ def explain(estimator, X, label, *, feature_names=None, label_names=None):
     """Explain the score of a label for one instance, level by level.
 
     A label's score is the product of the scores that the linear models on the way to it
-    give. The margin of each is a sum over the features of the instance, shown exactly.
+    give, where upper levels count less (``path_weight``). The margin of each is a sum
+    over the features of the instance, shown exactly.
 
     Parameters
     ----------

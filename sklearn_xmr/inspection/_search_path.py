@@ -24,7 +24,8 @@ class PathLevel:
     margins : ndarray of float
         Outputs of the linear models.
     scores : ndarray of float
-        Product of the steps' scores from the root down, without ``label_weight``.
+        Product of the steps' scores from the root down, each with the exponent that
+        ``path_weight`` gives its level; without ``label_weight``.
     kept : ndarray of bool
         Whether the search kept the node.
     n_labels : ndarray of int

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn_xmr.linear._constants import COMBINERS
 
 POST_PROCESSORS = (*COMBINERS, *(f"log_{name}" for name in COMBINERS if name != "noop"))
-FEW_INSTANCES = 5  # of a label: the path counts half
 LARGEST_MARGIN = 80  # beyond, exp would overflow; its sigmoid is 0 or 1
 
 
@@ -138,24 +137,22 @@ class PostProcessor:
         return above * np.exp(-weight * np.maximum(0, 1 - margins) ** self.code)
 
 
-def path_weight_of(Y):
-    """The weight of a path's levels that suits the number of instances of a label.
+def path_weight_of(n_instances):
+    """What a level should count by the one below, where labels have so many instances.
 
-    The score of a cluster that was learnt from few instances says little. Fitted on
-    held-out rows of three data sets and samples of them: benchmarks/RESULTS.md.
+    The score of a cluster that was learnt from few instances says little. The numbers
+    are from held-out rows of three data sets and samples: benchmarks/RESULTS.md.
 
     Parameters
     ----------
-    Y : csr_matrix of shape (n_samples, n_labels)
-        Label indicator.
+    n_instances : float
+        Mean number of instances of a label.
 
     Returns
     -------
-    float in [0, 1)
+    float in [0, 0.75)
     """
-    n_seen = len(np.unique(Y.indices))
-    n_instances = len(Y.indices) / max(n_seen, 1)
-    return n_instances / (n_instances + FEW_INSTANCES)
+    return 0.75 * n_instances / (n_instances + 3)
 
 
 def sigmoid(margins):

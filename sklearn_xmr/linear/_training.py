@@ -186,20 +186,27 @@ def _n_independent(tree, settings):
     return independent.get(settings.negative_sampling, 1)
 
 
-def n_hard_clusters_of(path_weight):
-    """Of how many clusters an instance is a hard negative: more, the less is known.
+def n_hard_clusters_of(n_instances):
+    """Of how many clusters an instance is mined, where labels have so many instances.
+
+    Of more, the less is known of a label; many rows gain less, and take longest.
 
     Parameters
     ----------
-    path_weight : float in [0, 1]
-        What the scores of clusters are worth; see :func:`path_weight_of`.
+    n_instances : float
+        Mean number of instances of a label.
 
     Returns
     -------
     int
-        4 to 16.
+        4 to 14.
     """
-    return round(4 + 12 * (1 - path_weight))
+    return round(4 + 60 / (n_instances + 5))
+
+
+def instances_per_label(Y):
+    """The mean number of instances of the labels that have any."""
+    return len(Y.indices) / max(len(np.unique(Y.indices)), 1)
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):

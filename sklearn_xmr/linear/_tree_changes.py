@@ -133,8 +133,8 @@ class TreeChangesMixin(TreeRankingMixin):
         ----------
         X : {array-like, sparse matrix, HybridFeatures} of shape \
                 (n_samples, n_features)
-            Instances; those without a label under the node have no effect with the
-            default ``negative_sampling``.
+            Instances; those without a label under the node have no effect but as hard
+            negatives.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of the model's labels, or one of its classes per instance.
         level, node : int

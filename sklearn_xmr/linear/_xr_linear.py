@@ -19,6 +19,7 @@ from sklearn_xmr.linear._training import (
     TreeSettings,
     count_separate_levels,
     estimate_model_nbytes,
+    instances_per_label,
     matching_clusters,
     n_hard_clusters_of,
     train_tree,
@@ -79,7 +80,7 @@ class XRLinearClassifier(
     n_hard_clusters : int or "auto", default="auto"
         Number of clusters for which an instance is a hard negative, those of its own
         labels included; used with ``negative_sampling="hard"``. "auto" takes 4 where
-        labels have many instances to 16 where they have few, by ``path_weight_``.
+        labels have many instances to 14 where they have few: ``4 + 60 / (n + 5)``.
     beam_size : int or None, default=10
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
         None finds the exact best labels, by best-first search until no other node can
@@ -106,8 +107,8 @@ class XRLinearClassifier(
         How much the score of a level counts, by that of the level below: a label's own
         score counts in full, that of its cluster with this exponent, of the cluster
         above with its square. 1 is the product along the path. "auto" takes
-        ``n / (n + 5)``, where n is the mean number of instances of a label: clusters
-        that were learnt from few instances are told apart badly.
+        ``0.75 * n / (n + 3)``, where n is the mean number of instances of a label:
+        clusters that were learnt from few instances are told apart badly.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
         into account on all levels, so that ``beam_size=None`` is exact.
@@ -176,6 +177,8 @@ class XRLinearClassifier(
         :func:`sklearn_xmr.metrics.propensity_scores`.
     path_weight_ : float
         The ``path_weight`` that "auto" takes.
+    n_hard_clusters_ : int
+        The ``n_hard_clusters`` that "auto" takes.
     n_iter_ : int
         Largest number of iterations that a node needed.
     row_length_ : float
@@ -367,7 +370,9 @@ class XRLinearClassifier(
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        self.path_weight_ = path_weight_of(data.Y)
+        n_instances = instances_per_label(data.Y)
+        self.path_weight_ = path_weight_of(n_instances)
+        self.n_hard_clusters_ = n_hard_clusters_of(n_instances)
         settings, folder = self._settings(rng), self.checkpoint_dir
         n_tasks = count_separate_levels(tree, settings, folder)
         with tasks.task("levels", n_tasks) as levels:
@@ -454,8 +459,7 @@ class XRLinearClassifier(
     def _tree_settings(self, solver=None):
         n_hard_clusters = self.n_hard_clusters
         if n_hard_clusters == "auto":
-            known = getattr(self, "path_weight_", 1.0)  # not in models of before
-            n_hard_clusters = n_hard_clusters_of(known)
+            n_hard_clusters = getattr(self, "n_hard_clusters_", 8)  # no model of before
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,

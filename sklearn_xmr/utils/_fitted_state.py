@@ -44,8 +44,11 @@ def fit_in_one_step(fit):
         before = dict(self.__dict__)
         keeps = before.get("warm_start", False)
         new = _with_state(self, before if keeps else _without_fitted(before))
-        _check_integers(new)
-        fit(new, *args, **kwargs)
+        try:
+            fit(new, *args, **kwargs)
+        except OverflowError:
+            _check_integers(self)
+            raise
         _take_over(self, before, new)
         return self
 

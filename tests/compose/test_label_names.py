@@ -238,3 +238,69 @@ def test_plain_classifiers_point_here(clf):
     ):
         with pytest.raises(ValueError, match="LabelNamesClassifier"):
             clf.fit(X, y)
+
+
+# --- names that come and go ---------------------------------------------------------
+
+
+def of_texts(separator=None):
+    """Texts that hold their names, in lists or in strings."""
+    rng = np.random.RandomState(0)
+    words = np.array([f"topic{i}" for i in range(12)])
+    names = [sorted(rng.choice(words, 3, replace=False)) for _ in range(300)]
+    texts = [" ".join([*row, f"noise{i % 7}"]) for i, row in enumerate(names)]
+    return texts, [separator.join(row) for row in names] if separator else names
+
+
+def without(y, gone, separator=None):
+    if separator:
+        rows = without([row.split(separator) for row in y], gone)
+        return [separator.join(row) for row in rows]
+    return [[name for name in row if name not in gone] for row in y]
+
+
+@pytest.mark.parametrize("separator", [None, ";"])
+def test_new_names_are_added_through_a_pipeline(separator):
+    texts, y = of_texts(separator)
+    gone = ("topic3", "topic11")
+    pipeline = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    clf = LabelNamesClassifier(pipeline, separator=separator)
+    clf.fit(texts, without(y, gone, separator))
+    old, best = clf.classes_.tolist(), clf.predict_topk(texts, 3)[0]
+    estimator, untouched = clf.estimator_, clf.estimator_[-1].n_labels_
+    clf.add_labels(texts, y)
+    assert clf.classes_.tolist() == [*old, "topic11", "topic3"]
+    assert (
+        estimator[-1].n_labels_ == untouched
+    )  # who holds the old one is not surprised
+    assert clf.score(texts, y) > 0.95
+    found = clf.predict_topk(["topic3"], 1)[0]
+    assert found[0, 0] == "topic3"
+    np.testing.assert_array_equal(
+        clf.remove_labels(gone).predict_topk(texts, 3)[0], best
+    )
+    assert clf.classes_.tolist() == old
+
+
+def test_names_are_added_or_nothing_is():
+    texts, y = of_texts()
+    clf = LabelNamesClassifier(make_pipeline(TfidfVectorizer(), XRLinearClassifier()))
+    clf.fit(texts, without(y, ("topic3",)))
+    before = dict(vars(clf))
+    with pytest.raises(ValueError, match="names that the model does not have"):
+        clf.add_labels(texts, without(y, ("topic3",)))
+    with pytest.raises(ValueError):
+        clf.add_labels(texts[:-1], y)
+    with pytest.raises(ValueError, match="members of classes_, got 'topic3'"):
+        clf.remove_labels(["topic3"])
+    with pytest.raises(TypeError, match="got the string 'topic1'"):
+        clf.remove_labels("topic1")
+    with pytest.raises(ValueError):
+        clf.remove_labels(list(clf.classes_))
+    assert vars(clf) == before
+    assert clf.estimator_[-1].n_labels_ == 11
+
+
+def test_only_classifiers_that_add_labels_add_names():
+    clf = LabelNamesClassifier(XRNeighborsClassifier())
+    assert not hasattr(clf, "add_labels") and not hasattr(clf, "remove_labels")

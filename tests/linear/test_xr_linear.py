@@ -138,9 +138,9 @@ def test_the_path_counts_more_the_more_instances_a_label_has(small):
     X, Y = small
     clf = XRLinearClassifier(random_state=0).fit(X, Y)
     n_instances = Y.nnz / np.count_nonzero(Y.sum(axis=0))
-    weight = clf.path_weight_
-    assert weight == pytest.approx(n_instances / (n_instances + 5))
-    n_hard = round(4 + 12 * (1 - weight))
+    weight, n_hard = clf.path_weight_, clf.n_hard_clusters_
+    assert weight == pytest.approx(0.75 * n_instances / (n_instances + 3))
+    assert n_hard == round(4 + 60 / (n_instances + 5))
     given = clone(clf).set_params(path_weight=weight, n_hard_clusters=n_hard).fit(X, Y)
     for one, other in zip(clf.predict_topk(X), given.predict_topk(X), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -433,7 +433,7 @@ def test_beam_equals_slow_beam(beam_size, small):
 
 
 @pytest.mark.parametrize("combiner", sorted(set(TRANSFORMS) - {"noop"}))
-@pytest.mark.parametrize(("path_weight", "share"), [(1.0, 0.7), ("auto", 0.9)])
+@pytest.mark.parametrize(("path_weight", "share"), [(1.0, 0.7), ("auto", 1.0)])
 def test_exact_search_equals_exhaustive_scoring(combiner, path_weight, share, small):
     X, Y = small
     clf = XRLinearClassifier(

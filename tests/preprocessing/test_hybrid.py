@@ -64,6 +64,8 @@ def test_products_of_rows_train_the_same_weights(loss, n_dense, weighted, blocks
     clf = XRLinearClassifier(
         LabelTree.from_labels(np.arange(Y.shape[1]) // 9),
         loss=loss,
+        # Margins of support vectors of the hinge are 1, and equal up to rounding.
+        negative_sampling="tfn" if loss == "hinge" else "hard",
         weight_dtype="float32",
         **EXACT,
     )
