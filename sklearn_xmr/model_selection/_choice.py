@@ -110,7 +110,8 @@ def choose_text_classifier(
     ----------
     texts : sequence of str of length n_samples
         The texts.
-    y : sequence of collections of str, or indicator of shape (n_samples, n_labels)
+    y : sequence of collections of str, or {ndarray, sparse matrix, table} of shape \
+            (n_samples, n_labels)
         The names of each text's labels, or a label indicator.
     label_texts : sequence of str of length n_labels, default=None
         With an indicator, a text for each label: its name or description. Names serve
