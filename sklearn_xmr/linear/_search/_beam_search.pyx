@@ -95,9 +95,9 @@ cdef void score_chunk(const xmr_level *l, int64_t chunk, const xmr_query *query,
 cdef inline float level_weight(const Search *s, int level) noexcept nogil:
     """What the log scores of a level count: 1 on the last."""
     cdef float weight = 1
-    cdef int t
-    for t in range(level, s.n_levels - 1):
+    while level < s.n_levels - 1:
         weight *= s.path_weight
+        level += 1
     return weight
 
 
