@@ -137,24 +137,6 @@ class PostProcessor:
         return above * np.exp(-weight * np.maximum(0, 1 - margins) ** self.code)
 
 
-def path_weight_of(n_instances):
-    """What a level should count by the one below, where labels have so many instances.
-
-    The score of a cluster that was learnt from few instances says little. The numbers
-    are from held-out rows of three data sets and samples: benchmarks/RESULTS.md.
-
-    Parameters
-    ----------
-    n_instances : float
-        Mean number of instances of a label.
-
-    Returns
-    -------
-    float in [0, 0.75)
-    """
-    return 0.75 * n_instances / (n_instances + 3)
-
-
 def sigmoid(margins):
     """The logistic function, without overflow."""
     return 1 / (1 + np.exp(-np.clip(margins, -LARGEST_MARGIN, LARGEST_MARGIN)))

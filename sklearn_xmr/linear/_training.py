@@ -186,27 +186,25 @@ def _n_independent(tree, settings):
     return independent.get(settings.negative_sampling, 1)
 
 
-def n_hard_clusters_of(n_instances):
-    """Of how many clusters an instance is mined, where labels have so many instances.
+def defaults_of(Y):
+    """What suits n instances of a label in the mean: more caution, the fewer they are.
 
-    Of more, the less is known of a label; many rows gain less, and take longest.
+    The scores of clusters that were learnt from few instances say little, and more
+    clusters are taken for the right one. The numbers are from held-out rows of three
+    data sets and samples of them: benchmarks/RESULTS.md.
 
     Parameters
     ----------
-    n_instances : float
-        Mean number of instances of a label.
+    Y : csr_matrix of shape (n_samples, n_labels)
+        Label indicator; labels without instances do not count.
 
     Returns
     -------
-    int
-        4 to 14.
+    path_weight : float in [0, 0.75)
+    n_hard_clusters : int from 4 to 14
     """
-    return round(4 + 60 / (n_instances + 5))
-
-
-def instances_per_label(Y):
-    """The mean number of instances of the labels that have any."""
-    return len(Y.indices) / max(len(np.unique(Y.indices)), 1)
+    n = len(Y.indices) / max(len(np.unique(Y.indices)), 1)
+    return 0.75 * n / (n + 3), round(4 + 60 / (n + 5))
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):

@@ -12,16 +12,15 @@ from sklearn.utils import check_random_state
 
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
-from sklearn_xmr.linear._post_processor import POST_PROCESSORS, path_weight_of
+from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
     TreeSettings,
     count_separate_levels,
+    defaults_of,
     estimate_model_nbytes,
-    instances_per_label,
     matching_clusters,
-    n_hard_clusters_of,
     train_tree,
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
@@ -370,9 +369,7 @@ class XRLinearClassifier(
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        n_instances = instances_per_label(data.Y)
-        self.path_weight_ = path_weight_of(n_instances)
-        self.n_hard_clusters_ = n_hard_clusters_of(n_instances)
+        self.path_weight_, self.n_hard_clusters_ = defaults_of(data.Y)
         settings, folder = self._settings(rng), self.checkpoint_dir
         n_tasks = count_separate_levels(tree, settings, folder)
         with tasks.task("levels", n_tasks) as levels:
