@@ -1,5 +1,7 @@
 """At home beside pandas, polars, skops and scikit-learn's tools."""
 
+import pickle
+
 import numpy as np
 import pytest
 from estimators import SKLEARN_1_7
@@ -12,7 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_html_repr
 
+import sklearn_xmr
 from sklearn_xmr import (
+    FineTuning,
     HierarchicalLabelClusterer,
     XMRClassifier,
     XREnsembleClassifier,
@@ -143,3 +147,19 @@ def test_notebook_pictures_show_what_was_learned(small, monkeypatch):
         "file:///doc/generated/sklearn_xmr.preprocessing.LabelNameBinarizer.html"
     )
     assert HierarchicalLabelClusterer()._get_doc_link().startswith("file:///doc/gen")
+
+
+def test_pickles_say_which_version_wrote_them():
+    vectorizer = sklearn_xmr.feature_extraction.text.TfidfVectorizer().fit(TEXTS)
+    model = XRLinearClassifier().fit(vectorizer.transform(TEXTS), Y)
+    for estimator in (vectorizer, model, LabelNameBinarizer(), FineTuning()):
+        state = estimator.__getstate__()
+        assert state["_sklearn_xmr_version"] == sklearn_xmr.__version__
+        loaded = pickle.loads(pickle.dumps(estimator))
+        assert vars(loaded).keys() == vars(estimator).keys()
+
+
+def test_what_a_newer_version_pickled_is_told():
+    state = XRLinearClassifier().__getstate__() | {"_sklearn_xmr_version": "99.0"}
+    with pytest.warns(UserWarning, match="saved by sklearn_xmr 99.0, newer than"):
+        XRLinearClassifier().__setstate__(state)

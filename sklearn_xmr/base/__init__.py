@@ -8,20 +8,21 @@ from sklearn_xmr.base._ranking_classifier import (
     BlockwiseRankingMixin,
     HybridRankingMixin,
     RankingClassifierMixin,
+    RawInstancesMixin,
     checked_instances,
     checked_label_weights,
 )
 from sklearn_xmr.base._targets import TargetForm
-from sklearn_xmr.base._training_data import TrainingData, is_raw, rows_of
+from sklearn_xmr.base._training_data import TrainingData, rows_of
 
 __all__ = [
     "BlockwiseRankingMixin",
     "HybridRankingMixin",
     "RankingClassifierMixin",
+    "RawInstancesMixin",
     "TargetForm",
     "TrainingData",
     "checked_instances",
     "checked_label_weights",
-    "is_raw",
     "rows_of",
 ]

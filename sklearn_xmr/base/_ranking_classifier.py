@@ -1,12 +1,13 @@
 """What ranking classifiers share: checks of input, rankings out, in blocks or not."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_X_y
 
 from sklearn_xmr.base._targets import TargetForm, readable_targets
-from sklearn_xmr.base._training_data import TrainingData, rows_of
+from sklearn_xmr.base._training_data import TrainingData, is_raw, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
@@ -24,6 +25,7 @@ from sklearn_xmr.utils._memory import (
 )
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
 from sklearn_xmr.utils._response import check_same_labels
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._validation import (
     check_array,
@@ -34,12 +36,14 @@ from sklearn_xmr.utils._validation import (
 )
 
 BLOCK_PAIRS = 1 << 22  # (instance, label) pairs that are scored at a time
+# The smallest and the largest number of float32 between 0 and 1.
+PROBABILITIES = np.finfo(np.float32).tiny, np.nextafter(np.float32(1), np.float32(0))
 
 
-class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
+class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
     """Targets, ``predict_proba``, ``predict`` and ``score`` of a ranking classifier.
 
-    A subclass calls ``_encode_targets`` in ``fit``, has ``top_k`` and
+    A subclass calls ``_encode_targets`` in ``fit``, has ``top_k``, ``min_labels`` and
     ``decision_threshold``, and implements ``_predict_log(X, k)``: labels and log
     scores of shape (n_samples, k), where k=None means as many as ``predict_proba``
     returns (``top_k`` labels, or all classes of a 1-D y). ``_acting_parameters``
@@ -50,11 +54,11 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
     """
 
     scores_each_pair = False
-    _acting_parameters = ("top_k", "decision_threshold")
+    _acting_parameters = ("top_k", "decision_threshold", "min_labels")
 
     @property
     def classes_(self):
-        """Class labels of a 1-D y; label numbers for an indicator (ndarray)."""
+        """Classes of a 1-D y, column names of a table, or label numbers (ndarray)."""
         return self.target_form_.classes
 
     @property
@@ -72,9 +76,9 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         """Whether predictions are sparse matrices, as y was (bool)."""
         return self.target_form_.is_sparse
 
-    def _encode_targets(self, y):
+    def _encode_targets(self, y, table=None):
         """y of any form as canonical CSR indicator; sets ``target_form_``."""
-        self.target_form_, Y = TargetForm.of(y)
+        self.target_form_, Y = TargetForm.of(y, table)
         return Y
 
     def __setstate__(self, state):
@@ -84,12 +88,12 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
 
     def _check_targets(self, X, y):
         """Label indicator of y for instances that are not a matrix, such as texts."""
-        y = readable_targets(y)
+        given = readable_targets(y)
         y = check_array(
-            y, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
+            given, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
         )
         check_consistent_length(X, y)
-        return self._encode_targets(y)
+        return self._encode_targets(y, given)
 
     def _label_weights(self):
         """``label_weight`` as an array of a positive number for each label, or None."""
@@ -133,23 +137,30 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             float64, over ``classes_``, each row summing to 1.
         """
         self._check_room_for("predict_proba", X)
-        labels, log_scores = self._predict_log(X, None)
         if not self.target_form_.is_multilabel:
-            return self._class_probabilities(labels, log_scores)
-        tiny = np.finfo(np.float32).tiny
-        almost_one = np.nextafter(np.float32(1), np.float32(0))
-        values = np.clip(
-            self._probabilities(log_scores), tiny, almost_one, dtype=np.float32
-        )
-        proba = align_sparse_type(csr_from_topk(labels, values, self.n_labels_))
-        if self.sparse_output_:
-            return proba
-        proba = proba.toarray()
-        return np.maximum(proba, tiny, out=proba)
+            return self._class_probabilities(*self._predict_log(X, None))
+        proba = csr_from_topk(*self._retrieved(X), self.n_labels_)
+        if not self.sparse_output_:
+            proba = np.maximum(proba.toarray(), PROBABILITIES[0])
+        return self._in_form_of_targets(proba, X)
+
+    def _retrieved(self, X):
+        """The best labels, and their probabilities strictly between 0 and 1."""
+        labels, log_scores = self._predict_log(X, None)
+        values, limits = self._probabilities(log_scores), PROBABILITIES
+        return labels, np.clip(values, *limits, dtype=np.float32)
+
+    def _in_form_of_targets(self, scores, X):
+        """A matrix of labels as y was: a sparse matrix, an array, or a table."""
+        if sparse.issparse(scores):
+            scores = align_sparse_type(scores)
+        return self.target_form_.in_table(scores, X)
 
     @on_snapshot
     def predict(self, X):
         """Predict the labels whose probability exceeds ``decision_threshold``.
+
+        Where these are fewer than ``min_labels``, the best labels.
 
         Parameters
         ----------
@@ -167,13 +178,14 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
             best = np.where(labels >= 0, labels, self.propensities_.argmax())
             return self.classes_[best]
         self._check_room_for("predict", X)
-        proba = self.predict_proba(X)
-        threshold = self._threshold()
-        if not self.sparse_output_:
-            return (proba > threshold).astype(self.target_form_.dtype)
-        proba.data = (proba.data > threshold).astype(self.target_form_.dtype)
-        proba.eliminate_zeros()
-        return proba
+        labels, probabilities = self._retrieved(X)
+        passes = probabilities > self._threshold()
+        passes |= np.arange(labels.shape[1]) < self.min_labels
+        ones = np.ones(labels.shape, dtype=self.target_form_.dtype)
+        found = csr_from_topk(np.where(passes, labels, -1), ones, self.n_labels_)
+        return self._in_form_of_targets(
+            found if self.sparse_output_ else found.toarray(), X
+        )
 
     @on_snapshot
     def score(self, X, y, sample_weight=None):
@@ -204,6 +216,7 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         if not self.target_form_.is_multilabel:
             return super().score(X, y, sample_weight)
         check_same_labels(self, y)
+        self.target_form_.check_names(y)
         topk = self.predict_topk(X, k=1)
         return precision_at_k(y, topk, k=1, sample_weight=sample_weight)
 
@@ -247,12 +260,12 @@ class HybridRankingMixin(RankingClassifierMixin):
 
     def _check_training(self, X, y, *args):
         """Checked instances, targets and further arguments, as TrainingData."""
-        X, y = self._check_training_instances(X, y)
-        return TrainingData.checked(X, self._encode_targets(y), *args)
+        given = readable_targets(y)
+        X, y = self._check_training_instances(X, given)
+        return TrainingData.checked(X, self._encode_targets(y, given), *args)
 
     def _check_training_instances(self, X, y):
         """X as HybridFeatures, and checked y."""
-        y = readable_targets(y)
         self.n_dense_features_ = 0
         if not isinstance(X, (tuple, HybridFeatures)):
             X, y = validate_data(
@@ -410,15 +423,38 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
 
     def _check_training(self, X, y, *args):
         """Checked instances, targets and further arguments, as TrainingData."""
-        y = readable_targets(y)
+        given = readable_targets(y)
         X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, dtype=np.float32
+            self, X, given, accept_sparse="csr", multi_output=True, dtype=np.float32
         )
-        return TrainingData.checked(as_csr_float32(X), self._encode_targets(y), *args)
+        Y = self._encode_targets(y, given)
+        return TrainingData.checked(as_csr_float32(X), Y, *args)
 
     def _check_instances(self, X):
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
         return as_csr_float32(X)
+
+
+class RawInstancesMixin:
+    """Instances of models that vectorize: texts and tables pass through unread.
+
+    Stands before a ranking mixin. A subclass says in ``_has_default_model`` whether
+    its models are those of the package, which take matrices only.
+    """
+
+    def _check_training(self, X, y, *args):
+        if not is_raw(X):
+            return super()._check_training(X, y, *args)
+        if self._has_default_model():
+            raise ValueError(
+                "X is no matrix of numbers, which the default models need: put a "
+                f"vectorizer before {type(self).__name__}, or give it a pipeline that "
+                "has one"
+            )
+        return TrainingData.checked(X, self._check_targets(X, y), *args)
+
+    def _check_instances(self, X):
+        return X if is_raw(X) else super()._check_instances(X)
 
 
 def checked_instances(estimator, X):

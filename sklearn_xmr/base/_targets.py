@@ -1,6 +1,8 @@
 """The form of y in ``fit``: targets of any form in, predictions of that form out."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from operator import ne
 
 import numpy as np
 from scipy import sparse
@@ -21,7 +23,8 @@ class TargetForm:
     Parameters
     ----------
     classes : ndarray of shape (n_labels,)
-        Classes of a 1-D y; label numbers for an indicator.
+        Classes of a 1-D y; column names of a table; label numbers of an indicator
+        without names.
     propensities : ndarray of float32 of shape (n_labels,)
         Probability that a relevant label is observed, estimated from its frequency.
     is_multilabel : bool
@@ -30,6 +33,8 @@ class TargetForm:
         Whether y is sparse.
     dtype : dtype
         The dtype of y.
+    library : {"pandas", "polars"} or None
+        Whose table y is, an indicator with a name for each column.
     """
 
     classes: np.ndarray
@@ -37,15 +42,18 @@ class TargetForm:
     is_multilabel: bool
     is_sparse: bool
     dtype: np.dtype
+    library: str | None = None
 
     @classmethod
-    def of(cls, y):
+    def of(cls, y, table=None):
         """Find the form of y, and convert y to a label indicator.
 
         Parameters
         ----------
         y : {ndarray, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
+        table : object, default=None
+            What the user gave as y, of which tables name the columns.
 
         Returns
         -------
@@ -72,13 +80,50 @@ class TargetForm:
                 f"y has no positive label in any of its {Y.shape[0]} rows; "
                 "there is nothing to learn"
             )
-        classes = np.arange(Y.shape[1])
-        return cls(classes, _propensities(Y), True, sparse.issparse(y), y.dtype), Y
+        names, library = _column_names(table), None
+        if names is not None:
+            library = type(table).__module__.partition(".")[0]
+        classes = np.arange(Y.shape[1]) if names is None else names
+        is_sparse = sparse.issparse(y)
+        return cls(classes, _propensities(Y), True, is_sparse, y.dtype, library), Y
 
     @property
     def n_labels(self):
         """Number of labels (int)."""
         return len(self.classes)
+
+    @property
+    def names(self):
+        """Names of the labels (ndarray), or None where they are column numbers."""
+        has_numbers = self.is_multilabel and self.library is None
+        return None if has_numbers else self.classes
+
+    def in_table(self, scores, X):
+        """Predictions in a table, if y was one.
+
+        Parameters
+        ----------
+        scores : {ndarray, csr_matrix} of shape (n_samples, n_labels)
+            Predictions.
+        X : object
+            The instances; a pandas object gives its index.
+
+        Returns
+        -------
+        {ndarray, csr_matrix, DataFrame} of shape (n_samples, n_labels)
+        """
+        if self.library is None:
+            return scores
+        if self.library == "polars":
+            import polars
+
+            return polars.DataFrame(scores, schema=list(self.classes))
+        import pandas
+
+        make = pandas.DataFrame
+        if self.is_sparse:
+            make = pandas.DataFrame.sparse.from_spmatrix
+        return make(scores, index=getattr(X, "index", None), columns=self.classes)
 
     def recounted(self, Y):
         """The form with propensities by the frequencies of Y.
@@ -94,7 +139,7 @@ class TargetForm:
         """
         return self._with(self.classes, _propensities(Y))
 
-    def extended(self, y):
+    def extended(self, y, table=None):
         """Add the new labels of y to the form, and convert y to a label indicator.
 
         Parameters
@@ -103,6 +148,8 @@ class TargetForm:
                 (n_samples,)
             Label indicator, whose last columns are the new labels; or one class per
             instance, where classes not in ``classes`` are new.
+        table : object, default=None
+            What the user gave as y, of which tables name the columns.
 
         Returns
         -------
@@ -114,10 +161,11 @@ class TargetForm:
         Raises
         ------
         ValueError
-            If y has another form, or not all known labels.
+            If y has another form, or not all known labels, or names columns otherwise.
         """
         if self.is_multilabel:
-            Y, classes = check_label_indicator(y, "y"), None
+            Y = check_label_indicator(y, "y")
+            classes = self._extended_names(table, Y.shape[1])
         else:
             classes, Y = self._known_and_new(y)
         if Y.shape[1] < self.n_labels:
@@ -125,11 +173,41 @@ class TargetForm:
                 f"y must have a column for each of the {self.n_labels} labels of the "
                 f"model, got {Y.shape[1]}"
             )
-        if classes is None:
-            classes = np.arange(Y.shape[1])
         new = _propensities(Y)[self.n_labels :]
         propensities = np.concatenate([self.propensities, new])
         return self._with(classes, propensities), Y
+
+    def check_names(self, table):
+        """ValueError if a table names its columns otherwise than the labels.
+
+        Parameters
+        ----------
+        table : object
+            Targets that the user gave.
+        """
+        names = _column_names(table)
+        if names is None or self.library is None:
+            return
+        differ = [pair for pair in zip(self.classes, names, strict=False) if ne(*pair)]
+        if differ:
+            known, found = differ[0]
+            raise ValueError(
+                f"y must have the columns of the fit in their order, but where that "
+                f"had {known!r} it has {found!r}; select them as y[list(classes_)]"
+            )
+
+    def _extended_names(self, table, n_labels):
+        """Classes of an indicator with more columns."""
+        if self.library is None:
+            return np.arange(n_labels)
+        self.check_names(table)
+        names = _column_names(table)
+        if names is None and n_labels > self.n_labels:
+            raise ValueError(
+                "y must be a table that names its new columns, as the y of the fit "
+                f"did, got {type(table).__name__} with {n_labels} columns"
+            )
+        return self.classes if names is None else names
 
     def _known_and_new(self, y):
         """Known classes followed by new ones, and the one-hot indicator of y."""
@@ -159,14 +237,12 @@ class TargetForm:
             The form with the other labels.
         """
         classes = np.delete(self.classes, positions)
-        if self.is_multilabel:
+        if self.names is None:
             classes = np.arange(len(classes))
         return self._with(classes, np.delete(self.propensities, positions))
 
     def _with(self, classes, propensities):
-        return TargetForm(
-            classes, propensities, self.is_multilabel, self.is_sparse, self.dtype
-        )
+        return replace(self, classes=classes, propensities=propensities)
 
 
 def readable_targets(y):
@@ -214,6 +290,20 @@ def _holds_collections(y):
         or any(isinstance(row, set | frozenset) for row in collections)
         or len(set(map(len, collections))) > 1
     )
+
+
+def _column_names(table):
+    """Names of the columns of a table (ndarray), None for what has none of its own."""
+    names = getattr(table, "columns", None)
+    if names is None or list(names) == list(range(len(names))):
+        return None
+    names = np.fromiter(names, dtype=object, count=len(names))
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise ValueError(
+            f"y must name its columns differently, found {twice[0]!r} twice"
+        )
+    return names
 
 
 def _one_hot(codes, n_classes):

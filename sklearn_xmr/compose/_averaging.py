@@ -48,6 +48,9 @@ class XREnsembleClassifier(
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks proposed labels by weight times score.
         "inverse_propensity" favours rare labels as propensity-scored metrics do.
@@ -84,10 +87,10 @@ class XREnsembleClassifier(
 
     Notes
     -----
-    ``n_candidates``, ``top_k``, ``label_weight`` and ``decision_threshold`` take
-    effect without a refit, as ``beam_size`` and ``post_processor`` of the fitted
-    models do. With metadata routing enabled, ``estimator`` has to request what ``fit``
-    is given.
+    ``n_candidates``, ``top_k``, ``label_weight``, ``decision_threshold`` and
+    ``min_labels`` take effect without a refit, as ``beam_size`` and
+    ``post_processor`` of the fitted models do. With metadata routing enabled,
+    ``estimator`` has to request what ``fit`` is given.
 
     References
     ----------
@@ -112,13 +115,20 @@ class XREnsembleClassifier(
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
     scores_each_pair = True
-    _acting_parameters = ("n_candidates", "top_k", "decision_threshold", "label_weight")
+    _acting_parameters = (
+        "n_candidates",
+        "top_k",
+        "decision_threshold",
+        "min_labels",
+        "label_weight",
+    )
 
     def __init__(
         self,
@@ -128,6 +138,7 @@ class XREnsembleClassifier(
         n_candidates=20,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
         label_weight=None,
         random_state=None,
         verbose=0,
@@ -137,6 +148,7 @@ class XREnsembleClassifier(
         self.n_candidates = n_candidates
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.label_weight = label_weight
         self.random_state = random_state
         self.verbose = verbose

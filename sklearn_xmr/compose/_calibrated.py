@@ -9,7 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 
-from sklearn_xmr.base import BlockwiseRankingMixin
+from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
 from sklearn_xmr.compose._fitting import (
     asking,
     fit_model,
@@ -45,7 +45,7 @@ TIE_BREAK = 1e-4  # share of the model's own score
 
 
 @storable
-class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
+class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstimator):
     """Calibrate the scores of a ranking classifier, and choose its threshold.
 
     The model is fitted without some held-out instances. On these, one curve is learnt
@@ -65,6 +65,9 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
     decision_threshold : float or "f1", default=0.5
         ``predict`` returns the labels whose probability exceeds it. "f1" chooses the
         threshold with the best micro-averaged F1 on the held-out instances.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     random_state : int, RandomState instance or None, default=None
@@ -102,9 +105,9 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
 
     Notes
     -----
-    ``top_k`` and ``decision_threshold`` take effect without a refit; more labels than
-    the model's own ``predict_proba`` retrieves cannot be had. With metadata routing
-    enabled, ``estimator`` has to request what ``fit`` is given.
+    ``top_k``, ``decision_threshold`` and ``min_labels`` take effect without a refit;
+    more labels than the model's own ``predict_proba`` retrieves cannot be had. With
+    metadata routing enabled, ``estimator`` has to request what ``fit`` is given.
 
     References
     ----------
@@ -130,6 +133,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         "method": [StrOptions({"isotonic", "sigmoid"})],
         "validation_size": VALIDATION_SIZE,
         "decision_threshold": [Interval(Real, 0, 1, closed="both"), StrOptions({"f1"})],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -142,6 +146,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         method="isotonic",
         validation_size=None,
         decision_threshold=0.5,
+        min_labels=0,
         top_k=20,
         random_state=None,
         verbose=0,
@@ -150,6 +155,7 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         self.method = method
         self.validation_size = validation_size
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.top_k = top_k
         self.random_state = random_state
         self.verbose = verbose
@@ -163,8 +169,10 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or texts or \
+                tables of n_samples rows
+            Instances. Texts and tables go unread to a model that takes them, such as a
+            pipeline with a vectorizer.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
             Label indicator of 0 and 1, or one class per instance.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -208,6 +216,9 @@ class XRCalibratedClassifier(BlockwiseRankingMixin, BaseEstimator):
         self.estimator_ = fit_model(in_own_folder(base, "all"), data, parameters)
         log_line(self, f"model: fitted on {data.n_samples} instances")
         return self
+
+    def _has_default_model(self):
+        return self.estimator is None
 
     def _model(self):
         if self.estimator is None:

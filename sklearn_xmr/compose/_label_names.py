@@ -30,6 +30,7 @@ from sklearn_xmr.utils._response import (
     predict_topk,
     topk_predictor,
 )
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import (
     HasMethods,
     Interval,
@@ -66,7 +67,9 @@ def _own(estimator):
 
 
 @storable
-class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
+class LabelNamesClassifier(
+    SavedVersionMixin, DocLinkMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Train any multilabel classifier on label names, and answer with names.
 
     One object for what otherwise are two, a binarizer of names and a classifier of
@@ -81,8 +84,8 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         What stands between the names of an instance where these are one string, as
         ";" in "sea; ship"; None: y holds lists of names.
     min_count : int, default=1
-        Names of fewer instances are left out, where ``names`` is None.
-    names : sequence of hashable, default=None
+        Names of fewer instances are left out, where ``classes`` is None.
+    classes : sequence of hashable, default=None
         The vocabulary in the order of the columns. None: what ``fit`` sees, sorted.
 
     Attributes
@@ -128,18 +131,19 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     _acting_parameters = ("separator",)
+    _renamed_parameters = {"names": "classes"}
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict"])],
         "separator": [str, None],
         "min_count": [Interval(Integral, 1, None, closed="left")],
-        "names": ["array-like", None],
+        "classes": ["array-like", None],
     }
 
-    def __init__(self, estimator, *, separator=None, min_count=1, names=None):
+    def __init__(self, estimator, *, separator=None, min_count=1, classes=None):
         self.estimator = estimator
         self.separator = separator
         self.min_count = min_count
-        self.names = names
+        self.classes = classes
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
@@ -168,14 +172,20 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If y does not hold a collection (or string) for each instance.
+            If y does not hold a collection (or string) for each instance, or X is one
+            string.
         ValueError
             If there is no name, X and y differ in length, or the classifier refuses
             the data.
         """
         raise_for_params(fit_params, self, "fit")
+        if isinstance(X, (str, bytes)):
+            raise TypeError(
+                "X must hold an instance for each row of y, got one "
+                f"{type(X).__name__}: put it into a list"
+            )
         self.binarizer_ = LabelNameBinarizer(
-            self.names, min_count=self.min_count, separator=self.separator
+            self.classes, min_count=self.min_count, separator=self.separator
         )
         Y = sparse.csr_matrix(self.binarizer_.fit_transform(y), dtype=np.float32)
         if num_samples(X) != Y.shape[0]:
@@ -336,7 +346,7 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         rows = everything.read(y)
         known = set(self.classes_)
         new = sorted({name for row in rows for name in row} - known, key=str)
-        return everything.set_params(names=[*self.classes_, *new]).fit_transform(rows)
+        return everything.set_params(classes=[*self.classes_, *new]).fit_transform(rows)
 
     @available_if(_adds_labels)
     @change_in_one_step
@@ -382,7 +392,7 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{self.n_labels_}; fit it again to train these on new instances"
             )
         names = [*self.classes_, *sorted(new, key=str)]
-        binarizer = clone(self.binarizer_).set_params(names=names, min_count=1)
+        binarizer = clone(self.binarizer_).set_params(classes=names, min_count=1)
         Y = binarizer.fit_transform(y)
         self.estimator_ = _own(self.estimator_)
         ranker, X = last_step(self.estimator_, X)
@@ -424,7 +434,7 @@ class LabelNamesClassifier(DocLinkMixin, MetaEstimatorMixin, BaseEstimator):
         self.estimator_ = _own(self.estimator_)
         last_estimator(self.estimator_).remove_labels(sorted(gone))
         left = [name for name in self.classes_ if column[name] not in gone]
-        self.binarizer_ = clone(self.binarizer_).set_params(names=left).fit([left])
+        self.binarizer_ = clone(self.binarizer_).set_params(classes=left).fit([left])
 
     @property
     def classes_(self):

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_xmr.base import BlockwiseRankingMixin, TrainingData, is_raw
+from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
 from sklearn_xmr.compose._averaging import XREnsembleClassifier
 from sklearn_xmr.compose._fitting import (
     asking,
@@ -50,7 +50,9 @@ TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
 
 @storable
-class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition):
+class XRStackingClassifier(
+    RawInstancesMixin, BlockwiseRankingMixin, CallbackMixin, BaseComposition
+):
     """Label trees and nearest neighbours, ranked anew by gradient boosting.
 
     The most precise recipe without a transformer. Each model proposes labels. For
@@ -85,6 +87,9 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks candidates by weight times score.
         "inverse_propensity" favours rare labels as propensity-scored metrics do.
@@ -128,9 +133,9 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
     The models are fitted twice (with ``cv``, once more than there are folds): without
     the held-out instances, to teach the final estimator, and on all of them.
 
-    ``n_candidates``, ``top_k``, ``label_weight`` and ``decision_threshold`` take
-    effect without a refit. With metadata routing enabled, models have to request what
-    ``fit`` is given.
+    ``n_candidates``, ``top_k``, ``label_weight``, ``decision_threshold`` and
+    ``min_labels`` take effect without a refit. With metadata routing enabled, models
+    have to request what ``fit`` is given.
 
     References
     ----------
@@ -156,12 +161,19 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         "cv": [Interval(Integral, 2, None, closed="left"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
-    _acting_parameters = ("n_candidates", "top_k", "decision_threshold", "label_weight")
+    _acting_parameters = (
+        "n_candidates",
+        "top_k",
+        "decision_threshold",
+        "min_labels",
+        "label_weight",
+    )
 
     def __init__(
         self,
@@ -173,6 +185,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         cv=None,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
         label_weight=None,
         random_state=None,
         verbose=0,
@@ -184,6 +197,7 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         self.cv = cv
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.label_weight = label_weight
         self.random_state = random_state
         self.verbose = verbose
@@ -280,19 +294,8 @@ class XRStackingClassifier(BlockwiseRankingMixin, CallbackMixin, BaseComposition
         tasks.end(*given)
         return self
 
-    def _check_training(self, X, y, *args):
-        if not is_raw(X):
-            return super()._check_training(X, y, *args)
-        if self.estimators is None:
-            raise ValueError(
-                "X is no matrix of numbers, which the default estimators need: put a "
-                "vectorizer before this classifier, or give estimators that are "
-                "pipelines with one"
-            )
-        return TrainingData.checked(X, self._check_targets(X, y), *args)
-
-    def _check_instances(self, X):
-        return X if is_raw(X) else super()._check_instances(X)
+    def _has_default_model(self):
+        return self.estimators is None
 
     def _named_models(self):
         """Unfitted models by name."""

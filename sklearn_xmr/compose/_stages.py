@@ -109,6 +109,9 @@ class XMRClassifier(
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     random_state : int, RandomState instance or None, default=None
         Seeds the stages that have no seed of their own.
     verbose : int, default=0
@@ -145,7 +148,8 @@ class XMRClassifier(
 
     Notes
     -----
-    ``beam_size``, ``top_k`` and ``decision_threshold`` take effect without a refit.
+    ``beam_size``, ``top_k``, ``decision_threshold`` and ``min_labels`` take effect
+    without a refit.
     With metadata routing enabled, ``matcher`` and ``ranker`` have to request
     ``sample_weight`` if it is given.
 
@@ -185,11 +189,12 @@ class XMRClassifier(
         "negative_sampling": [StrOptions({"tfn", "man", "tfn+man"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
-    _acting_parameters = ("beam_size", "top_k", "decision_threshold")
+    _acting_parameters = ("beam_size", "top_k", "decision_threshold", "min_labels")
 
     def __init__(
         self,
@@ -201,6 +206,7 @@ class XMRClassifier(
         negative_sampling="tfn+man",
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
         random_state=None,
         verbose=0,
     ):
@@ -211,6 +217,7 @@ class XMRClassifier(
         self.negative_sampling = negative_sampling
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.random_state = random_state
         self.verbose = verbose
 

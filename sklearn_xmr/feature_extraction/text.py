@@ -28,13 +28,16 @@ from sklearn_xmr.feature_extraction._vocabulary import check_vocabulary_size
 from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._matrices import INT32_MAX
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._storable import storable
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 
 
 @storable
-class CountVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.CountVectorizer):
+class CountVectorizer(
+    SavedVersionMixin, DocLinkMixin, VocabularyMixin, sklearn_text.CountVectorizer
+):
     """Counts of terms, as :class:`sklearn.feature_extraction.text.CountVectorizer`.
 
     The parameters, the vocabulary and the matrix are scikit-learn's: only the import
@@ -96,7 +99,9 @@ class CountVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.CountVectorize
 
 
 @storable
-class TfidfVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.TfidfVectorizer):
+class TfidfVectorizer(
+    SavedVersionMixin, DocLinkMixin, VocabularyMixin, sklearn_text.TfidfVectorizer
+):
     """tf-idf of terms, as :class:`sklearn.feature_extraction.text.TfidfVectorizer`.
 
     The parameters, the vocabulary and the matrix are scikit-learn's: only the import
@@ -193,7 +198,9 @@ class TfidfVectorizer(DocLinkMixin, VocabularyMixin, sklearn_text.TfidfVectorize
 
 
 @storable
-class HashingVectorizer(DocLinkMixin, TextsMixin, sklearn_text.HashingVectorizer):
+class HashingVectorizer(
+    SavedVersionMixin, DocLinkMixin, TextsMixin, sklearn_text.HashingVectorizer
+):
     """Hashed terms, as :class:`sklearn.feature_extraction.text.HashingVectorizer`.
 
     The parameters and the matrix are scikit-learn's: only the import changes. For

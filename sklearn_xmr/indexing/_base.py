@@ -14,6 +14,7 @@ from sklearn_xmr.indexing._representation import (
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._matrices import as_csr_float32, check_indices, checked_csr
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
@@ -25,7 +26,11 @@ from sklearn_xmr.utils._validation import (
 
 
 class LabelClustererMixin(
-    DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
+    SavedVersionMixin,
+    DocLinkMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
 ):
     """Base of label clusterers: a subclass says how label vectors become a tree.
 

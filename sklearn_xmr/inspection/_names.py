@@ -65,12 +65,12 @@ def resolve_names(estimator, clf, feature_names, label_names):
 
 
 def known_label_names(estimator):
-    """The names of a LabelNamesClassifier, the classes of a 1-D y, or None."""
+    """Names of the labels as the classifier knows them, or None."""
     last = last_estimator(estimator)
     if hasattr(last, "binarizer_"):
         return last.classes_
     form = getattr(last, "target_form_", None)
-    return None if form is None or form.is_multilabel else form.classes
+    return None if form is None else form.names
 
 
 def _known_feature_names(estimator):

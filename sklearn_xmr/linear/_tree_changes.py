@@ -38,7 +38,8 @@ class TreeChangesMixin(TreeRankingMixin):
             negatives of the labels that join it.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels + n_new) or \
                 (n_samples,)
-            Label indicator, whose last columns are the new labels; or one class per
+            Label indicator, whose last columns are the new labels; a table names them
+            if that of ``fit`` did. Or one class per
             instance, where classes not in ``classes_`` are new. They are appended to
             ``classes_``, which then need not be sorted.
         clusters : array-like of int of shape (n_new,), default=None
@@ -182,7 +183,7 @@ class TreeChangesMixin(TreeRankingMixin):
     def _check_more_data(self, X, y, sample_weight, relevance):
         """Checked data, whose y has the known labels and maybe new ones."""
         X = self._check_instances(X)
-        self.target_form_, Y = self.target_form_.extended(y)
+        self.target_form_, Y = self.target_form_.extended(y, y)
         check_consistent_length(X, Y)
         return TrainingData.checked(X, Y, sample_weight, relevance)
 

@@ -15,8 +15,8 @@ class TreeRankingMixin(HybridRankingMixin):
     """Predictions of an estimator that holds a TreeModel, ``model_``.
 
     The estimator has the parameters ``beam_size``, ``top_k``, ``post_processor``,
-    ``label_weight`` and ``decision_threshold``, which act without a refit, as
-    ``path_weight`` does.
+    ``label_weight``, ``decision_threshold`` and ``min_labels``, which act without a
+    refit, as ``path_weight`` does.
     """
 
     scores_each_pair = True
@@ -27,6 +27,7 @@ class TreeRankingMixin(HybridRankingMixin):
         "path_weight",
         "label_weight",
         "decision_threshold",
+        "min_labels",
     )
 
     @property

@@ -127,6 +127,9 @@ class XRLinearClassifier(
         Norm to which each instance's relevance is scaled, level by level.
     decision_threshold : float, default=0.5
         Threshold of ``predict``, which returns the labels with a larger probability.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     bias : float, default=1.0
         Value of a constant feature whose weight, regularised like the others, is
         the intercept; 0 trains without one. At most a million.
@@ -252,6 +255,7 @@ class XRLinearClassifier(
         "cost_sensitive": [StrOptions({"induce", "ranker_only", "propensity"}), None],
         "relevance_norm": [StrOptions({"l1", "l2", "max"}), None],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "bias": [Interval(Real, 0, 1e6, closed="both")],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -281,6 +285,7 @@ class XRLinearClassifier(
         cost_sensitive=None,
         relevance_norm=None,
         decision_threshold=0.5,
+        min_labels=0,
         bias=1.0,
         tol=0.5,
         max_iter=100,
@@ -306,6 +311,7 @@ class XRLinearClassifier(
         self.cost_sensitive = cost_sensitive
         self.relevance_norm = relevance_norm
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.bias = bias
         self.tol = tol
         self.max_iter = max_iter
@@ -379,10 +385,11 @@ class XRLinearClassifier(
         tasks.end(*given)
         return self
 
-    def _encode_targets(self, y):
-        if not self._keeps_tree() or self.target_form_.is_multilabel:
-            return super()._encode_targets(y)
-        form, Y = self.target_form_.extended(y)
+    def _encode_targets(self, y, table=None):
+        is_numbered = self._keeps_tree() and self.target_form_.names is None
+        if not self._keeps_tree() or is_numbered:
+            return super()._encode_targets(y, table)
+        form, Y = self.target_form_.extended(y, table)
         self.target_form_ = form.recounted(Y)
         return Y
 

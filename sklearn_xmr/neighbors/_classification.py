@@ -52,6 +52,9 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
 
     Attributes
     ----------
@@ -113,6 +116,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         "search_breadth": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
     }
 
     _acting_parameters = (
@@ -121,6 +125,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         "search_breadth",
         "top_k",
         "decision_threshold",
+        "min_labels",
     )
 
     def __init__(
@@ -132,6 +137,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         search_breadth=128,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
     ):
         self.n_neighbors = n_neighbors
         self.power = power
@@ -139,6 +145,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         self.search_breadth = search_breadth
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)

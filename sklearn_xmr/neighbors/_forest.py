@@ -47,6 +47,9 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     random_state : int, RandomState instance or None, default=None
         Draws the projections, and seeds the trees.
 
@@ -113,6 +116,7 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
     # Each row meets a few voters in each of hundreds of trees.
@@ -126,6 +130,7 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
         n_components=8,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
         random_state=None,
     ):
         self.estimator = estimator
@@ -133,6 +138,7 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
         self.n_components = n_components
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.random_state = random_state
 
     @fit_in_one_step

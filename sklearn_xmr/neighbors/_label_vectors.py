@@ -94,6 +94,9 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose cosine exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
 
     Attributes
     ----------
@@ -126,8 +129,8 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
 
     Notes
     -----
-    ``search_breadth``, ``top_k`` and ``decision_threshold`` take effect without a
-    refit.
+    ``search_breadth``, ``top_k``, ``decision_threshold`` and ``min_labels`` take effect
+    without a refit.
 
     References
     ----------
@@ -152,9 +155,10 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
         "search_breadth": [Interval(Integral, 1, None, closed="left")],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
     }
 
-    _acting_parameters = ("search_breadth", "top_k", "decision_threshold")
+    _acting_parameters = ("search_breadth", "top_k", "decision_threshold", "min_labels")
 
     def __init__(
         self,
@@ -164,12 +168,14 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
         search_breadth=128,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
     ):
         self.vectors = vectors
         self.algorithm = algorithm
         self.search_breadth = search_breadth
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
@@ -232,6 +238,9 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose cosine exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
 
     Attributes
     ----------
@@ -282,15 +291,23 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
         "vectorizer": [HasMethods(["fit", "transform"]), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
     }
 
     def __init__(
-        self, label_texts, vectorizer=None, *, top_k=20, decision_threshold=0.5
+        self,
+        label_texts,
+        vectorizer=None,
+        *,
+        top_k=20,
+        decision_threshold=0.5,
+        min_labels=0,
     ):
         self.label_texts = label_texts
         self.vectorizer = vectorizer
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
@@ -313,11 +330,11 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is not one text for each label.
+            If there is not one text for each label, or X is a table.
         TypeError
-            If something in ``label_texts`` is no text.
+            If something in X or ``label_texts`` is no text.
         """
-        Y = self._check_targets(X, y)
+        Y = self._check_targets(check_texts(X), y)
         texts = check_texts(self.label_texts, "label_texts")
         if len(texts) != self.n_labels_:
             raise ValueError(

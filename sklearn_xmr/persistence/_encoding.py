@@ -19,6 +19,7 @@ from sklearn_xmr.utils._array_file import DTYPES
 from sklearn_xmr.utils._fitted_state import add_new_parameters
 from sklearn_xmr.utils._matrices import check_loaded_matrices
 from sklearn_xmr.utils._ranges import ascend
+from sklearn_xmr.utils._saved_version import VERSION_KEY
 from sklearn_xmr.utils._storable import is_storable, storable_class, storable_name
 
 # Parts of the package whose classes may be in a file.
@@ -44,7 +45,8 @@ SPARSE = {
     name: getattr(sparse, name)
     for name in ("csr_array", "csr_matrix", "csc_array", "csc_matrix")
 }
-PASSING = frozenset(("_skl_callbacks", "_callback_fit_ctx"))  # of a fit, not a model
+# Of a fit, not a model; the version stands in the file's header.
+PASSING = frozenset(("_skl_callbacks", "_callback_fit_ctx", VERSION_KEY))
 _NAMES = {kind: name for name, kind in TYPES.items()}
 _UNFINISHED = object()
 

@@ -8,9 +8,14 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sklearn_xmr.utils._doc_links import DocLinkMixin
-from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._fitted_state import (
+    change_in_one_step,
+    fit_in_one_step,
+    on_snapshot,
+)
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import is_missing
@@ -19,7 +24,11 @@ from sklearn_xmr.utils._validation import check_label_indicator
 
 @storable
 class LabelNameBinarizer(
-    DocLinkMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    SavedVersionMixin,
+    DocLinkMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
 ):
     """Lists of label names to a sparse indicator, and rankings back to names.
 
@@ -29,10 +38,10 @@ class LabelNameBinarizer(
 
     Parameters
     ----------
-    names : sequence of hashable, default=None
+    classes : sequence of hashable, default=None
         The vocabulary in the order of the columns. None: what ``fit`` sees, sorted.
     min_count : int, default=1
-        Names of fewer instances are left out in ``fit``, where ``names`` is None.
+        Names of fewer instances are left out in ``fit``, where ``classes`` is None.
     handle_unknown : {"error", "ignore"}, default="error"
         Whether names without a column are an error in ``transform``, or ignored. It
         takes effect without a refit.
@@ -68,17 +77,18 @@ class LabelNameBinarizer(
     """
 
     _acting_parameters = ("handle_unknown", "separator")
+    _renamed_parameters = {"names": "classes"}
     _parameter_constraints: dict = {
-        "names": ["array-like", None],
+        "classes": ["array-like", None],
         "min_count": [Interval(Integral, 1, None, closed="left")],
         "handle_unknown": [StrOptions({"error", "ignore"})],
         "separator": [str, None],
     }
 
     def __init__(
-        self, names=None, *, min_count=1, handle_unknown="error", separator=None
+        self, classes=None, *, min_count=1, handle_unknown="error", separator=None
     ):
-        self.names = names
+        self.classes = classes
         self.min_count = min_count
         self.handle_unknown = handle_unknown
         self.separator = separator
@@ -128,7 +138,7 @@ class LabelNameBinarizer(
         TypeError
             If y does not hold a collection (or string) for each instance.
         ValueError
-            If no name is frequent enough, or ``names`` holds one twice.
+            If no name is frequent enough, or ``classes`` holds one twice.
         """
         counts = Counter(name for names in self.read(y) for name in set(names))
         self._set_columns(counts)
@@ -155,12 +165,53 @@ class LabelNameBinarizer(
         TypeError
             If y does not hold a collection (or string) for each instance.
         ValueError
-            If no name is frequent enough, ``names`` holds one twice, or, with
-            ``handle_unknown="error"``, ``names`` lacks one.
+            If no name is frequent enough, ``classes`` holds one twice, or, with
+            ``handle_unknown="error"``, ``classes`` lacks one.
         """
         y = self.read(y)
         self.fit(y)
-        return self._indicator(y, self.names is None or self._ignores_unknown())
+        return self._indicator(y, self.classes is None or self._ignores_unknown())
+
+    @change_in_one_step
+    def extend(self, names):
+        """Add names, as columns behind the others.
+
+        The columns that a model was trained on stay where they are, as ``add_labels``
+        of the classifiers wants it.
+
+        Parameters
+        ----------
+        names : sequence of hashable
+            New names, in the order of their columns.
+
+        Returns
+        -------
+        self : LabelNameBinarizer
+            The changed binarizer. Another ``fit`` would learn the names anew.
+
+        Raises
+        ------
+        TypeError
+            If ``names`` is a string.
+        ValueError
+            If there is no name, or one is known already or occurs twice. The binarizer
+            is left unchanged.
+
+        Examples
+        --------
+        >>> from sklearn_xmr.preprocessing import LabelNameBinarizer
+        >>> binarizer = LabelNameBinarizer().fit([["sea", "ship"]]).extend(["man"])
+        >>> binarizer.transform([["man", "sea"]]).toarray()
+        array([[1, 0, 1]])
+        """
+        names = _as_names(names)
+        known = [name for name in names if name in self._column]
+        if known:
+            raise ValueError(
+                f"names must be new, but {known[0]!r} has column "
+                f"{self._column[known[0]]}"
+            )
+        self.classes_ = np.concatenate([self.classes_, _vocabulary(names, "names")])
 
     @on_snapshot
     def transform(self, y):
@@ -219,7 +270,8 @@ class LabelNameBinarizer(
 
         Parameters
         ----------
-        labels : array-like of int of shape (n_samples, k)
+        labels : array-like of int of shape (n_samples, k), or the pair of arrays \
+                that ``predict_topk`` returns
             -1 for no label.
 
         Returns
@@ -232,11 +284,13 @@ class LabelNameBinarizer(
         ValueError
             If ``labels`` is not a 2-D array of numbers of known labels.
         """
+        if isinstance(labels, tuple) and len(labels) == 2 and np.ndim(labels[0]) == 2:
+            labels = labels[0]
         labels = np.asarray(labels)
         n_labels = len(self.classes_)
         if labels.ndim != 2 or labels.dtype.kind not in "iu":
             raise ValueError(
-                "labels must be a 2-D array of label numbers, the first array that "
+                "labels must be a 2-D array of label numbers, or the pair that "
                 f"predict_topk returns, got shape {labels.shape}, dtype {labels.dtype}"
             )
         if labels.size and not -1 <= labels.min() <= labels.max() < n_labels:
@@ -250,13 +304,10 @@ class LabelNameBinarizer(
         return self.handle_unknown == "ignore"
 
     def _set_columns(self, counts):
-        names = self._frequent(counts) if self.names is None else list(self.names)
-        if not names:
-            raise ValueError("names must hold at least one name, but is empty")
-        self.classes_ = np.fromiter(names, dtype=object, count=len(names))
-        if len(self._column) < len(names):
-            twice = next(n for n, count in Counter(names).items() if count > 1)
-            raise ValueError(f"names must be different, but {twice!r} occurs twice")
+        if self.classes is None:
+            self.classes_ = _vocabulary(self._frequent(counts), "y")
+        else:
+            self.classes_ = _vocabulary(self.classes, "classes")
 
     @property
     def _column(self):
@@ -306,6 +357,31 @@ class LabelNameBinarizer(
         return tags
 
 
+def _as_names(names):
+    """Names as a list, from a list, an array or a column of a table."""
+    if isinstance(names, (str, bytes)) or not _is_collection(names):
+        raise TypeError(f"names must be a sequence of names, got {names!r}")
+    return list(_as_python(names))
+
+
+def _vocabulary(names, argument):
+    """Different names as an array, one for each column."""
+    names = list(_as_python(names))
+    if not names:
+        raise ValueError(f"{argument} must hold at least one name, but is empty")
+    twice = next((name for name, n in Counter(names).items() if n > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"{argument} must hold different names, but has {twice!r} twice"
+        )
+    return np.fromiter(names, dtype=object, count=len(names))
+
+
+def _as_python(column):
+    """What is in a column of pyarrow as objects of Python; others as they are."""
+    return column.to_pylist() if hasattr(column, "to_pylist") else column
+
+
 def _as_list(y):
     """What each instance has, of a sequence, a Series or a table of one column."""
     if isinstance(y, str) or not _is_collection(y):
@@ -320,7 +396,7 @@ def _as_list(y):
                 f"y must be one column that holds the names, got {columns} columns"
             )
         y = np.asarray(y, dtype=object).ravel()
-    return list(y)
+    return list(_as_python(y))
 
 
 def _is_collection(value):

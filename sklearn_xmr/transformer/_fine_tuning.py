@@ -19,12 +19,13 @@ from sklearn_xmr.utils._content_key import content_key
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import check_parameters
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE
+from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions
 from sklearn_xmr.utils._storable import storable
 
 
 @storable
-class FineTuning(DocLinkMixin, BaseEstimator):
+class FineTuning(SavedVersionMixin, DocLinkMixin, BaseEstimator):
     """How :class:`XTransformerClassifier` trains its encoder.
 
     A linear head on the embeddings is trained together with the encoder: at one level

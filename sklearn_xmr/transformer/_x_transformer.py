@@ -98,6 +98,9 @@ class XTransformerClassifier(
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
         ``predict`` returns the labels whose probability exceeds it.
+    min_labels : int, default=0
+        Number of labels that ``predict`` returns at least: the best ones, where fewer
+        exceed the threshold.
     random_state : int, RandomState instance or None, default=None
         Seeds everything. The same seed gives the same model on the same machine.
     verbose : int, default=0
@@ -169,6 +172,7 @@ class XTransformerClassifier(
     _acting_parameters = (
         "top_k",
         "decision_threshold",
+        "min_labels",
         "precision",
         "device",
         "cache_dir",
@@ -191,6 +195,7 @@ class XTransformerClassifier(
         "cache_dir": [str, HasMethods("__fspath__"), None],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_labels": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -210,6 +215,7 @@ class XTransformerClassifier(
         cache_dir=None,
         top_k=20,
         decision_threshold=0.5,
+        min_labels=0,
         random_state=None,
         verbose=0,
     ):
@@ -225,6 +231,7 @@ class XTransformerClassifier(
         self.cache_dir = cache_dir
         self.top_k = top_k
         self.decision_threshold = decision_threshold
+        self.min_labels = min_labels
         self.random_state = random_state
         self.verbose = verbose
 

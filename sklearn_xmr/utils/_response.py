@@ -10,7 +10,7 @@ from sklearn_xmr.utils._validation import check_count
 _RANKING_METHODS = ("predict_topk", "predict_proba", "decision_function")
 
 
-def predict_topk(estimator, X, k=5):
+def predict_topk(estimator, X, k=5, *, skip_empty=False):
     """Predict the k best labels of each instance with any multilabel classifier.
 
     Parameters
@@ -23,13 +23,17 @@ def predict_topk(estimator, X, k=5):
         Instances in any form that the estimator accepts.
     k : int, default=5
         Number of labels.
+    skip_empty : bool, default=False
+        Whether an instance that says nothing gets no label: one whose features are all
+        zero, such as a text without a known word, or a blank text. Otherwise it gets
+        the labels that the intercepts favour.
 
     Returns
     -------
     labels : ndarray of int64 of shape (n_samples, at most k)
         Best first; -1 where fewer labels were retrieved.
     scores : ndarray of float of the same shape
-        Scores of these labels.
+        Scores of these labels; 0 for an instance that was skipped.
 
     Raises
     ------
@@ -51,7 +55,44 @@ def predict_topk(estimator, X, k=5):
     [0, 2]
     """
     check_count(k, "k")
-    estimator, X = last_step(estimator, X)
+    ranker, features = last_step(estimator, X)
+    labels, scores = _best(ranker, features, k)
+    if skip_empty:
+        skipped = empty_rows(inner_step(ranker, features)[1])
+        labels[skipped], scores[skipped] = missing_label(labels), 0
+    return labels, scores
+
+
+def empty_rows(X):
+    """Which instances say nothing.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix, HybridFeatures, list of str
+        Instances.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+        True where all features are zero, or a text is blank.
+    """
+    if hasattr(X, "sparse") and hasattr(X, "dense"):  # HybridFeatures
+        return empty_rows(X.sparse) & empty_rows(X.dense)
+    if sparse.issparse(X):
+        return sparse.csr_matrix(X != 0).sum(axis=1).A1 == 0
+    X = np.asarray(X)
+    if X.dtype.kind in "OUS" and X.ndim == 1:
+        return np.array([not str(text).strip() for text in X], dtype=bool)
+    return ~(X != 0).any(axis=tuple(range(1, X.ndim)))
+
+
+def missing_label(labels):
+    """What stands for no label: -1 among numbers, None among names."""
+    return -1 if labels.dtype.kind == "i" else None
+
+
+def _best(estimator, X, k):
+    """The k best labels by the best method that an estimator has, and their scores."""
     if hasattr(estimator, "predict_topk"):
         return estimator.predict_topk(X, k=k)
     for method in _RANKING_METHODS[1:]:
@@ -149,19 +190,20 @@ def last_estimator(estimator):
 
 
 def inner_step(estimator, X):
-    """Like :func:`last_step`, and on to the classifier of numbers behind names."""
+    """Like :func:`last_step`, and on to the ranker behind names or a calibration."""
     estimator, X = last_step(estimator, X)
-    if hasattr(estimator, "binarizer_"):
-        return inner_step(estimator.estimator_, X)
-    return estimator, X
+    return inner_step(estimator.estimator_, X) if _wraps(estimator) else (estimator, X)
 
 
 def inner_estimator(estimator):
-    """Like :func:`last_estimator`, and on to the classifier of numbers behind names."""
+    """Like :func:`last_estimator`, on to the ranker behind names or a calibration."""
     estimator = last_estimator(estimator)
-    if hasattr(estimator, "binarizer_"):
-        return inner_estimator(estimator.estimator_)
-    return estimator
+    return inner_estimator(estimator.estimator_) if _wraps(estimator) else estimator
+
+
+def _wraps(estimator):
+    """Whether an estimator ranks as the model inside does."""
+    return hasattr(estimator, "binarizer_") or hasattr(estimator, "calibrator_")
 
 
 def topk_of_scores(scores, k):
@@ -171,7 +213,7 @@ def topk_of_scores(scores, k):
     return labels, scores_at(scores, labels)
 
 
-def topk_predictor(estimator, k=5):
+def topk_predictor(estimator, k=5, *, skip_empty=False):
     """Make a function that ranks single instances, for services.
 
     From a text it goes to columns and values to the search, without matrices between:
@@ -187,6 +229,9 @@ def topk_predictor(estimator, k=5):
         The fitted classifier.
     k : int, default=5
         Number of labels.
+    skip_empty : bool, default=False
+        Whether an instance that says nothing gets no label, as in
+        :func:`predict_topk`.
 
     Returns
     -------
@@ -194,7 +239,8 @@ def topk_predictor(estimator, k=5):
         From one instance (a text, a CSR row, an array of features; what the estimator
         takes) to ``(labels, scores)``, best first, two arrays of at most k elements.
         Labels are column numbers of y, or the names where the model knows them: the
-        classes of a 1-D y, the names of :class:`LabelNamesClassifier`.
+        classes of a 1-D y, the columns of a table, the names of
+        :class:`LabelNamesClassifier`.
 
     Raises
     ------
@@ -230,9 +276,10 @@ def topk_predictor(estimator, k=5):
     row, best = _row_function(steps), None
     if hasattr(clf, "topk_predictor"):
         best = clf.topk_predictor(k)
-    if best is None or (steps and (row is None or not takes_rows(best))):
-        best, row = _BestOfOne(estimator, k), None
-    return TopkFunction(best, row, _classes(clf))
+    is_general = best is None or (steps and (row is None or not takes_rows(best)))
+    if is_general or (skip_empty and row is None):
+        best, row = _BestOfOne(estimator, k, skip_empty), None
+    return TopkFunction(best, row, _classes(clf), skip_empty)
 
 
 def takes_rows(best):
@@ -241,9 +288,9 @@ def takes_rows(best):
 
 
 def _classes(clf):
-    """The classes of a 1-D y, where labels are positions in them; otherwise None."""
+    """Names of the labels where the classifier knows them; otherwise None."""
     if hasattr(clf, "target_form_"):
-        return None if clf.target_form_.is_multilabel else clf.target_form_.classes
+        return clf.target_form_.names
     classes = getattr(clf, "classes_", None)
     is_named = hasattr(clf, "binarizer_")  # it answers with names itself
     return classes if isinstance(classes, np.ndarray) and not is_named else None
@@ -260,10 +307,13 @@ class TopkFunction:
         From an instance to its features.
     classes : ndarray or None
         Names of the labels.
+    skip_empty : bool
+        Whether an instance without a feature gets no label.
     """
 
-    def __init__(self, best, row=None, classes=None):
+    def __init__(self, best, row=None, classes=None, skip_empty=False):
         self.best, self.row, self.classes = best, row, classes
+        self.skip_empty = skip_empty
         self.takes_rows = row is None and takes_rows(best)
 
     def __call__(self, x):
@@ -280,20 +330,26 @@ class TopkFunction:
             Best first.
         scores : ndarray of float of shape (n_found,)
         """
-        labels, scores = self.best(x if self.row is None else self.row(x))
+        x = x if self.row is None else self.row(x)
+        labels, scores = self.best(x)
+        if self.skip_empty and self.row is not None and not len(x[1]):
+            labels, scores = labels[:0], scores[:0]
         return labels if self.classes is None else self.classes[labels], scores
 
 
 class _BestOfOne:
     """The best labels of one instance by any estimator."""
 
-    def __init__(self, estimator, k):
-        self.estimator, self.k = estimator, k
+    def __init__(self, estimator, k, skip_empty):
+        self.estimator, self.k, self.skip_empty = estimator, k, skip_empty
 
     def __call__(self, x):
         one_row = sparse.issparse(x) or (hasattr(x, "ndim") and x.ndim == 2)
-        labels, scores = predict_topk(self.estimator, x if one_row else [x], self.k)
-        missing = -1 if labels.dtype.kind == "i" else None
+        X = x if one_row else [x]
+        labels, scores = predict_topk(
+            self.estimator, X, self.k, skip_empty=self.skip_empty
+        )
+        missing = missing_label(labels)
         found = np.array([label != missing for label in labels[0]], dtype=bool)
         return labels[0][found], scores[0][found]
 

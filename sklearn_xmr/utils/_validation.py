@@ -84,9 +84,9 @@ def _check_binary(values, name):
     wrong = (values != 0) & (values != 1)
     if wrong.any():
         raise ValueError(
-            f"{name} must hold only 0 and 1, found {values[wrong].flat[0]!r}; graded "
-            "relevance goes to fit's relevance argument, label names through "
-            "sklearn.preprocessing.MultiLabelBinarizer(sparse_output=True)"
+            f"{name} must hold only 0 and 1, found {values[wrong].flat[0]}; graded "
+            "relevance goes to fit's relevance argument, label names to "
+            "sklearn_xmr.LabelNamesClassifier(estimator)"
         )
 
 

@@ -7,18 +7,23 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import (
     XRCalibratedClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
+    topk_predictor,
 )
 from sklearn_xmr.compose._calibrated import _best_f1_threshold
 from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+from sklearn_xmr.inspection import explain
 from sklearn_xmr.metrics import ece_at_k
 
 
@@ -194,3 +199,31 @@ def test_a_class_for_an_instance_that_the_model_does_not_know(small):
     proba = clf.predict_proba(unknown)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     assert proba[0].argmax() == np.searchsorted(clf.classes_, frequent)
+
+
+def test_texts_and_tables_go_unread_to_a_pipeline():
+    pandas = pytest.importorskip("pandas")
+    texts = ["red bird", "blue bird", "red fish", "blue fish"] * 10
+    Y = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]] * 10)
+    pipeline = make_pipeline(TfidfVectorizer(), XRLinearClassifier(random_state=0))
+    clf = XRCalibratedClassifier(pipeline, random_state=0).fit(texts, Y)
+    behind = make_pipeline(
+        TfidfVectorizer(),
+        XRCalibratedClassifier(XRLinearClassifier(random_state=0), random_state=0),
+    ).fit(texts, Y)
+    np.testing.assert_array_equal(clf.predict(texts), Y)
+    np.testing.assert_array_equal(clf.predict(texts), behind.predict(texts))
+    assert explain(clf, ["red bird"], 0).steps[-1].features[0][0] == "red"
+    assert topk_predictor(clf, 2)("red fish")[0].tolist() == (
+        clf.predict_topk(["red fish"], 2)[0][0].tolist()
+    )
+    columns = make_column_transformer((TfidfVectorizer(), "text"))
+    table = pandas.DataFrame({"text": texts, "year": 1900})
+    model = make_pipeline(columns, XRLinearClassifier(random_state=0))
+    of_table = XRCalibratedClassifier(model, random_state=0).fit(table, Y)
+    np.testing.assert_array_equal(of_table.predict(table), Y)
+
+
+def test_texts_need_a_pipeline():
+    with pytest.raises(ValueError, match="put a vectorizer before XRCalibratedClass"):
+        XRCalibratedClassifier().fit(["red bird", "blue fish"], np.eye(2))

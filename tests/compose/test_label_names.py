@@ -183,7 +183,7 @@ def test_a_name_once_and_few_names():
         (lambda c, t, y: c.fit(t, y[:-1]), ValueError, "1200 and 1199"),
         (lambda c, t, y: c.fit(t, "names"), TypeError, "got str"),
         (
-            lambda c, t, y: c.set_params(names=["sea"]).fit(t, y),
+            lambda c, t, y: c.set_params(classes=["sea"]).fit(t, y),
             ValueError,
             "no column",
         ),

@@ -116,9 +116,60 @@ def test_one_state_at_a_time():
 
 
 def test_bad_vocabulary_and_indicator():
-    with pytest.raises(ValueError, match="names must hold at least one name"):
+    with pytest.raises(ValueError, match="classes must hold at least one name"):
         LabelNameBinarizer([]).fit([["a"]])
-    with pytest.raises(ValueError, match="'sea' occurs twice"):
+    with pytest.raises(ValueError, match="different names, but has 'sea' twice"):
         LabelNameBinarizer(["sea", "sea"]).fit([])
     with pytest.raises(ValueError, match="Y must have 2 columns"):
         LabelNameBinarizer().fit([["a", "b"]]).inverse_transform([[1, 0, 1]])
+
+
+def test_names_are_added_behind_the_others():
+    binarizer = LabelNameBinarizer(classes=["ship", "sea"]).fit([])
+    assert binarizer.extend(["air", "man"]) is binarizer
+    assert binarizer.classes_.tolist() == ["ship", "sea", "air", "man"]
+    assert binarizer.transform([["man", "ship"]]).toarray().tolist() == [[1, 0, 0, 1]]
+    before = dict(vars(binarizer))
+    for names, error, message in [
+        (["new", "sea"], ValueError, "names must be new, but 'sea' has column 1"),
+        (["new", "new"], ValueError, "different names, but has 'new' twice"),
+        ([], ValueError, "at least one name"),
+        ("fire", TypeError, "must be a sequence of names, got 'fire'"),
+    ]:
+        with pytest.raises(error, match=message):
+            binarizer.extend(names)
+        assert vars(binarizer) == before
+    with pytest.raises(NotFittedError):
+        LabelNameBinarizer().extend(["sea"])
+
+
+def test_names_of_takes_what_predict_topk_returns():
+    binarizer = LabelNameBinarizer().fit([["sea", "air"]])
+    topk = np.array([[1, 0], [0, -1]]), np.array([[0.9, 0.5], [0.4, 0.0]])
+    assert binarizer.names_of(topk) == binarizer.names_of(topk[0])
+    assert binarizer.names_of([[1, 0], [0, -1]]) == [["sea", "air"], ["air"]]
+    assert binarizer.names_of(([1, 0], [0, -1])) == [["sea", "air"], ["air"]]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_names_in_other_libraries(library):
+    library = pytest.importorskip(library)
+    make = library.Series if hasattr(library, "Series") else library.array
+    y = make([["sea", "ship"], ["air"], []])
+    binarizer, usual = LabelNameBinarizer(), LabelNameBinarizer()
+    Y = usual.fit_transform([["sea", "ship"], ["air"], []])
+    np.testing.assert_array_equal(binarizer.fit_transform(y).toarray(), Y.toarray())
+    assert binarizer.transform([["sea"]]).toarray().tolist() == [[0, 1, 0]]
+    assert all(type(name) is str for name in binarizer.classes_)
+    given = LabelNameBinarizer(classes=make(["ship", "sea", "air"])).fit(y)
+    assert given.classes_.tolist() == ["ship", "sea", "air"]
+
+
+def test_binarizers_saved_under_the_old_name_of_a_parameter():
+    state = LabelNameBinarizer(["sea"]).fit([]).__getstate__()
+    state["names"] = state.pop("classes")
+    binarizer = LabelNameBinarizer.__new__(LabelNameBinarizer)
+    binarizer.__setstate__(state)
+    assert binarizer.get_params()["classes"] == ["sea"] and "names" not in vars(
+        binarizer
+    )

@@ -1,0 +1,110 @@
+"""Names of columns of y in the model: into classes_, out with predictions."""
+
+import numpy as np
+import pytest
+from estimators import each_classifier
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_xmr import (
+    XRLinearClassifier,
+    load_model,
+    predict_topk,
+    save_model,
+    topk_predictor,
+)
+from sklearn_xmr.datasets import make_xmr_classification
+from sklearn_xmr.inspection import explain
+from sklearn_xmr.metrics import precision_at_k
+
+pandas = pytest.importorskip("pandas")
+X, Y = make_xmr_classification(200, 40, 12, random_state=0)
+DENSE = Y.toarray().astype(np.int64)
+NAMES = [f"label {number}" for number in range(12)]
+TABLE = pandas.DataFrame(DENSE, columns=NAMES)
+
+
+@each_classifier
+def test_predictions_are_tables_as_y_was(clf):
+    clf, plain = clone(clf).fit(X, TABLE), clone(clf).fit(X, DENSE)
+    assert clf.classes_.tolist() == NAMES
+    instances = pandas.DataFrame(X[:9].toarray(), index=list("abcdefghi"))
+    for method in ("predict", "predict_proba"):
+        expected = getattr(plain, method)(X[:9].toarray())
+        table = getattr(clf, method)(instances)
+        assert table.columns.tolist() == NAMES
+        assert table.index.tolist() == list("abcdefghi")
+        np.testing.assert_array_equal(table.to_numpy(), expected)
+        assert (table.dtypes == expected.dtype).all()
+
+
+def test_sparse_tables():
+    frame = pandas.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(DENSE))
+    frame.columns = NAMES
+    table = XRLinearClassifier(random_state=0).fit(X, frame).predict(X)
+    assert table.columns.tolist() == NAMES
+    assert all(isinstance(dtype, pandas.SparseDtype) for dtype in table.dtypes)
+    plain = XRLinearClassifier(random_state=0).fit(X, DENSE).predict(X)
+    np.testing.assert_array_equal(table.sparse.to_dense().to_numpy(), plain)
+
+
+def test_polars():
+    polars = pytest.importorskip("polars")
+    y = polars.DataFrame(DENSE, schema=NAMES)
+    clf = XRLinearClassifier(random_state=0).fit(X, y)
+    assert clf.predict(X[:3]).columns == NAMES
+    assert clf.score(X, y) == XRLinearClassifier(random_state=0).fit(X, Y).score(X, Y)
+
+
+def test_columns_without_names_of_their_own_are_numbers():
+    clf = XRLinearClassifier().fit(X, pandas.DataFrame(DENSE))
+    assert clf.classes_.tolist() == list(range(12))
+    assert isinstance(clf.predict(X), np.ndarray)
+
+
+def test_names_answer_everywhere(tmp_path):
+    clf = XRLinearClassifier(random_state=0).fit(X, TABLE)
+    labels, scores = predict_topk(clf, X[:1], 3)
+    names, same = topk_predictor(clf, 3)(X[:1])
+    assert names.tolist() == [NAMES[label] for label in labels[0]]
+    np.testing.assert_array_equal(same, scores[0])
+    assert explain(clf, X[:1], names[0]).to_dict()["name"] == names[0]
+    save_model(clf, tmp_path / "model.xmr")
+    loaded = load_model(tmp_path / "model.xmr")
+    pandas.testing.assert_frame_equal(loaded.predict(X), clf.predict(X))
+
+
+def test_tables_in_searches_and_metrics():
+    grid = {"C": [0.1, 1.0]}
+    search = GridSearchCV(XRLinearClassifier(), grid, scoring="f1_micro", cv=2)
+    assert search.fit(X, TABLE).best_score_ > 0
+    proba = search.predict_proba(X)
+    assert precision_at_k(TABLE, proba) == precision_at_k(Y, proba.to_numpy())
+
+
+def test_columns_in_another_order_are_refused():
+    clf = XRLinearClassifier(random_state=0).fit(X, TABLE)
+    with pytest.raises(ValueError, match="where that had 'label 0' it has 'label 11'"):
+        clf.score(X, TABLE[NAMES[::-1]])
+    with pytest.raises(ValueError, match="where that had 'label 0' it has 'label 11'"):
+        clf.add_labels(X, TABLE[NAMES[::-1]].assign(new=1))
+    with pytest.raises(ValueError, match="'label 0' (twice|2 times)"):
+        XRLinearClassifier().fit(X, TABLE[[*NAMES[:-1], NAMES[0]]])
+
+
+def test_labels_are_added_and_removed_by_name():
+    clf = XRLinearClassifier(random_state=0).fit(X, TABLE[NAMES[:10]])
+    with pytest.raises(ValueError, match="names its new columns, .* got ndarray"):
+        clf.add_labels(X, DENSE)
+    clf.add_labels(X, TABLE)
+    assert clf.classes_.tolist() == NAMES
+    clf.remove_labels(["label 3"])
+    assert clf.predict(X).columns.tolist() == NAMES[:3] + NAMES[4:]
+
+
+def test_a_warm_start_takes_new_columns():
+    clf = XRLinearClassifier(warm_start=True, random_state=0)
+    clf.fit(X, TABLE[NAMES[:10]]).fit(X, TABLE)
+    assert clf.classes_.tolist() == NAMES
+    assert len(clf.propensities_) == 12
