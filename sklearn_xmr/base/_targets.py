@@ -10,6 +10,7 @@ from sklearn.utils.validation import column_or_1d
 from sklearn_xmr.metrics import propensity_scores
 from sklearn_xmr.utils._matrices import with_pairs_once
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR, MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
 
@@ -39,7 +40,7 @@ class TargetForm:
     dtype: np.dtype
 
     @classmethod
-    def of(cls, y):
+    def of(cls, y: MatrixLike) -> "tuple[TargetForm, CSR]":
         """Find the form of y, and convert y to a label indicator.
 
         Parameters
@@ -76,11 +77,11 @@ class TargetForm:
         return cls(classes, _propensities(Y), True, sparse.issparse(y), y.dtype), Y
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels (int)."""
         return len(self.classes)
 
-    def recounted(self, Y):
+    def recounted(self, Y: CSR) -> "TargetForm":
         """The form with propensities by the frequencies of Y.
 
         Parameters
@@ -94,7 +95,7 @@ class TargetForm:
         """
         return self._with(self.classes, _propensities(Y))
 
-    def extended(self, y):
+    def extended(self, y: MatrixLike) -> "tuple[TargetForm, CSR]":
         """Add the new labels of y to the form, and convert y to a label indicator.
 
         Parameters
@@ -145,7 +146,7 @@ class TargetForm:
         codes = order[np.searchsorted(classes, y, sorter=order)]
         return classes, _one_hot(codes, len(classes))
 
-    def without(self, positions):
+    def without(self, positions: np.ndarray) -> "TargetForm":
         """Remove labels from the form.
 
         Parameters

@@ -4,8 +4,10 @@ The same names, parameters and results as in :mod:`sklearn.feature_extraction.te
 only the import changes.
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction import text as sklearn_text
@@ -29,6 +31,7 @@ from sklearn_xmr.feature_extraction._weighting import Weighting
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 
@@ -218,7 +221,7 @@ class HashingVectorizer(DocLinkMixin, TextsMixin, sklearn_text.HashingVectorizer
     (2, 1024)
     """
 
-    def transform(self, X):
+    def transform(self, X: Iterable[Any]) -> CSR:
         """Return the matrix of texts.
 
         Parameters
