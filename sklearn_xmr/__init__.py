@@ -10,6 +10,7 @@ similar instances or labels, ``compose`` puts stages and models together,
 
 import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 from sklearn_xmr._version import __version__
 from sklearn_xmr.indexing import (
@@ -22,6 +23,35 @@ from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import make_topk_scorer
 from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion
 from sklearn_xmr.utils._response import predict_topk, topk_predictor
+
+if TYPE_CHECKING:  # editors and type checkers look no further than this
+    from sklearn_xmr import (  # noqa: F401
+        compose,
+        datasets,
+        feature_extraction,
+        inspection,
+        model_selection,
+        neighbors,
+        persistence,
+        preprocessing,
+        transformer,
+    )
+    from sklearn_xmr.compose import (
+        LabelNamesClassifier,
+        XMRClassifier,
+        XRCalibratedClassifier,
+        XREnsembleClassifier,
+        XRStackingClassifier,
+        make_text_classifier,
+    )
+    from sklearn_xmr.neighbors import (
+        XRForestClassifier,
+        XRLabelTextClassifier,
+        XRLabelVectorsClassifier,
+        XRNeighborsClassifier,
+    )
+    from sklearn_xmr.persistence import load_model, save_model
+    from sklearn_xmr.transformer import FineTuning, XTransformerClassifier
 
 __all__ = [
     "FineTuning",
@@ -83,7 +113,7 @@ _SUBPACKAGES = (
 )
 
 
-def get_include():
+def get_include() -> str:
     """Return the folder of ``xmr_model.h``, a reader of model files for C.
 
     Returns
@@ -101,7 +131,7 @@ def get_include():
     return os.path.join(os.path.dirname(__file__), "include")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import subpackages, and classifiers but for XR-Linear, on first use."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"sklearn_xmr.{name}")
@@ -110,5 +140,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'sklearn_xmr' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -1,6 +1,7 @@
 """What ranking classifiers share: checks of input, rankings out, in blocks or not."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
@@ -27,6 +28,7 @@ from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr, with_values
 from sklearn_xmr.utils._response import check_same_labels
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import num_samples
+from sklearn_xmr.utils._typing import CSR, DenseOrSparse, MatrixLike, TopK
 from sklearn_xmr.utils._validation import (
     check_array,
     check_candidates,
@@ -53,26 +55,27 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
     and False where it costs as much as a ranking.
     """
 
+    target_form_: TargetForm  # set by fit
     scores_each_pair = False
-    _acting_parameters = ("top_k", "decision_threshold", "min_labels")
+    _acting_parameters: tuple[str, ...] = ("top_k", "decision_threshold", "min_labels")
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Classes of a 1-D y, column names of a table, or label numbers (ndarray)."""
         return self.target_form_.classes
 
     @property
-    def n_labels_(self):
+    def n_labels_(self) -> int:
         """Number of labels (int)."""
         return self.target_form_.n_labels
 
     @property
-    def propensities_(self):
+    def propensities_(self) -> np.ndarray:
         """Probability that a relevant label is observed, by frequency (ndarray)."""
         return self.target_form_.propensities
 
     @property
-    def sparse_output_(self):
+    def sparse_output_(self) -> bool:
         """Whether predictions are sparse matrices, as y was (bool)."""
         return self.target_form_.is_sparse
 
@@ -117,7 +120,7 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
         return np.exp(log_scores)
 
     @on_snapshot
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> DenseOrSparse:
         """Return the scores of the retrieved labels as probabilities.
 
         They are meant for ranking, and are not calibrated.
@@ -157,7 +160,7 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
         return self.target_form_.in_table(scores, X)
 
     @on_snapshot
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> DenseOrSparse:
         """Predict the labels whose probability exceeds ``decision_threshold``.
 
         Where these are fewer than ``min_labels``, the best labels.
@@ -188,7 +191,9 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
         )
 
     @on_snapshot
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return precision at 1 for an indicator y, accuracy for a 1-D y.
 
         Subset accuracy, scikit-learn's default for indicators, is not informative if
@@ -326,7 +331,13 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
     _block_rows = 16384
 
     @on_snapshot
-    def predict_topk(self, X, k=None, *, candidates=None):
+    def predict_topk(
+        self,
+        X: MatrixLike,
+        k: int | None = None,
+        *,
+        candidates: MatrixLike | None = None,
+    ) -> TopK:
         """The best labels of each instance, best first.
 
         Parameters
@@ -367,7 +378,7 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
         return labels, np.where(labels >= 0, scores, np.float32(0))
 
     @on_snapshot
-    def score_pairs(self, X, candidates):
+    def score_pairs(self, X: MatrixLike, candidates: MatrixLike) -> CSR:
         """Score given (instance, label) pairs by their probabilities.
 
         Parameters

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from operator import ne
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -12,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from sklearn_xmr.metrics import propensity_scores
 from sklearn_xmr.utils._matrices import with_pairs_once
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR, DenseOrSparse, MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
 
@@ -45,7 +47,7 @@ class TargetForm:
     library: str | None = None
 
     @classmethod
-    def of(cls, y, table=None):
+    def of(cls, y: MatrixLike, table: object = None) -> "tuple[TargetForm, CSR]":
         """Find the form of y, and convert y to a label indicator.
 
         Parameters
@@ -88,17 +90,17 @@ class TargetForm:
         return cls(classes, _propensities(Y), True, is_sparse, y.dtype, library), Y
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels (int)."""
         return len(self.classes)
 
     @property
-    def names(self):
+    def names(self) -> np.ndarray | None:
         """Names of the labels (ndarray), or None where they are column numbers."""
         has_numbers = self.is_multilabel and self.library is None
         return None if has_numbers else self.classes
 
-    def in_table(self, scores, X):
+    def in_table(self, scores: DenseOrSparse, X: object) -> Any:
         """Predictions in a table, if y was one.
 
         Parameters
@@ -125,7 +127,7 @@ class TargetForm:
             make = pandas.DataFrame.sparse.from_spmatrix
         return make(scores, index=getattr(X, "index", None), columns=self.classes)
 
-    def recounted(self, Y):
+    def recounted(self, Y: CSR) -> "TargetForm":
         """The form with propensities by the frequencies of Y.
 
         Parameters
@@ -139,7 +141,7 @@ class TargetForm:
         """
         return self._with(self.classes, _propensities(Y))
 
-    def extended(self, y, table=None):
+    def extended(self, y: MatrixLike, table: object = None) -> "tuple[TargetForm, CSR]":
         """Add the new labels of y to the form, and convert y to a label indicator.
 
         Parameters
@@ -177,7 +179,7 @@ class TargetForm:
         propensities = np.concatenate([self.propensities, new])
         return self._with(classes, propensities), Y
 
-    def check_names(self, table):
+    def check_names(self, table: object) -> None:
         """ValueError if a table names its columns otherwise than the labels.
 
         Parameters
@@ -223,7 +225,7 @@ class TargetForm:
         codes = order[np.searchsorted(classes, y, sorter=order)]
         return classes, _one_hot(codes, len(classes))
 
-    def without(self, positions):
+    def without(self, positions: np.ndarray) -> "TargetForm":
         """Remove labels from the form.
 
         Parameters

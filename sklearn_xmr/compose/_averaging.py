@@ -1,8 +1,10 @@
 """Several label trees, whose scores are averaged."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 
@@ -22,6 +24,7 @@ from sklearn_xmr.utils._rankings import topk_of_csr, union_of_rankings, with_val
 from sklearn_xmr.utils._seeding import draw_seed
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import MatrixLike, RandomState, Self
 
 
 @storable
@@ -132,17 +135,17 @@ class XREnsembleClassifier(
 
     def __init__(
         self,
-        estimator=None,
-        n_estimators=3,
+        estimator: XRLinearClassifier | None = None,
+        n_estimators: int = 3,
         *,
-        n_candidates=20,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-        label_weight=None,
-        random_state=None,
-        verbose=0,
-    ):
+        n_candidates: int = 20,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        label_weight: ArrayLike | Literal["inverse_propensity"] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.n_candidates = n_candidates
@@ -155,7 +158,14 @@ class XREnsembleClassifier(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+        negatives: MatrixLike | None = None,
+    ) -> Self:
         """Fit each tree.
 
         Parameters

@@ -3,8 +3,10 @@
 import os
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
@@ -45,6 +47,7 @@ from sklearn_xmr.utils._sklearn import (
     raise_for_params,
 )
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, RandomState, Self
 
 TIE_BREAK = 1e-4  # share of the models' own scores in the final one
 
@@ -177,19 +180,19 @@ class XRStackingClassifier(
 
     def __init__(
         self,
-        estimators=None,
-        final_estimator=None,
+        estimators: list[tuple[str, Estimator]] | None = None,
+        final_estimator: Estimator | None = None,
         *,
-        n_candidates=20,
-        validation_size=None,
-        cv=None,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-        label_weight=None,
-        random_state=None,
-        verbose=0,
-    ):
+        n_candidates: int = 20,
+        validation_size: float | None = None,
+        cv: int | None = None,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        label_weight: ArrayLike | Literal["inverse_propensity"] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimators = estimators
         self.final_estimator = final_estimator
         self.n_candidates = n_candidates
@@ -202,7 +205,7 @@ class XRStackingClassifier(
         self.random_state = random_state
         self.verbose = verbose
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Give parameters, and those of the models by name (``trees__n_estimators``).
 
         Parameters
@@ -217,7 +220,7 @@ class XRStackingClassifier(
         """
         return self._get_params("estimators", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, models by their names, or parameters of models.
 
         Parameters
@@ -237,8 +240,14 @@ class XRStackingClassifier(
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X, y, sample_weight=None, relevance=None, negatives=None, **fit_params
-    ):
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+        negatives: MatrixLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the models and the classifier of their pairs.
 
         Parameters

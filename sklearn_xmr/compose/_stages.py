@@ -1,8 +1,10 @@
 """The three stages, each replaceable: group labels, match groups, rank labels."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -42,6 +44,7 @@ from sklearn_xmr.utils._response import last_estimator, last_step, predict_topk
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, RandomState, Self
 from sklearn_xmr.utils._validation import for_set_output
 
 # What has no effect in a linear ranker, which has one level and is given its instances.
@@ -198,18 +201,18 @@ class XMRClassifier(
 
     def __init__(
         self,
-        indexer=None,
-        matcher=None,
-        ranker=None,
+        indexer: LabelTree | MatrixLike | Estimator | None = None,
+        matcher: Estimator | None = None,
+        ranker: Estimator | None = None,
         *,
-        beam_size=10,
-        negative_sampling="tfn+man",
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-        random_state=None,
-        verbose=0,
-    ):
+        beam_size: int | None = 10,
+        negative_sampling: Literal["tfn", "man", "tfn+man"] = "tfn+man",
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.indexer = indexer
         self.matcher = matcher
         self.ranker = ranker
@@ -223,7 +226,9 @@ class XMRClassifier(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Group the labels, fit the matcher, fit the rankers.
 
         Parameters
@@ -313,7 +318,7 @@ class XMRClassifier(
         return router_of_fit(self, self._models())
 
     @on_snapshot
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> Any:
         """Matching scores: which groups of labels fit each instance.
 
         Parameters

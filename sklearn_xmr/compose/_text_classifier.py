@@ -5,6 +5,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.linear import XRLinearClassifier
+from sklearn_xmr.utils._typing import Estimator
 
 # What stands beside the words, how much it weighs, and from how many texts on; the
 # threshold at which the model is as large as that of words alone. Chosen on held-out
@@ -24,8 +25,12 @@ BESIDE = {
 
 
 def make_text_classifier(
-    texts="short", classifier=None, *, min_df=2, beside_min_df=None
-):
+    texts: str = "short",
+    classifier: Estimator = None,
+    *,
+    min_df: float = 2,
+    beside_min_df: float | None = None,
+) -> Pipeline:
     """Make a pipeline that ranks labels by words and further features beside them.
 
     What stands beside the words weighs less, so that it helps where words alone do not

@@ -9,7 +9,7 @@ LATE = 0x20000  # no case from here on: ideographs
 
 
 @cache
-def character_tables():
+def character_tables() -> dict[str, np.ndarray]:
     """Tables for reading words and making them lower case, as Python does.
 
     Returns

@@ -1,7 +1,9 @@
 """What the text vectorizers share: batches, vocabularies of arrays, kernels."""
 
+from collections.abc import Iterable
 from copy import copy
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +26,7 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step
 from sklearn_xmr.utils._matrices import align_sparse_type, check_structure
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._sklearn import fit_context
+from sklearn_xmr.utils._typing import CSR, MatrixLike, Self
 
 PACKAGE = __name__.rpartition(".")[0]
 LEAST_N = 1000  # what a size of n-grams of a loaded vectorizer may lack to 0
@@ -40,7 +43,7 @@ class TextsMixin:
             # scikit-learn's loop from there would not end.
             raise ValueError(f"ngram_range must begin with 1 or more, got {low}")
 
-    def row_function(self):
+    def row_function(self) -> RowFunction:
         """Make a function for single texts, which works in buffers that it keeps.
 
         It holds the settings and the vocabulary of this moment, and may be called from
@@ -63,7 +66,7 @@ class TextsMixin:
         counter = self._counter(COUNT_DTYPES) if is_ours else None
         return RowFunction(copy(self), counter)
 
-    def read(self, document):
+    def read(self, document: Any) -> str:
         """Read a document as ``input``, ``encoding`` and ``decode_error`` say.
 
         Parameters
@@ -119,7 +122,7 @@ class VocabularyMixin(TextsMixin):
     """Vectorizers whose vocabulary is a table of arrays instead of a dict."""
 
     @property
-    def vocabulary_(self):
+    def vocabulary_(self) -> dict[str, int]:
         """Column of each term (dict of str to int), made on request.
 
         It cannot be changed in place: assign another dict.
@@ -134,12 +137,12 @@ class VocabularyMixin(TextsMixin):
         )
 
     @vocabulary_.deleter
-    def vocabulary_(self):
+    def vocabulary_(self) -> None:
         state = vars(self)
         del state["_vocabulary" if "_vocabulary" in state else "terms_"]
 
     @vocabulary_.setter
-    def vocabulary_(self, vocabulary):
+    def vocabulary_(self, vocabulary: Any) -> None:
         terms = table_of(vocabulary)
         if terms is None:  # terms of a user's analyzer need not be strings
             self._vocabulary = vocabulary
@@ -148,7 +151,7 @@ class VocabularyMixin(TextsMixin):
             self.terms_ = terms
             vars(self).pop("_vocabulary", None)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: MatrixLike) -> list[np.ndarray]:
         """Terms of each row, in no order.
 
         Parameters
@@ -172,7 +175,7 @@ class VocabularyMixin(TextsMixin):
     def _has_vocabulary(self):
         return "terms_" in vars(self) or "_vocabulary" in vars(self)
 
-    def fit(self, raw_documents, y=None):
+    def fit(self, raw_documents: Iterable[Any], y: Any = None) -> Self:
         """Learn the vocabulary.
 
         Parameters
@@ -198,7 +201,7 @@ class VocabularyMixin(TextsMixin):
         self._learn(raw_documents, None)
         return self
 
-    def fit_transform(self, raw_documents, y=None):
+    def fit_transform(self, raw_documents: Iterable[Any], y: Any = None) -> CSR:
         """Learn the vocabulary and return the matrix of the texts, reading them once.
 
         Parameters
@@ -222,11 +225,11 @@ class VocabularyMixin(TextsMixin):
         TypeError
             If ``raw_documents`` cannot be iterated over.
         """
-        results = []
+        results: list[CSR] = []
         self._learn(raw_documents, results)
         return results[0]
 
-    def transform(self, raw_documents):
+    def transform(self, raw_documents: Iterable[Any]) -> CSR:
         """Return the matrix of texts; terms that ``fit`` did not see are ignored.
 
         Parameters
@@ -256,7 +259,7 @@ class VocabularyMixin(TextsMixin):
         # Of no texts, what scikit-learn makes: an empty matrix, or an error.
         return X if X.shape[0] else super().transform([])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the terms in the order of the columns.
 
         Parameters

@@ -4,8 +4,10 @@ The same names, parameters and results as in :mod:`sklearn.feature_extraction.te
 only the import changes.
 """
 
+from collections.abc import Iterable
 from itertools import chain
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction import text as sklearn_text
@@ -30,6 +32,7 @@ from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR
 
 __all__ = ["CountVectorizer", "HashingVectorizer", "TfidfVectorizer"]
 
@@ -225,7 +228,7 @@ class HashingVectorizer(
     (2, 1024)
     """
 
-    def transform(self, X):
+    def transform(self, X: Iterable[Any]) -> CSR:
         """Return the matrix of texts.
 
         Parameters

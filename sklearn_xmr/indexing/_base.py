@@ -1,5 +1,8 @@
 """What all label clusterers share: label vectors in, a tree and leaf clusters out."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
@@ -16,6 +19,7 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._matrices import as_csr_float32, check_indices, checked_csr
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
+from sklearn_xmr.utils._typing import MatrixLike, RandomState, Self
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
     check_label_indicator,
@@ -84,9 +88,9 @@ class LabelClustererMixin(
     """
 
     # For subclasses without these parameters.
-    representation = "pifa"
-    label_features = None
-    random_state = None
+    representation: str | MatrixLike | Callable[..., Any] = "pifa"
+    label_features: MatrixLike | None = None
+    random_state: RandomState = None
 
     _n_pifa_entries = None  # of each vector, the largest ones; None for all
     _acting_parameters = ()
@@ -103,7 +107,7 @@ class LabelClustererMixin(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: MatrixLike | None = None) -> Self:
         """Group the labels.
 
         Parameters
@@ -137,7 +141,7 @@ class LabelClustererMixin(
             self.cluster_centers_ = unit_rows(_membership(self.labels_).T @ vectors)
         return self
 
-    def fit_predict(self, X, y=None):
+    def fit_predict(self, X: MatrixLike, y: MatrixLike | None = None) -> np.ndarray:
         """Group the labels, and return the leaf cluster of each.
 
         Parameters
@@ -156,7 +160,7 @@ class LabelClustererMixin(
         return self.fit(X, y).labels_
 
     @on_snapshot
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> Any:
         """Map label indicators, or label vectors, to leaf clusters.
 
         Parameters
@@ -188,7 +192,7 @@ class LabelClustererMixin(
         counts = counts @ _membership(self.labels_)
         return for_set_output(self, counts) if sparse.issparse(X) else counts.toarray()
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: MatrixLike, y: MatrixLike | None = None) -> Any:
         """Fit, then transform y (or X, where y is no label indicator).
 
         Parameters

@@ -1,6 +1,8 @@
 """Hierarchical label clustering: a label tree by recursive balanced k-means."""
 
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,6 +15,7 @@ from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, StrOptions
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import MatrixLike, RandomState
 
 
 @storable
@@ -106,16 +109,16 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
 
     def __init__(
         self,
-        representation="pifa",
+        representation: str | MatrixLike | Callable[..., Any] = "pifa",
         *,
-        label_features=None,
-        method="skmeans",
-        branching_factor=16,
-        max_leaf_size=100,
-        max_features=500,
-        max_iter=20,
-        random_state=None,
-    ):
+        label_features: MatrixLike | None = None,
+        method: Literal["skmeans", "kmeans"] = "skmeans",
+        branching_factor: int = 16,
+        max_leaf_size: int = 100,
+        max_features: int | None = 500,
+        max_iter: int = 20,
+        random_state: RandomState = None,
+    ) -> None:
         self.representation = representation
         self.label_features = label_features
         self.method = method

@@ -1,9 +1,12 @@
 """The label tree: labels renumbered so that every node is a contiguous range."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.indexing._tree_formats import (
     as_networkx,
@@ -18,6 +21,7 @@ from sklearn_xmr.utils._matrices import INT32_MAX
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_names
+from sklearn_xmr.utils._typing import MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_count
 
 
@@ -59,7 +63,7 @@ class LabelTree:
       1 (3 labels): bee, bat, bug
     """
 
-    def __init__(self, offsets, label_order):
+    def __init__(self, offsets: Sequence[ArrayLike], label_order: ArrayLike) -> None:
         self._offsets = tuple(
             _integers(level, f"offsets[{number}]")
             for number, level in enumerate(offsets)
@@ -70,7 +74,7 @@ class LabelTree:
     # --- construction ----------------------------------------------------------
 
     @classmethod
-    def flat(cls, n_labels):
+    def flat(cls, n_labels: int) -> "LabelTree":
         """All labels directly under the root: one-versus-rest.
 
         Parameters
@@ -94,7 +98,7 @@ class LabelTree:
         return cls([[0, n_labels]], np.arange(n_labels))
 
     @classmethod
-    def from_labels(cls, labels):
+    def from_labels(cls, labels: ArrayLike) -> "LabelTree":
         """From a cluster id per label, as in the ``labels_`` of any clusterer.
 
         Parameters
@@ -125,7 +129,9 @@ class LabelTree:
         return cls([[0, len(sizes)], pointers(sizes)], order)
 
     @classmethod
-    def from_parents(cls, parents, label_nodes=None):
+    def from_parents(
+        cls, parents: ArrayLike, label_nodes: ArrayLike | None = None
+    ) -> "LabelTree":
         """From a taxonomy: the parent of each node.
 
         Parameters
@@ -163,7 +169,7 @@ class LabelTree:
         return cls._from_paths(paths_of(parents, depth, label_nodes))
 
     @classmethod
-    def from_membership(cls, matrices):
+    def from_membership(cls, matrices: Sequence[MatrixLike]) -> "LabelTree":
         """From child x parent 0/1 matrices, top to bottom.
 
         Parameters
@@ -224,7 +230,7 @@ class LabelTree:
 
     # --- change ----------------------------------------------------------------
 
-    def with_labels(self, clusters):
+    def with_labels(self, clusters: ArrayLike) -> "LabelTree":
         """The tree with more labels; nodes above the labels keep their numbers.
 
         Parameters
@@ -262,7 +268,7 @@ class LabelTree:
         sizes = np.diff(self.offsets[-1]) + added
         return LabelTree([*self.offsets[:-1], pointers(sizes)], order)
 
-    def without_labels(self, labels):
+    def without_labels(self, labels: ArrayLike) -> "LabelTree":
         """The tree with fewer labels; nodes that lose all labels go with them.
 
         Parameters
@@ -296,7 +302,7 @@ class LabelTree:
         numbers = np.argsort(np.argsort(order))
         return LabelTree([pointers(s) for s in sizes], numbers)
 
-    def nodes_without(self, labels):
+    def nodes_without(self, labels: ArrayLike) -> list[np.ndarray]:
         """Which nodes stay when labels are removed.
 
         Parameters
@@ -332,37 +338,37 @@ class LabelTree:
     # --- shape -----------------------------------------------------------------
 
     @property
-    def offsets(self):
+    def offsets(self) -> tuple[np.ndarray, ...]:
         """First child of each node, level by level (tuple of ndarray of int64)."""
         return self._offsets
 
     @property
-    def label_order(self):
+    def label_order(self) -> np.ndarray:
         """Label at each place of the tree order (ndarray of int64 (n_labels,))."""
         return self._label_order
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels (int)."""
         return len(self.label_order)
 
     @property
-    def n_levels(self):
+    def n_levels(self) -> int:
         """Number of levels under the root, the labels included (int)."""
         return len(self.offsets)
 
     @property
-    def level_sizes(self):
+    def level_sizes(self) -> list[int]:
         """Number of nodes of each level under the root (list of int)."""
         return [int(o[-1]) for o in self.offsets]
 
     @property
-    def n_clusters(self):
+    def n_clusters(self) -> int:
         """Number of parents of labels (int)."""
         return len(self.offsets[-1]) - 1
 
     @property
-    def cluster_of_label(self):
+    def cluster_of_label(self) -> np.ndarray:
         """Cluster (parent node) of each label, ndarray of int64 (n_labels,)."""
         clusters = np.empty(self.n_labels, dtype=np.int64)
         clusters[self.label_order] = np.repeat(
@@ -370,7 +376,7 @@ class LabelTree:
         )
         return clusters
 
-    def node_of_label(self, level):
+    def node_of_label(self, level: int) -> np.ndarray:
         """Node of each label at a level.
 
         Parameters
@@ -396,7 +402,7 @@ class LabelTree:
         by_label[self.label_order] = node
         return by_label
 
-    def labels_under(self, level, node):
+    def labels_under(self, level: int, node: int) -> np.ndarray:
         """Look up the labels under a node.
 
         Parameters
@@ -429,7 +435,7 @@ class LabelTree:
 
     # --- export ------------------------------------------------------------------
 
-    def to_parents(self):
+    def to_parents(self) -> np.ndarray:
         """The tree as a parent array.
 
         Returns
@@ -448,7 +454,7 @@ class LabelTree:
             parents[children] = starts[t - 1] + parent
         return parents
 
-    def to_networkx(self, label_names=None):
+    def to_networkx(self, label_names: NameList | None = None) -> Any:
         """The tree as a networkx graph (needs networkx).
 
         Parameters
@@ -475,7 +481,7 @@ class LabelTree:
             )
         return as_networkx(self, names)
 
-    def to_text(self, label_names=None, max_labels=5):
+    def to_text(self, label_names: NameList | None = None, max_labels: int = 5) -> str:
         """The tree as indented text, one line a node.
 
         Parameters
@@ -525,7 +531,7 @@ class LabelTree:
             and all(map(np.array_equal, self.offsets, other.offsets))
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __setstate__(self, state):
         # Not copied where they are int64: they may be memory-mapped.

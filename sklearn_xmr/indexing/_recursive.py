@@ -1,6 +1,8 @@
 """A label tree by any clusterer, applied again to each of its clusters."""
 
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +14,7 @@ from sklearn_xmr.indexing._label_tree import LabelTree
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import HasMethods, Interval
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, RandomState
 
 
 @storable
@@ -93,14 +96,14 @@ class RecursiveLabelClusterer(LabelClustererMixin, BaseEstimator):
 
     def __init__(
         self,
-        clusterer=None,
+        clusterer: Estimator | None = None,
         *,
-        representation="pifa",
-        label_features=None,
-        max_leaf_size=100,
-        max_depth=3,
-        random_state=None,
-    ):
+        representation: str | MatrixLike | Callable[..., Any] = "pifa",
+        label_features: MatrixLike | None = None,
+        max_leaf_size: int = 100,
+        max_depth: int = 3,
+        random_state: RandomState = None,
+    ) -> None:
         self.clusterer = clusterer
         self.representation = representation
         self.label_features = label_features

@@ -1,6 +1,8 @@
 """Label representations: the vectors by which labels are grouped."""
 
+from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +13,7 @@ from sklearn_xmr.indexing._pifa import sum_of_rows
 from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
+from sklearn_xmr.utils._typing import DenseOrSparse, MatrixLike, RandomState
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import (
     check_array,
@@ -24,15 +27,15 @@ NEED_FEATURES = ("lf", "pifa+lf", "pifa_lf_convex", "label_graph")
 
 
 def label_representation(
-    X,
-    Y,
-    method="pifa",
+    X: MatrixLike,
+    Y: MatrixLike,
+    method: str | Callable[..., Any] = "pifa",
     *,
-    label_features=None,
-    feature_share=0.5,
-    n_components=64,
-    random_state=0,
-):
+    label_features: MatrixLike | None = None,
+    feature_share: float = 0.5,
+    n_components: int = 64,
+    random_state: RandomState = 0,
+) -> DenseOrSparse:
     """Represent each label by its instances, its own features, or a graph.
 
     Parameters

@@ -1,8 +1,10 @@
 """Why a label was ranked where it was; what supports a label; labels like it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +18,7 @@ from sklearn_xmr.inspection._names import (
     resolve_names,
 )
 from sklearn_xmr.utils._texts_and_names import check_names
+from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_array, check_count
 
 
@@ -86,15 +89,15 @@ class Explanation:
     ['group 0', '0']
     """
 
-    def __init__(self, label, name, steps):
+    def __init__(self, label: int, name: str, steps: Sequence[Any]) -> None:
         self.label, self.name, self.steps = label, name, steps
 
     @property
-    def score(self):
+    def score(self) -> float:
         """Score of the label, without logarithm and ``label_weight`` (float)."""
         return self.steps[-1].score
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """All of it as lists and numbers, for JSON.
 
         Returns
@@ -119,7 +122,7 @@ class Explanation:
             "steps": steps,
         }
 
-    def to_text(self, n_features=5):
+    def to_text(self, n_features: int = 5) -> str:
         """A few lines for each level.
 
         Parameters
@@ -144,7 +147,7 @@ class Explanation:
             lines.append(f"    {step.intercept:+.3f}  (intercept)")
         return "\n".join(lines)
 
-    def plot(self, *, n_features=8, axes=None):
+    def plot(self, *, n_features: int = 8, axes: Axes = None) -> np.ndarray:
         """Draw bars of the largest contributions, a panel for each level.
 
         Parameters
@@ -175,7 +178,14 @@ class Explanation:
         return self.to_text()
 
 
-def explain(estimator, X, label, *, feature_names=None, label_names=None):
+def explain(
+    estimator: Estimator,
+    X: MatrixLike,
+    label: int | str,
+    *,
+    feature_names: NameList | None = None,
+    label_names: NameList | None = None,
+) -> Explanation:
     """Explain the score of a label for one instance, level by level.
 
     A label's score is the product of the scores that the linear models on the way to it
@@ -303,8 +313,13 @@ def _contributions(weights, row, names):
 
 
 def top_features(
-    estimator, label, n_features=10, *, feature_names=None, label_names=None
-):
+    estimator: Estimator,
+    label: int | str,
+    n_features: int = 10,
+    *,
+    feature_names: NameList | None = None,
+    label_names: NameList | None = None,
+) -> list[tuple[str, float]]:
     """The features that support a label most, against its siblings in the tree.
 
     Parameters
@@ -362,7 +377,13 @@ def top_features(
     ]
 
 
-def nearest_labels(estimator, label, n_labels=10, *, label_names=None):
+def nearest_labels(
+    estimator: Estimator | MatrixLike,
+    label: int | str,
+    n_labels: int = 10,
+    *,
+    label_names: NameList | None = None,
+) -> list[tuple[int, str, float]]:
     """The labels most like a label.
 
     Parameters

@@ -4,14 +4,18 @@ import json
 import re
 import tempfile
 import webbrowser
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
+
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.inspection._classifier import as_row, one_instance
 from sklearn_xmr.inspection._explanation import explain_label
 from sklearn_xmr.inspection._names import label_number, resolve_names
 from sklearn_xmr.inspection._outline import outline_of
 from sklearn_xmr.inspection._search_path import follow
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList, PathOrStr
 from sklearn_xmr.utils._validation import check_count
 from sklearn_xmr.utils._whole_file import whole_file
 
@@ -37,10 +41,10 @@ class HTMLView:
     '<!DOCTYPE html>'
     """
 
-    def __init__(self, html):
+    def __init__(self, html: str) -> None:
         self.html = html
 
-    def save(self, path):
+    def save(self, path: PathOrStr) -> Path:
         """Write the page.
 
         Parameters
@@ -63,7 +67,7 @@ class HTMLView:
             file.write(self.html.encode())
         return path
 
-    def open(self, path=None):
+    def open(self, path: PathOrStr | None = None) -> Path:
         """Write the page and open it in the browser.
 
         Parameters
@@ -96,8 +100,13 @@ class HTMLView:
 
 
 def view_label_tree(
-    estimator, *, label_names=None, label_counts=None, path=None, open_browser=True
-):
+    estimator: Estimator,
+    *,
+    label_names: NameList | None = None,
+    label_counts: ArrayLike | None = None,
+    path: PathOrStr | None = None,
+    open_browser: bool = True,
+) -> "HTMLView":
     """Show a label tree in the browser: open groups, search labels by name.
 
     Parameters
@@ -142,17 +151,17 @@ def view_label_tree(
 
 
 def view_search_path(
-    estimator,
-    X,
+    estimator: Estimator,
+    X: MatrixLike,
     *,
-    k=5,
-    label_names=None,
-    feature_names=None,
-    true_labels=(),
-    n_nodes=30,
-    path=None,
-    open_browser=True,
-):
+    k: int = 5,
+    label_names: NameList | None = None,
+    feature_names: NameList | None = None,
+    true_labels: Collection[int] = (),
+    n_nodes: int = 30,
+    path: PathOrStr | None = None,
+    open_browser: bool = True,
+) -> "HTMLView":
     """Show one instance's path through the label tree in the browser.
 
     Each level with the groups that were kept and dropped, their scores, and for the k

@@ -1,6 +1,10 @@
 """Plots of how good a ranking is: by k, by how frequent labels are."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.inspection._plotting import figure_and_axes
 from sklearn_xmr.metrics import (
@@ -12,6 +16,7 @@ from sklearn_xmr.utils._response import (
     predict_topk,
     topk_of_scores,
 )
+from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, Self
 from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
@@ -48,11 +53,26 @@ class MetricAtKDisplay:
     array([1. , 0.5, 0.5])
     """
 
-    def __init__(self, ks, values, *, estimator_name=None):
+    def __init__(
+        self,
+        ks: ArrayLike,
+        values: dict[str, ArrayLike],
+        *,
+        estimator_name: str | None = None,
+    ) -> None:
         self.ks, self.values, self.estimator_name = ks, values, estimator_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, max_k=10, name=None, **options):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: MatrixLike,
+        y: MatrixLike,
+        *,
+        max_k: int = 10,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
         """Predict, and plot.
 
         Parameters
@@ -88,16 +108,16 @@ class MetricAtKDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_score,
+        y_true: MatrixLike,
+        y_score: MatrixLike,
         *,
-        max_k=10,
-        metrics=("precision", "recall"),
-        propensities=None,
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        max_k: int = 10,
+        metrics: Sequence[str] = ("precision", "recall"),
+        propensities: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Axes = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot what was predicted.
 
         Parameters
@@ -152,7 +172,7 @@ class MetricAtKDisplay:
             values[metric] = np.array(of_k)
         return cls(ks, values, estimator_name=name).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Axes = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters
@@ -220,12 +240,29 @@ class LabelFrequencyDisplay:
     array([0., 1.])
     """
 
-    def __init__(self, lower, values, n_labels, *, metric, k):
+    def __init__(
+        self,
+        lower: ArrayLike,
+        values: ArrayLike,
+        n_labels: ArrayLike,
+        *,
+        metric: str,
+        k: int,
+    ) -> None:
         self.lower, self.values, self.n_labels = lower, values, n_labels
         self.metric, self.k = metric, k
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, Y_train, *, k=5, **options):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: MatrixLike,
+        y: MatrixLike,
+        Y_train: MatrixLike,
+        *,
+        k: int = 5,
+        **options: Any,
+    ) -> Self:
         """Predict, and plot.
 
         Parameters
@@ -260,16 +297,16 @@ class LabelFrequencyDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_score,
-        Y_train,
+        y_true: MatrixLike,
+        y_score: MatrixLike,
+        Y_train: MatrixLike,
         *,
-        k=5,
-        metric="recall",
-        bounds=(1, 3, 10, 30, 100, 300, 1000),
-        ax=None,
-        **kwargs,
-    ):
+        k: int = 5,
+        metric: str = "recall",
+        bounds: Sequence[int] = (1, 3, 10, 30, 100, 300, 1000),
+        ax: Axes = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot what was predicted.
 
         Parameters
@@ -312,7 +349,7 @@ class LabelFrequencyDisplay:
         display = cls(parts["lower"], values, n_labels, metric=metric, k=k)
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters

@@ -1,8 +1,11 @@
 """Plots of how far to trust probabilities, and of what a model's size buys."""
 
+from collections.abc import Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.inspection._classifier import find_classifier
 from sklearn_xmr.inspection._plotting import figure_and_axes
@@ -16,6 +19,7 @@ from sklearn_xmr.utils._response import (
     inner_step,
     predict_topk,
 )
+from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, Self
 
 
 class CalibrationAtKDisplay:
@@ -57,12 +61,29 @@ class CalibrationAtKDisplay:
     array([0.75])
     """
 
-    def __init__(self, prob_pred, prob_true, counts, *, ece, k, estimator_name=None):
+    def __init__(
+        self,
+        prob_pred: ArrayLike,
+        prob_true: ArrayLike,
+        counts: ArrayLike,
+        *,
+        ece: float,
+        k: int,
+        estimator_name: str | None = None,
+    ) -> None:
         self.prob_pred, self.prob_true, self.counts = prob_pred, prob_true, counts
         self.ece, self.k, self.estimator_name = ece, k, estimator_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, k=5, **options):
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: MatrixLike,
+        y: MatrixLike,
+        *,
+        k: int = 5,
+        **options: Any,
+    ) -> Self:
         """Predict, and plot.
 
         Parameters
@@ -94,8 +115,16 @@ class CalibrationAtKDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_score, *, k=5, n_bins=10, name=None, ax=None, **kwargs
-    ):
+        cls,
+        y_true: MatrixLike,
+        y_score: MatrixLike,
+        *,
+        k: int = 5,
+        n_bins: int = 10,
+        name: str | None = None,
+        ax: Axes = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot what was predicted.
 
         Parameters
@@ -132,7 +161,7 @@ class CalibrationAtKDisplay:
         display = cls(prob_pred, prob_true, counts, ece=error, k=k, estimator_name=name)
         return display.plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Axes = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters
@@ -209,23 +238,31 @@ class ModelSizeDisplay:
     True
     """
 
-    def __init__(self, sizes, precisions, thresholds, *, k, estimator_name=None):
+    def __init__(
+        self,
+        sizes: ArrayLike,
+        precisions: ArrayLike,
+        thresholds: ArrayLike,
+        *,
+        k: int,
+        estimator_name: str | None = None,
+    ) -> None:
         self.sizes, self.precisions, self.thresholds = sizes, precisions, thresholds
         self.k, self.estimator_name = k, estimator_name
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Estimator,
+        X: MatrixLike,
+        y: MatrixLike,
         *,
-        k=5,
-        thresholds=(0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6),
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        k: int = 5,
+        thresholds: Sequence[float] = (0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6),
+        name: str | None = None,
+        ax: Axes = None,
+        **kwargs: Any,
+    ) -> Self:
         """Prune copies of the model more and more, predict, and plot.
 
         Parameters
@@ -271,7 +308,7 @@ class ModelSizeDisplay:
         points = (np.array(sizes), np.array(precisions), np.array(thresholds))
         return cls(*points, k=k, estimator_name=name).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Axes = None, *, name: str | None = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters

@@ -1,13 +1,17 @@
 """Which groups of labels a search kept for one instance, level by level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sklearn_xmr.base import checked_label_weights
+from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.inspection._classifier import as_row, one_instance
 from sklearn_xmr.inspection._names import group_name, resolve_names
 from sklearn_xmr.utils._ranges import ranges
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_count
 
 
@@ -74,11 +78,13 @@ class SearchPath:
     True
     """
 
-    def __init__(self, levels, beam_size, tree, names):
+    def __init__(
+        self, levels: Sequence[Any], beam_size: int | None, tree: LabelTree, names: Any
+    ) -> None:
         self.levels, self.beam_size = levels, beam_size
         self._tree, self._names = tree, names
 
-    def name(self, level, node):
+    def name(self, level: int, node: int) -> str:
         """Name of a label, or of a group by its level and number.
 
         Parameters
@@ -97,7 +103,7 @@ class SearchPath:
             return self._names.label(node)
         return group_name(self._tree, level, node)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """All of it as lists and numbers, for JSON.
 
         Returns
@@ -124,7 +130,7 @@ class SearchPath:
             )
         return {"beam_size": self.beam_size, "levels": rows}
 
-    def to_text(self, n_nodes=5):
+    def to_text(self, n_nodes: int = 5) -> str:
         """The best nodes of each level, a line each.
 
         Parameters
@@ -156,7 +162,13 @@ class SearchPath:
         return f"SearchPath({sizes} nodes kept)"
 
 
-def search_path(estimator, X, *, k=5, label_names=None):
+def search_path(
+    estimator: Estimator,
+    X: MatrixLike,
+    *,
+    k: int = 5,
+    label_names: NameList | None = None,
+) -> SearchPath:
     """Follow the beam search of one instance.
 
     Parameters

@@ -1,9 +1,13 @@
 """Loss and validation metric of a training run."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from sklearn_xmr.inspection._plotting import figure_and_axes
 from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._typing import Axes, Estimator, Self
 
 
 class TrainingHistoryDisplay:
@@ -35,11 +39,13 @@ class TrainingHistoryDisplay:
     array([0.1 , 0.05])
     """
 
-    def __init__(self, history):
+    def __init__(self, history: Sequence[dict[str, Any]]) -> None:
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Estimator, *, ax: Axes = None, **kwargs: Any
+    ) -> Self:
         """Plot the history of a fitted estimator.
 
         Parameters
@@ -70,7 +76,7 @@ class TrainingHistoryDisplay:
             )
         return cls(history).plot(ax, **kwargs)
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters

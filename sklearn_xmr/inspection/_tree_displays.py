@@ -1,10 +1,15 @@
 """Plots of a label tree, and of one instance's path through it."""
 
+from collections.abc import Collection
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.inspection._outline import OutlineNode, outline_of
 from sklearn_xmr.inspection._plotting import as_it_is, figure_and_axes, shorten
-from sklearn_xmr.inspection._search_path import search_path
+from sklearn_xmr.inspection._search_path import SearchPath, search_path
+from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_count
 
 LINE = 0.32  # inches of height for each line of text
@@ -44,21 +49,21 @@ class LabelTreeDisplay:
     ['all labels (5)', 'group 1 (3)']
     """
 
-    def __init__(self, outline):
+    def __init__(self, outline: Any) -> None:
         self.outline = outline
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Estimator,
         *,
-        label_names=None,
-        label_counts=None,
-        root=None,
-        max_depth=1,
-        max_children=12,
-        ax=None,
-    ):
+        label_names: NameList | None = None,
+        label_counts: ArrayLike | None = None,
+        root: tuple[int, int] | None = None,
+        max_depth: int = 1,
+        max_children: int = 12,
+        ax: Axes = None,
+    ) -> Self:
         """Draw the tree of an estimator.
 
         Parameters
@@ -105,7 +110,7 @@ class LabelTreeDisplay:
         )
         return cls(outline).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes = None) -> Self:
         """Draw.
 
         Parameters
@@ -162,13 +167,21 @@ class SearchPathDisplay:
     'Beam search: 2 of 2, then 2 of 4 nodes kept'
     """
 
-    def __init__(self, path):
+    def __init__(self, path: SearchPath) -> None:
         self.path = path
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, *, k=5, label_names=None, n_nodes=8, true_labels=(), ax=None
-    ):
+        cls,
+        estimator: Estimator,
+        X: MatrixLike,
+        *,
+        k: int = 5,
+        label_names: NameList | None = None,
+        n_nodes: int = 8,
+        true_labels: Collection[int] = (),
+        ax: Axes = None,
+    ) -> Self:
         """Follow the search, and draw.
 
         Parameters
@@ -203,7 +216,9 @@ class SearchPathDisplay:
         path = search_path(estimator, X, k=k, label_names=label_names)
         return cls(path).plot(ax, n_nodes=n_nodes, true_labels=true_labels)
 
-    def plot(self, ax=None, *, n_nodes=8, true_labels=()):
+    def plot(
+        self, ax: Axes = None, *, n_nodes: int = 8, true_labels: Collection[int] = ()
+    ) -> Self:
         """Draw.
 
         Parameters
@@ -222,10 +237,11 @@ class SearchPathDisplay:
         """
         check_count(n_nodes, "n_nodes")
         levels = self.path.levels
-        n_levels, true_labels = len(levels), set(true_labels)
+        n_levels, true_labels = len(levels), frozenset(true_labels)
         size = (3.6 * n_levels + 1, LINE * (n_nodes + 2) + 0.5)
         self.figure_, self.ax_ = figure_and_axes(ax, size)
-        self.texts_, above = [], {0: (-0.35, 0.0)}
+        self.texts_: list[Any] = []
+        above = {0: (-0.35, 0.0)}
         for number, level in enumerate(levels):
             places = {}
             for at in range(min(n_nodes, len(level.nodes))):

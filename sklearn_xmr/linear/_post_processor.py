@@ -4,6 +4,7 @@ from functools import lru_cache
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.linear._constants import COMBINERS
 
@@ -52,7 +53,7 @@ class PostProcessor:
     array([0.5, 0.5])
     """
 
-    def __init__(self, name, path_weight=1.0):
+    def __init__(self, name: str, path_weight: float = 1.0) -> None:
         if name not in POST_PROCESSORS:
             raise ValueError(
                 f"post_processor must be one of {POST_PROCESSORS}, got {name!r}"
@@ -64,7 +65,7 @@ class PostProcessor:
         self.is_margin = name == "noop"
         self._is_raw = self.is_margin or name.startswith("log_")
 
-    def restore(self, log_scores):
+    def restore(self, log_scores: np.ndarray) -> np.ndarray:
         """Return scores in the form that ``name`` requests.
 
         Parameters
@@ -79,7 +80,7 @@ class PostProcessor:
         """
         return log_scores if self._is_raw else np.exp(log_scores)
 
-    def probabilities(self, log_scores):
+    def probabilities(self, log_scores: np.ndarray) -> np.ndarray:
         """Return scores between 0 and 1.
 
         Parameters
@@ -94,7 +95,7 @@ class PostProcessor:
         """
         return sigmoid(log_scores) if self.is_margin else np.exp(log_scores)
 
-    def of_scores(self, scores):
+    def of_scores(self, scores: np.ndarray) -> np.ndarray:
         """Return the probabilities that scores stand for.
 
         Parameters
@@ -109,7 +110,9 @@ class PostProcessor:
         """
         return self.probabilities(scores) if self._is_raw else scores
 
-    def of_paths(self, above, margins, n_below=0):
+    def of_paths(
+        self, above: float | np.ndarray, margins: ArrayLike, n_below: int = 0
+    ) -> np.ndarray:
         """Extend paths by one node each, and return their scores.
 
         Parameters

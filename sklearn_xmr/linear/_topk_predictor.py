@@ -1,11 +1,15 @@
 """Top labels of one instance at a time, without the cost of scikit-learn's checks."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
-from sklearn_xmr.linear._post_processor import post_processor_of
+from sklearn_xmr.linear._post_processor import PostProcessor, post_processor_of
+from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._matrices import check_structure, is_ready_row
+from sklearn_xmr.utils._typing import TopK
 
 NO_DENSE = np.empty(0, dtype=np.float32)
 
@@ -56,7 +60,14 @@ class TopkPredictor:
 
     takes_rows = True  # pairs of columns and values
 
-    def __init__(self, model, k, beam_size, post_processor, label_weight=None):
+    def __init__(
+        self,
+        model: TreeModel,
+        k: int,
+        beam_size: int | None,
+        post_processor: str | PostProcessor,
+        label_weight: np.ndarray | None = None,
+    ) -> None:
         self.model, self.k, self.beam_size = model, k, beam_size
         self.post_processor, self.label_weight = post_processor, label_weight
         self.n_features, self.n_dense = model.n_features, model.n_dense
@@ -68,7 +79,7 @@ class TopkPredictor:
             label_weight=label_weight,
         )
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> TopK:
         """Return the best labels of one instance and their scores.
 
         Parameters

@@ -5,8 +5,10 @@ leaves the estimator unchanged, and a ``topk_predictor`` made before keeps its m
 """
 
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from sklearn_xmr.base import TrainingData
@@ -15,6 +17,7 @@ from sklearn_xmr.linear._training import train_branch, train_new_labels
 from sklearn_xmr.linear._tree_ranking import TreeRankingMixin
 from sklearn_xmr.linear._weights._pruning import check_limits
 from sklearn_xmr.utils._fitted_state import change_in_one_step
+from sklearn_xmr.utils._typing import MatrixLike, Self
 
 
 class TreeChangesMixin(TreeRankingMixin):
@@ -24,7 +27,15 @@ class TreeChangesMixin(TreeRankingMixin):
     """
 
     @change_in_one_step
-    def add_labels(self, X, y, *, clusters=None, sample_weight=None, relevance=None):
+    def add_labels(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        *,
+        clusters: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+    ) -> Self:
         """Add new labels to the tree and train only their weights.
 
         Each new label joins the cluster to which the model assigns its instances, so
@@ -91,7 +102,7 @@ class TreeChangesMixin(TreeRankingMixin):
         self.model_ = train_new_labels(self.model_, data, settings, clusters)
 
     @change_in_one_step
-    def remove_labels(self, labels):
+    def remove_labels(self, labels: ArrayLike) -> Self:
         """Remove labels from the model; the others are ranked as before.
 
         Parameters
@@ -127,7 +138,16 @@ class TreeChangesMixin(TreeRankingMixin):
         self.target_form_ = self.target_form_.without(gone)
 
     @change_in_one_step
-    def refit_branch(self, X, y, level, node, *, sample_weight=None, relevance=None):
+    def refit_branch(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        level: int,
+        node: int,
+        *,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+    ) -> Self:
         """Train the weights of all nodes under a node again; the tree stays the same.
 
         Parameters
@@ -226,8 +246,13 @@ class TreeChangesMixin(TreeRankingMixin):
 
     @change_in_one_step
     def prune(
-        self, *, threshold=0.0, energy=1.0, max_weights_per_label=None, dtype=None
-    ):
+        self,
+        *,
+        threshold: float = 0.0,
+        energy: float = 1.0,
+        max_weights_per_label: int | None = None,
+        dtype: Literal["float32", "float16", "int8"] | None = None,
+    ) -> Self:
         """Drop weights of the fitted model.
 
         Weights that satisfy all limits are kept. Intercepts and the weights of dense

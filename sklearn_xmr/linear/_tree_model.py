@@ -1,12 +1,15 @@
 """A fitted label tree: the weights of all levels, and all predictions from them."""
 
+from collections.abc import Callable, Sequence
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from sklearn_xmr.indexing import LabelTree
-from sklearn_xmr.linear._post_processor import post_processor_of
+from sklearn_xmr.linear._post_processor import PostProcessor, post_processor_of
 from sklearn_xmr.linear._search._tree_search import TreeSearch
 from sklearn_xmr.linear._weights._chunked_weights import ChunkedWeights
 from sklearn_xmr.linear._weights._pruning import prune_weights
@@ -22,6 +25,7 @@ from sklearn_xmr.utils._memory import check_ranking_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._rankings import csr_from_topk
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR, TopK
 from sklearn_xmr.utils._validation import check_count, check_label_weight
 
 FORMAT = 1  # of the saved state; increased with each change of the bytes
@@ -68,13 +72,13 @@ class TreeModel:
     (500, 3)
     """
 
-    def __init__(self, tree, weights):
+    def __init__(self, tree: LabelTree, weights: Sequence[ChunkedWeights]) -> None:
         self._tree, self._weights = tree, tuple(weights)
         self._check()
         self._search = TreeSearch(list(self._weights), tree.label_order)
 
     @classmethod
-    def of_one_level(cls, weights):
+    def of_one_level(cls, weights: ChunkedWeights) -> "TreeModel":
         """Make a model whose labels are the nodes of one level, under a root.
 
         Parameters
@@ -94,37 +98,37 @@ class TreeModel:
     # --- contents --------------------------------------------------------------------
 
     @property
-    def tree(self):
+    def tree(self) -> LabelTree:
         """The label tree (LabelTree)."""
         return self._tree
 
     @property
-    def weights(self):
+    def weights(self) -> tuple[ChunkedWeights, ...]:
         """Weights of each level, from the root down (tuple of ChunkedWeights)."""
         return self._weights
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels (int)."""
         return self._tree.n_labels
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Number of sparse features (int)."""
         return self._weights[0].n_features
 
     @property
-    def n_dense(self):
+    def n_dense(self) -> int:
         """Number of dense features (int)."""
         return self._weights[0].dense.shape[1]
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Size in memory and on disk, in bytes (int)."""
         levels = sum(weights.nbytes for weights in self._weights)
         return levels + self._tree.label_order.nbytes
 
-    def child_weights(self, level, parents):
+    def child_weights(self, level: int, parents: ArrayLike) -> tuple[CSR, np.ndarray]:
         """Return the weights and intercepts of the children of some nodes.
 
         Parameters
@@ -145,7 +149,7 @@ class TreeModel:
         part = take_parents(self._weights[level], np.asarray(parents))
         return _all_weights(part), part.intercept
 
-    def label_weights(self):
+    def label_weights(self) -> CSR:
         """Return the weights of the labels, each trained against its siblings.
 
         Returns
@@ -160,14 +164,14 @@ class TreeModel:
 
     def topk(
         self,
-        X,
-        k,
+        X: HybridFeatures,
+        k: int,
         *,
-        beam_size=10,
-        post_processor="l3_hinge",
-        label_weight=None,
-        return_n_visited=False,
-    ):
+        beam_size: int | None = 10,
+        post_processor: str | PostProcessor = "l3_hinge",
+        label_weight: ArrayLike | None = None,
+        return_n_visited: bool = False,
+    ) -> tuple[np.ndarray, ...]:
         """The best labels of each instance.
 
         Single instances are searched best node first, as all instances are in an exact
@@ -239,7 +243,14 @@ class TreeModel:
         labels[0, : len(found)], scores[0, : len(found)] = found, log_scores
         return labels, scores
 
-    def row_search(self, k, *, beam_size, post_processor, label_weight=None):
+    def row_search(
+        self,
+        k: int,
+        *,
+        beam_size: int | None,
+        post_processor: str | PostProcessor,
+        label_weight: ArrayLike | None = None,
+    ) -> Callable[..., TopK]:
         """Return a search function for the arrays of one instance.
 
         Parameters
@@ -269,7 +280,13 @@ class TreeModel:
 
         return search
 
-    def score_pairs(self, X, pairs, *, post_processor="l3_hinge"):
+    def score_pairs(
+        self,
+        X: HybridFeatures,
+        pairs: CSR,
+        *,
+        post_processor: str | PostProcessor = "l3_hinge",
+    ) -> CSR:
         """Score (instance, label) pairs without a beam search.
 
         Parameters
@@ -317,7 +334,13 @@ class TreeModel:
             (scores, pairs.indices, pairs.indptr), shape=pairs.shape
         )
 
-    def matching(self, X, *, beam_size=10, post_processor="l3_hinge"):
+    def matching(
+        self,
+        X: HybridFeatures,
+        *,
+        beam_size: int | None = 10,
+        post_processor: str | PostProcessor = "l3_hinge",
+    ) -> CSR:
         """Score the clusters of labels that fit each instance best.
 
         Parameters
@@ -347,7 +370,7 @@ class TreeModel:
 
     # --- changes: each makes a new model ---------------------------------------------
 
-    def with_labels(self, clusters, trained):
+    def with_labels(self, clusters: np.ndarray, trained: ChunkedWeights) -> "TreeModel":
         """Return a model with more labels.
 
         Parameters
@@ -367,7 +390,7 @@ class TreeModel:
         level = append_nodes(self._weights[-1], np.unique(clusters), trained)
         return TreeModel(tree, [*self._weights[:-1], level])
 
-    def without_labels(self, labels):
+    def without_labels(self, labels: ArrayLike) -> "TreeModel":
         """Return a model without some labels.
 
         Parameters
@@ -393,7 +416,9 @@ class TreeModel:
         ]
         return TreeModel(self._tree.without_labels(labels), weights)
 
-    def with_children(self, level, parents, trained):
+    def with_children(
+        self, level: int, parents: np.ndarray, trained: ChunkedWeights
+    ) -> "TreeModel":
         """Return a model with other weights of all children of some nodes.
 
         Parameters
@@ -415,8 +440,13 @@ class TreeModel:
         return TreeModel(self._tree, weights)
 
     def pruned(
-        self, *, threshold=0.0, energy=1.0, max_weights_per_label=None, dtype=None
-    ):
+        self,
+        *,
+        threshold: float = 0.0,
+        energy: float = 1.0,
+        max_weights_per_label: int | None = None,
+        dtype: Literal["float32", "float16", "int8"] | None = None,
+    ) -> "TreeModel":
         """Return a model without its smallest weights.
 
         Parameters
@@ -451,7 +481,7 @@ class TreeModel:
 
     # --- checks ----------------------------------------------------------------------
 
-    def verify(self):
+    def verify(self) -> None:
         """Compare the contents of all arrays with the checksum of the saved model.
 
         This reads every byte, which loading a memory-mapped model does not.
@@ -468,7 +498,7 @@ class TreeModel:
                 f"{self.checksum()}, but {saved} was written; the file is damaged"
             )
 
-    def checksum(self):
+    def checksum(self) -> int:
         """Return the checksum of the contents of all arrays.
 
         Returns

@@ -3,11 +3,15 @@
 import numpy as np
 
 from sklearn_xmr.base import HybridRankingMixin
-from sklearn_xmr.linear._post_processor import post_processor_of
+from sklearn_xmr.indexing import LabelTree
+from sklearn_xmr.linear._post_processor import PostProcessor, post_processor_of
 from sklearn_xmr.linear._topk_predictor import TopkPredictor
+from sklearn_xmr.linear._tree_model import TreeModel
+from sklearn_xmr.linear._weights._chunked_weights import ChunkedWeights
 from sklearn_xmr.utils._fitted_state import on_snapshot
 from sklearn_xmr.utils._matrices import align_sparse_type
 from sklearn_xmr.utils._rankings import topk_of_csr
+from sklearn_xmr.utils._typing import CSR, MatrixLike
 from sklearn_xmr.utils._validation import check_candidates, check_count
 
 
@@ -19,6 +23,7 @@ class TreeRankingMixin(HybridRankingMixin):
     refit, as ``path_weight`` does.
     """
 
+    model_: TreeModel  # set by fit
     scores_each_pair = True
     _acting_parameters = (
         "beam_size",
@@ -31,7 +36,7 @@ class TreeRankingMixin(HybridRankingMixin):
     )
 
     @property
-    def scoring_rule(self):
+    def scoring_rule(self) -> PostProcessor:
         """How margins become scores, as the parameters say (PostProcessor)."""
         weight = self.path_weight
         if isinstance(weight, str):  # "auto"; before fit there is no path
@@ -39,22 +44,29 @@ class TreeRankingMixin(HybridRankingMixin):
         return post_processor_of(self.post_processor, weight)
 
     @property
-    def tree_(self):
+    def tree_(self) -> LabelTree:
         """The label tree (LabelTree)."""
         return self.model_.tree
 
     @property
-    def weights_(self):
+    def weights_(self) -> list[ChunkedWeights]:
         """Weights of each level, from the root down (list of ChunkedWeights)."""
         return list(self.model_.weights)
 
     @property
-    def nbytes_(self):
+    def nbytes_(self) -> int:
         """Size of the fitted model in memory and on disk, in bytes (int)."""
         return self.model_.nbytes
 
     @on_snapshot
-    def predict_topk(self, X, k=None, *, candidates=None, return_n_visited=False):
+    def predict_topk(
+        self,
+        X: MatrixLike,
+        k: int | None = None,
+        *,
+        candidates: MatrixLike | None = None,
+        return_n_visited: bool = False,
+    ) -> tuple[np.ndarray, ...]:
         """The best labels of each instance, best first.
 
         Parameters
@@ -128,7 +140,7 @@ class TreeRankingMixin(HybridRankingMixin):
         return self.model_.score_pairs(X, pairs, post_processor=self.scoring_rule)
 
     @on_snapshot
-    def score_pairs(self, X, candidates):
+    def score_pairs(self, X: MatrixLike, candidates: MatrixLike) -> CSR:
         """Score given (instance, label) pairs.
 
         Parameters
@@ -155,7 +167,7 @@ class TreeRankingMixin(HybridRankingMixin):
         return align_sparse_type(scores)
 
     @on_snapshot
-    def topk_predictor(self, k=None):
+    def topk_predictor(self, k: int | None = None) -> TopkPredictor:
         """Return a function that ranks single instances in microseconds.
 
         Parameters

@@ -1,7 +1,10 @@
 """XR-Linear: a linear ranker at every node of a label tree."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -30,6 +33,13 @@ from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import (
+    Estimator,
+    MatrixLike,
+    PathOrStr,
+    RandomState,
+    Self,
+)
 from sklearn_xmr.utils._validation import for_set_output
 
 DEFAULT_BRANCHING_FACTOR = 100
@@ -231,7 +241,8 @@ class XRLinearClassifier(
     True
     """
 
-    path_weight = 1.0  # of models that were saved before this was a parameter
+    # Of models that were saved before this was a parameter.
+    path_weight: float | Literal["auto"] = 1.0
     _solver_mode = "auto"  # tests and benchmarks choose; the results are the same
 
     _parameter_constraints: dict = {
@@ -267,33 +278,33 @@ class XRLinearClassifier(
 
     def __init__(
         self,
-        clusterer=None,
+        clusterer: LabelTree | Estimator | None = None,
         *,
-        C=1.0,
-        positive_cost=1.0,
-        negative_cost=1.0,
-        loss="squared_hinge",
-        negative_sampling="hard",
-        n_hard_clusters="auto",
-        beam_size=10,
-        top_k=20,
-        weight_threshold=0.09,
-        weight_dtype="int8",
-        post_processor="l3_hinge",
-        path_weight="auto",
-        label_weight=None,
-        cost_sensitive=None,
-        relevance_norm=None,
-        decision_threshold=0.5,
-        min_labels=0,
-        bias=1.0,
-        tol=0.5,
-        max_iter=100,
-        warm_start=False,
-        checkpoint_dir=None,
-        random_state=None,
-        verbose=0,
-    ):
+        C: float = 1.0,
+        positive_cost: float = 1.0,
+        negative_cost: float = 1.0,
+        loss: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+        negative_sampling: Literal["hard", "tfn", "man", "tfn+man"] = "hard",
+        n_hard_clusters: int | Literal["auto"] = "auto",
+        beam_size: int | None = 10,
+        top_k: int = 20,
+        weight_threshold: float = 0.09,
+        weight_dtype: Literal["int8", "float16", "float32"] = "int8",
+        post_processor: str = "l3_hinge",
+        path_weight: float | Literal["auto"] = "auto",
+        label_weight: ArrayLike | Literal["inverse_propensity"] | None = None,
+        cost_sensitive: Literal["induce", "ranker_only", "propensity"] | None = None,
+        relevance_norm: Literal["l1", "l2", "max"] | None = None,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        bias: float = 1.0,
+        tol: float = 0.5,
+        max_iter: int = 100,
+        warm_start: bool = False,
+        checkpoint_dir: PathOrStr | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.clusterer = clusterer
         self.C = C
         self.positive_cost = positive_cost
@@ -324,7 +335,14 @@ class XRLinearClassifier(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+        negatives: MatrixLike | None = None,
+    ) -> Self:
         """Build the label tree and train its nodes.
 
         Parameters
@@ -475,7 +493,7 @@ class XRLinearClassifier(
             propensities=self.propensities_,
         )
 
-    def solver_settings(self, rng):
+    def solver_settings(self, rng: np.random.RandomState) -> SolverSettings:
         """Return the settings of the node solver, for models that contain this one.
 
         Parameters
@@ -506,7 +524,9 @@ class XRLinearClassifier(
         if self.verbose:
             print(f"[XRLinear] {message}")
 
-    def estimate_model_size(self, X, y, *, share=0.1):
+    def estimate_model_size(
+        self, X: MatrixLike, y: MatrixLike, *, share: float = 0.1
+    ) -> int:
         """Estimate the size that the model would have after ``fit(X, y)``, in bytes.
 
         Builds the label tree and trains a random share of its nodes. The estimate is
@@ -542,7 +562,7 @@ class XRLinearClassifier(
 
     # set_output wraps what the class itself defines.
     @on_snapshot
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> Any:
         """Score how well clusters of labels fit each instance.
 
         Parameters

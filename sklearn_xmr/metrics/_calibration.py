@@ -3,10 +3,13 @@
 import numpy as np
 
 from sklearn_xmr.utils._hits import hits_and_scores
+from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_count
 
 
-def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
+def ece_at_k(
+    y_true: MatrixLike, y_score: MatrixLike, k: int = 5, *, n_bins: int = 10
+) -> float:
     """Expected calibration error of the k best labels.
 
     The labels' probabilities are put into ``n_bins`` bins of equal width; in each, the
@@ -62,7 +65,9 @@ def ece_at_k(y_true, y_score, k=5, *, n_bins=10):
     return float(np.abs(scores - hits).sum() / max(counts.sum(), 1))
 
 
-def calibration_curve_at_k(y_true, y_score, k=5, *, n_bins=10):
+def calibration_curve_at_k(
+    y_true: MatrixLike, y_score: MatrixLike, k: int = 5, *, n_bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How often the k best labels are right, by their probability.
 
     What :func:`sklearn.calibration.calibration_curve` is for two classes: bins of

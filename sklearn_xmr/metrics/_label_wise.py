@@ -3,15 +3,19 @@
 None takes ``sample_weight``: what is averaged are labels, not instances.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 
 from sklearn_xmr.metrics._propensity import propensity_scores
 from sklearn_xmr.metrics._ranking import best_gains
 from sklearn_xmr.utils._hits import ranked_hits
+from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
 
-def coverage_at_k(y_true, y_score, k=5):
+def coverage_at_k(y_true: MatrixLike, y_score: MatrixLike, k: int = 5) -> float:
     """Coverage at k: the share of labels that are right for some instance.
 
     Parameters
@@ -56,7 +60,13 @@ def coverage_at_k(y_true, y_score, k=5):
     return float(np.mean(counts["hits"][true] > 0)) if true.any() else 0.0
 
 
-def macro_f1_at_k(y_true, y_score, k=5, *, average_over="seen"):
+def macro_f1_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    average_over: Literal["seen", "all"] = "seen",
+) -> float:
     """Macro F1 at k: the F1 of each label, the mean over the labels.
 
     The k best labels of each instance are its prediction. ``2 hits / (true +
@@ -102,7 +112,13 @@ def macro_f1_at_k(y_true, y_score, k=5, *, average_over="seen"):
     return _macro("f1", y_true, y_score, k, average_over)
 
 
-def macro_precision_at_k(y_true, y_score, k=5, *, average_over="seen"):
+def macro_precision_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    average_over: Literal["seen", "all"] = "seen",
+) -> float:
     """Macro precision at k: of the instances given a label, the share that has it.
 
     Parameters
@@ -142,7 +158,13 @@ def macro_precision_at_k(y_true, y_score, k=5, *, average_over="seen"):
     return _macro("precision", y_true, y_score, k, average_over)
 
 
-def macro_recall_at_k(y_true, y_score, k=5, *, average_over="seen"):
+def macro_recall_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    average_over: Literal["seen", "all"] = "seen",
+) -> float:
     """Macro recall at k: of the instances that have a label, the share given it.
 
     Parameters
@@ -182,7 +204,14 @@ def macro_recall_at_k(y_true, y_score, k=5, *, average_over="seen"):
     return _macro("recall", y_true, y_score, k, average_over)
 
 
-def frequency_breakdown(y_true, y_score, Y_train, k=5, *, bounds=(10, 100)):
+def frequency_breakdown(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    Y_train: MatrixLike,
+    k: int = 5,
+    *,
+    bounds: Sequence[int] = (10, 100),
+) -> dict[str, np.ndarray]:
     """Split metrics at k by the frequency of labels.
 
     Labels are grouped by their number of *training* instances.

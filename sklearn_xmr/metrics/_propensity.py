@@ -4,12 +4,15 @@ from numbers import Real
 
 import numpy as np
 
+from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
 MOST = 100  # of A and B; powers of larger ones need not be numbers
 
 
-def propensity_scores(Y_train, A=0.55, B=1.5):
+def propensity_scores(
+    Y_train: MatrixLike, A: float = 0.55, B: float = 1.5
+) -> np.ndarray:
     """Propensity of each label: how likely a relevant label was observed.
 
     ``p = 1 / (1 + C (n + B)**-A)`` with n the label's number of training instances

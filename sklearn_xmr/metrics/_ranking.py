@@ -5,15 +5,23 @@ All share one core: the k best labels of each row, and which of them are true
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from sklearn_xmr.utils._hits import ranked_hits
 from sklearn_xmr.utils._rankings import rank_topk
 from sklearn_xmr.utils._sklearn import check_sample_weight
+from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_array, check_count
 
 
-def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def precision_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Precision at k: the share of true labels among the k best.
 
     Parameters
@@ -58,7 +66,13 @@ def precision_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(ranked.hits.sum(axis=1) / k, sample_weight)
 
 
-def recall_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def recall_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Recall at k: the share of the true labels that are among the k best.
 
     Parameters
@@ -94,7 +108,13 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(recall, sample_weight)
 
 
-def f1_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def f1_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """F1 at k: the harmonic mean of precision and recall at k of each instance.
 
     ``2 hits / (k + number of true labels)``, the mean over the instances.
@@ -131,7 +151,13 @@ def f1_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(2 * ranked.hits.sum(axis=1) / (k + ranked.n_true), sample_weight)
 
 
-def hit_rate_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def hit_rate_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Hit rate at k: the share of instances with a true label among the k best.
 
     Parameters
@@ -170,7 +196,13 @@ def hit_rate_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(ranked.hits.any(axis=1), sample_weight)
 
 
-def abandonment_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def abandonment_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Abandonment at k: the share of instances without a true label among the k best.
 
     One minus :func:`hit_rate_at_k`: the smaller, the better. (napkinXC's function of
@@ -207,7 +239,13 @@ def abandonment_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return 1 - hit_rate_at_k(y_true, y_score, k, sample_weight=sample_weight)
 
 
-def mrr_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def mrr_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Mean reciprocal rank at k: one over the rank of the first true label.
 
     Parameters
@@ -243,7 +281,13 @@ def mrr_at_k(y_true, y_score, k=5, *, sample_weight=None):
     return _mean(np.where(ranked.hits.any(axis=1), 1 / (first + 1), 0), sample_weight)
 
 
-def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
+def ndcg_at_k(
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Normalised discounted cumulative gain at k.
 
     A hit at rank r gains ``1 / log2(r + 1)``; the sum is divided by that of the best
@@ -285,8 +329,14 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None):
 
 
 def psprecision_at_k(
-    y_true, y_score, k=5, *, propensities, normalize=True, sample_weight=None
-):
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    propensities: ArrayLike,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Propensity-scored precision at k: a hit counts the more, the rarer its label.
 
     Parameters
@@ -337,8 +387,14 @@ def psprecision_at_k(
 
 
 def psndcg_at_k(
-    y_true, y_score, k=5, *, propensities, normalize=True, sample_weight=None
-):
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    propensities: ArrayLike,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Propensity-scored nDCG at k.
 
     Gains ``1 / p / log2(rank + 1)``, divided by ``sum over r <= k of 1 / log2(r + 1)``
@@ -393,8 +449,14 @@ def psndcg_at_k(
 
 
 def psrecall_at_k(
-    y_true, y_score, k=5, *, propensities, normalize=True, sample_weight=None
-):
+    y_true: MatrixLike,
+    y_score: MatrixLike,
+    k: int = 5,
+    *,
+    propensities: ArrayLike,
+    normalize: bool = True,
+    sample_weight: ArrayLike | None = None,
+) -> float:
     """Propensity-scored recall at k.
 
     The gains ``1 / p`` of the hits, divided by the instance's number of true labels.

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -28,6 +29,7 @@ from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._response import topk_predictor
 from sklearn_xmr.utils._seeding import draw_seed, seeded
 from sklearn_xmr.utils._texts_and_names import check_texts
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList, RandomState
 
 SHORT = 30  # words of a text up to which pairs of words pay, and not their beginnings
 HELD_OUT = 0.1
@@ -89,16 +91,16 @@ class Choice:
 
 
 def choose_text_classifier(
-    texts,
-    y,
+    texts: MatrixLike,
+    y: MatrixLike,
     *,
-    label_texts=None,
-    time_budget=60,
-    scoring="precision_at_1",
-    candidates=None,
-    random_state=None,
-    verbose=0,
-):
+    label_texts: NameList | None = None,
+    time_budget: float = 60,
+    scoring: Any = "precision_at_1",
+    candidates: dict[str, Estimator] | None = None,
+    random_state: RandomState = None,
+    verbose: int = 0,
+) -> Choice:
     """Try what is sensible for texts, and return the best, fitted, with a table.
 
     Candidates are trained one after another, cheap ones first, on nine tenths of the

@@ -1,6 +1,8 @@
 """Splits that keep the share of every label, rare ones too."""
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +12,7 @@ from sklearn.utils import check_consistent_length, check_random_state, indexable
 from sklearn_xmr.utils._held_out import held_out_size
 from sklearn_xmr.utils._matrices import checked_csr
 from sklearn_xmr.utils._sklearn import safe_indexing
+from sklearn_xmr.utils._typing import MatrixLike, RandomState, TopK
 from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
@@ -55,11 +58,11 @@ class IterativeStratifiedKFold(BaseCrossValidator):
     [1 1 1]
     """
 
-    def __init__(self, n_splits=5, *, random_state=None):
+    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None) -> None:
         self.n_splits = n_splits
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of folds.
 
         Parameters
@@ -78,7 +81,7 @@ class IterativeStratifiedKFold(BaseCrossValidator):
         """
         return self.n_splits
 
-    def split(self, X, y, groups=None):
+    def split(self, X: MatrixLike, y: MatrixLike, groups: Any = None) -> Iterator[TopK]:
         """Generate the instances to train and to test on, fold by fold.
 
         Parameters
@@ -119,7 +122,12 @@ class IterativeStratifiedKFold(BaseCrossValidator):
             yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
 
 
-def iterative_train_test_split(*arrays, y, test_size=0.25, random_state=None):
+def iterative_train_test_split(
+    *arrays: MatrixLike,
+    y: MatrixLike,
+    test_size: float = 0.25,
+    random_state: RandomState = None,
+) -> list[Any]:
     """Split arrays in two, each part with its share of every label.
 
     Parameters

@@ -1,8 +1,10 @@
 """Labels of the nearest training instances: exact sparse cosine neighbours."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
@@ -17,6 +19,7 @@ from sklearn_xmr.neighbors._votes import (
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import MatrixLike, Self, TopK
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import check_count
 
@@ -130,15 +133,15 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_neighbors=50,
+        n_neighbors: int = 50,
         *,
-        power=2.0,
-        algorithm="exact",
-        search_breadth=128,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-    ):
+        power: float = 2.0,
+        algorithm: Literal["exact", "hnsw"] = "exact",
+        search_breadth: int = 128,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.power = power
         self.algorithm = algorithm
@@ -149,7 +152,9 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Index the training instances.
 
         Parameters
@@ -183,7 +188,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         return self
 
     @on_snapshot
-    def kneighbors(self, X, n_neighbors=None):
+    def kneighbors(self, X: MatrixLike, n_neighbors: int | None = None) -> TopK:
         """The most similar training instances.
 
         Parameters
@@ -214,7 +219,7 @@ class XRNeighborsClassifier(VotingMixin, BaseEstimator):
         return cosines, np.where(found >= 0, self.instances_[found], -1)
 
     @on_snapshot
-    def votes(self, X, *, n_nearest=None):
+    def votes(self, X: MatrixLike, *, n_nearest: int | None = None) -> Any:
         """Share of the neighbours' votes that each label gets.
 
         Parameters

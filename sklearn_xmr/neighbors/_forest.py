@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import normalize
@@ -17,6 +18,7 @@ from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import Interval, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import MatrixLike, RandomState, Self
 
 
 @storable
@@ -124,15 +126,15 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
-        n_estimators=200,
+        estimator: DecisionTreeRegressor | None = None,
+        n_estimators: int = 200,
         *,
-        n_components=8,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-        random_state=None,
-    ):
+        n_components: int = 8,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.n_components = n_components
@@ -143,7 +145,9 @@ class XRForestClassifier(VotingMixin, BaseEstimator):
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit the trees, and send the instances through them.
 
         Parameters

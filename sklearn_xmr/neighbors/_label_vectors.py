@@ -5,6 +5,7 @@ instances; :class:`XRLabelTextClassifier` makes vectors of the labels' names.
 """
 
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +22,7 @@ from sklearn_xmr.utils._rankings import csr_from_topk, rows_of_pairs, topk_of_cs
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import check_texts
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList, Self
 from sklearn_xmr.utils._unit_rows import unit_rows
 from sklearn_xmr.utils._validation import check_array
 
@@ -162,14 +164,14 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
 
     def __init__(
         self,
-        vectors="pifa",
+        vectors: MatrixLike | Literal["pifa"] = "pifa",
         *,
-        algorithm="exact",
-        search_breadth=128,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-    ):
+        algorithm: Literal["exact", "hnsw"] = "exact",
+        search_breadth: int = 128,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+    ) -> None:
         self.vectors = vectors
         self.algorithm = algorithm
         self.search_breadth = search_breadth
@@ -179,7 +181,7 @@ class XRLabelVectorsClassifier(LabelVectorsMixin, BaseEstimator):
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X: MatrixLike, y: MatrixLike) -> Self:
         """Index the labels' vectors.
 
         Parameters
@@ -296,13 +298,13 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
 
     def __init__(
         self,
-        label_texts,
-        vectorizer=None,
+        label_texts: NameList,
+        vectorizer: Estimator | None = None,
         *,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-    ):
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+    ) -> None:
         self.label_texts = label_texts
         self.vectorizer = vectorizer
         self.top_k = top_k
@@ -311,7 +313,7 @@ class XRLabelTextClassifier(LabelVectorsMixin, BaseEstimator):
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X: MatrixLike, y: MatrixLike) -> Self:
         """Index the labels' texts.
 
         Parameters

@@ -7,6 +7,7 @@ from sklearn_xmr.base import BlockwiseRankingMixin
 from sklearn_xmr.utils._fitted_state import on_snapshot
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._rankings import topk_of_csr, values_at
+from sklearn_xmr.utils._typing import CSR, MatrixLike
 
 PRIOR_VOTE = np.float32(1e-6)  # far less than an instance has
 
@@ -19,7 +20,7 @@ class VotingMixin(BlockwiseRankingMixin):
     """
 
     @on_snapshot
-    def votes(self, X):
+    def votes(self, X: MatrixLike) -> CSR:
         """Share of the votes that each label gets.
 
         Parameters

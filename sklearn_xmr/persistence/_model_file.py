@@ -1,5 +1,8 @@
 """Saving fitted estimators in the package's own file, and loading them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy
 import sklearn
@@ -10,9 +13,10 @@ import sklearn_xmr
 from sklearn_xmr.feature_extraction import character_tables
 from sklearn_xmr.persistence._encoding import Decoder, Encoder
 from sklearn_xmr.utils._array_file import ArrayFile, write_array_file
+from sklearn_xmr.utils._typing import Estimator, PathOrStr
 
 
-def save_model(estimator, path):
+def save_model(estimator: Estimator, path: PathOrStr) -> None:
     """Save a fitted estimator in one file of a JSON header and arrays, without code.
 
     The file holds estimators and vectorizers of this package, alone or within
@@ -76,7 +80,9 @@ def save_model(estimator, path):
     write_array_file(path, header, encoder.arrays)
 
 
-def load_model(path, *, verify=False, trusted=()):
+def load_model(
+    path: PathOrStr, *, verify: bool = False, trusted: Sequence[str | type] = ()
+) -> Any:
     """Load an estimator that :func:`save_model` has saved.
 
     Arrays stay in the file and are read when they are needed; processes that load the

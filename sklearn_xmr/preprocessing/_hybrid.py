@@ -1,6 +1,7 @@
 """Sparse and dense features of the same instances, side by side."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_consistent_length
 from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_array
 
 
@@ -63,7 +65,9 @@ class HybridFeatures:
     ndim = 2
     dtype = np.dtype(np.float32)
 
-    def __init__(self, sparse, dense=None):
+    def __init__(
+        self, sparse: MatrixLike | None, dense: MatrixLike | None = None
+    ) -> None:
         if sparse is None and dense is None:
             raise ValueError("sparse or dense must be given, got None for both")
         if dense is None:
@@ -89,7 +93,9 @@ class HybridFeatures:
         self.dense = dense
 
     @classmethod
-    def of_blocks(cls, sparse, dense=None):
+    def of_blocks(
+        cls, sparse: MatrixLike | None, dense: MatrixLike | None = None
+    ) -> "HybridFeatures":
         """Make HybridFeatures from valid blocks, which are neither checked nor copied.
 
         Parameters
@@ -112,14 +118,14 @@ class HybridFeatures:
         return out
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """Number of samples and of all features (tuple of int)."""
         return self.dense.shape[0], self.sparse.shape[1] + self.dense.shape[1]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.dense.shape[0]
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> "HybridFeatures":
         """Some rows as HybridFeatures; ``X[rows, ...]`` means ``X[rows]``."""
         if isinstance(key, tuple):
             if len(key) != 2 or key[1] not in (Ellipsis, slice(None)):
@@ -145,7 +151,7 @@ class HybridFeatures:
             f"{self.dense.shape[1]} dense features)"
         )
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared Euclidean norm of each row.
 
         Returns

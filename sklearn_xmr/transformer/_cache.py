@@ -19,7 +19,7 @@ from sklearn_xmr.utils._whole_file import reserve, whole_file
 
 MOST_BYTES = 2**30
 
-_kept = OrderedDict()
+_kept: OrderedDict = OrderedDict()
 _lock = Lock()
 
 

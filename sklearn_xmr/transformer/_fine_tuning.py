@@ -6,6 +6,7 @@ step. Both import torch, and are imported when a training starts.
 """
 
 from numbers import Integral, Real
+from typing import Literal
 
 import joblib
 from sklearn.base import BaseEstimator
@@ -22,6 +23,7 @@ from sklearn_xmr.utils._held_out import VALIDATION_SIZE
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import PathOrStr
 
 
 @storable
@@ -162,30 +164,30 @@ class FineTuning(SavedVersionMixin, DocLinkMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        head="auto",
-        n_levels=1,
-        negative_sampling="tfn+man",
-        beam_size=10,
-        count_labels=True,
-        loss="squared_hinge",
-        n_epochs=1.0,
-        max_steps=None,
-        batch_size=32,
-        micro_batch_size=None,
-        learning_rate=1e-4,
-        head_learning_rate=2e-3,
-        weight_decay=0.01,
-        warmup=0.1,
-        max_grad_norm=1.0,
-        dropout=0.0,
-        gradient_checkpointing=False,
-        early_stopping=False,
-        validation_size=None,
-        eval_steps=200,
-        n_iter_no_change=3,
-        save_steps=500,
-        checkpoint_dir=None,
-    ):
+        head: Literal["auto", "shortlist", "full"] = "auto",
+        n_levels: int | None = 1,
+        negative_sampling: Literal["tfn", "man", "tfn+man"] = "tfn+man",
+        beam_size: int | None = 10,
+        count_labels: bool = True,
+        loss: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
+        n_epochs: float = 1.0,
+        max_steps: int | None = None,
+        batch_size: int = 32,
+        micro_batch_size: int | None = None,
+        learning_rate: float = 1e-4,
+        head_learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+        max_grad_norm: float = 1.0,
+        dropout: float | None = 0.0,
+        gradient_checkpointing: bool = False,
+        early_stopping: bool = False,
+        validation_size: float | None = None,
+        eval_steps: int = 200,
+        n_iter_no_change: int = 3,
+        save_steps: int = 500,
+        checkpoint_dir: PathOrStr | None = None,
+    ) -> None:
         self.head = head
         self.n_levels = n_levels
         self.negative_sampling = negative_sampling

@@ -1,8 +1,10 @@
 """Static embeddings: the mean of word vectors, the cheapest encoder of all."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_xmr.utils._storable import storable
 
@@ -36,7 +38,9 @@ class StaticEmbedder:
            [0., 0.]], dtype=float32)
     """
 
-    def __init__(self, words, vectors, lowercase=True):
+    def __init__(
+        self, words: Sequence[str], vectors: ArrayLike, lowercase: bool = True
+    ) -> None:
         self.vectors = np.asarray(vectors, dtype=np.float32)
         self.place = {word: i for i, word in enumerate(words)}
         self.lowercase = lowercase
@@ -72,7 +76,7 @@ class StaticEmbedder:
         """
         return cls(**plain)
 
-    def __call__(self, texts):
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings of texts, ndarray of float32 of shape (n_texts, n_dense)."""
         return np.array([self._mean(text) for text in texts], dtype=np.float32)
 

@@ -1,9 +1,12 @@
 """X-Transformer: a text encoder, fine-tuned over a label tree, and XR-Linear on top."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
@@ -37,6 +40,15 @@ from sklearn_xmr.utils._fitted_state import (
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
 from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import (
+    CSR,
+    Estimator,
+    MatrixLike,
+    PathOrStr,
+    RandomState,
+    Self,
+    TopK,
+)
 from sklearn_xmr.utils._validation import check_count
 
 
@@ -202,23 +214,24 @@ class XTransformerClassifier(
 
     def __init__(
         self,
-        encoder="sentence-transformers/all-MiniLM-L6-v2",
+        encoder: PathOrStr
+        | Callable[[list[str]], np.ndarray] = "sentence-transformers/all-MiniLM-L6-v2",
         *,
-        vectorizer="tfidf",
-        clusterer=None,
-        ranker=None,
-        fine_tuning="auto",
-        max_length=128,
-        pooling="mean",
-        precision="auto",
-        device="auto",
-        cache_dir=None,
-        top_k=20,
-        decision_threshold=0.5,
-        min_labels=0,
-        random_state=None,
-        verbose=0,
-    ):
+        vectorizer: Estimator | Literal["tfidf"] | None = "tfidf",
+        clusterer: LabelTree | Estimator | None = None,
+        ranker: XRLinearClassifier | None = None,
+        fine_tuning: FineTuning | Literal["auto"] | None = "auto",
+        max_length: int = 128,
+        pooling: Literal["mean", "cls", "last"] = "mean",
+        precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+        device: str = "auto",
+        cache_dir: PathOrStr | None = None,
+        top_k: int = 20,
+        decision_threshold: float = 0.5,
+        min_labels: int = 0,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.encoder = encoder
         self.vectorizer = vectorizer
         self.clusterer = clusterer
@@ -237,7 +250,7 @@ class XTransformerClassifier(
 
     # --- parameters ------------------------------------------------------------------
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, those of the default fine-tuning too.
 
         Parameters
@@ -257,7 +270,7 @@ class XTransformerClassifier(
                 params[f"fine_tuning__{name}"] = value
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the default fine-tuning too.
 
         Parameters
@@ -287,7 +300,14 @@ class XTransformerClassifier(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, relevance=None, negatives=None):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+        negatives: MatrixLike | None = None,
+    ) -> Self:
         """Fine-tune the encoder, then train the ranker.
 
         Parameters
@@ -440,12 +460,18 @@ class XTransformerClassifier(
     # --- predict ---------------------------------------------------------------------
 
     @property
-    def tree_(self):
+    def tree_(self) -> LabelTree:
         """The ranker's label tree (LabelTree)."""
         return self.ranker_.tree_
 
     @on_snapshot
-    def predict_topk(self, X, k=None, *, candidates=None):
+    def predict_topk(
+        self,
+        X: MatrixLike,
+        k: int | None = None,
+        *,
+        candidates: MatrixLike | None = None,
+    ) -> TopK:
         """The best labels of each text, best first.
 
         Parameters
@@ -480,7 +506,7 @@ class XTransformerClassifier(
         return self.ranker_.predict_topk(features, k=k, candidates=candidates)
 
     @on_snapshot
-    def score_pairs(self, X, candidates):
+    def score_pairs(self, X: MatrixLike, candidates: MatrixLike) -> CSR:
         """Score given (instance, label) pairs.
 
         Parameters
@@ -506,7 +532,7 @@ class XTransformerClassifier(
         return self.ranker_.score_pairs(self._features(X), candidates)
 
     @on_snapshot
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> Any:
         """Unit embeddings of texts.
 
         Parameters

@@ -16,14 +16,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.utils._sklearn import is_fitted, validate_parameter_constraints
+from sklearn_xmr.utils._typing import AnyFunction
 
 _LARGEST_INTEGER = 2**63 - 1  # that kernels and NumPy take
 _MOST_REMEMBERED = 10_000
 _assignment = Lock()  # held while a state is compared and assigned, never during a fit
-_sound = set()  # (class, name, type, value) of valid parameters
+_sound: set[tuple] = set()  # (class, name, type, value) of valid parameters
 
 
-def fit_in_one_step(fit):
+def fit_in_one_step(fit: AnyFunction) -> AnyFunction:
     """Decorate ``fit``: it runs on an unfitted copy, and assigns all or nothing.
 
     With ``warm_start=True`` the copy keeps the attributes of the previous fit.
@@ -52,10 +53,10 @@ def fit_in_one_step(fit):
         _take_over(self, before, new)
         return self
 
-    return fit_copy
+    return fit_copy  # type: ignore[return-value]
 
 
-def change_in_one_step(change):
+def change_in_one_step(change: AnyFunction) -> AnyFunction:
     """Decorate a method that changes a fitted estimator: it assigns all or nothing.
 
     Parameters
@@ -79,10 +80,10 @@ def change_in_one_step(change):
             if _take_over(self, before, new, must_be_same=True):
                 return self
 
-    return change_copy
+    return change_copy  # type: ignore[return-value]
 
 
-def on_snapshot(answer):
+def on_snapshot(answer: AnyFunction) -> AnyFunction:
     """Decorate a method that predicts: it runs on a snapshot that has been checked.
 
     The estimator must be fitted, and the parameters that take effect without a refit
@@ -103,7 +104,7 @@ def on_snapshot(answer):
     def answer_from_snapshot(self, *args, **kwargs):
         return answer(snapshot(self), *args, **kwargs)
 
-    return answer_from_snapshot
+    return answer_from_snapshot  # type: ignore[return-value]
 
 
 def snapshot(estimator):

@@ -13,7 +13,7 @@ from pathlib import Path
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 FEW_BYTES = 1 << 26  # not worth a look: it takes 0.1 ms
 

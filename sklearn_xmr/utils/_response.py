@@ -1,16 +1,22 @@
 """The best labels from any fitted estimator, also in pipelines and searches."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sklearn_xmr.utils._rankings import rank_topk, scores_at
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, TopK
 from sklearn_xmr.utils._validation import check_count
 
 _RANKING_METHODS = ("predict_topk", "predict_proba", "decision_function")
 
 
-def predict_topk(estimator, X, k=5, *, skip_empty=False):
+def predict_topk(
+    estimator: Estimator, X: MatrixLike, k: int = 5, *, skip_empty: bool = False
+) -> TopK:
     """Predict the k best labels of each instance with any multilabel classifier.
 
     Parameters
@@ -213,7 +219,9 @@ def topk_of_scores(scores, k):
     return labels, scores_at(scores, labels)
 
 
-def topk_predictor(estimator, k=5, *, skip_empty=False):
+def topk_predictor(
+    estimator: Estimator, k: int = 5, *, skip_empty: bool = False
+) -> "TopkFunction":
     """Make a function that ranks single instances, for services.
 
     From a text it goes to columns and values to the search, without matrices between:
@@ -311,12 +319,18 @@ class TopkFunction:
         Whether an instance without a feature gets no label.
     """
 
-    def __init__(self, best, row=None, classes=None, skip_empty=False):
+    def __init__(
+        self,
+        best: Callable[..., TopK],
+        row: Callable[..., TopK] | None = None,
+        classes: np.ndarray | None = None,
+        skip_empty: bool = False,
+    ) -> None:
         self.best, self.row, self.classes = best, row, classes
         self.skip_empty = skip_empty
         self.takes_rows = row is None and takes_rows(best)
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> TopK:
         """Return the best labels of an instance and their scores.
 
         Parameters

@@ -5,6 +5,7 @@ scikit-learn, except for callbacks (``_callbacks.py``). A test checks this.
 """
 
 import inspect
+from collections.abc import Callable
 
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
@@ -29,6 +30,8 @@ from sklearn.utils.validation import (
     _num_samples,
 )
 
+from sklearn_xmr.utils._typing import AnyFunction
+
 __all__ = [
     "BaseComposition",
     "HasMethods",
@@ -52,7 +55,6 @@ __all__ = [
 BaseComposition = _BaseComposition
 check_method_params = _check_method_params
 check_sample_weight = _check_sample_weight
-fit_context = _fit_context
 is_fitted = _is_fitted
 num_samples = _num_samples
 output_config = _get_output_config
@@ -60,7 +62,25 @@ raise_for_params = _raise_for_params
 safe_indexing = _safe_indexing
 
 
-def without_validation(function):
+def fit_context(
+    *, prefer_skip_nested_validation: bool
+) -> Callable[[AnyFunction], AnyFunction]:
+    """Decorate ``fit``: scikit-learn validates the parameters first.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        Whether estimators inside may leave their validation out.
+
+    Returns
+    -------
+    function
+        The decorator.
+    """
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+
+
+def without_validation(function: AnyFunction) -> AnyFunction:
     """Return a function of scikit-learn without its validation of parameters.
 
     Cross-validation works with sparse targets; only the validation rejects them

@@ -1,9 +1,11 @@
 """Classes whose objects a model file may hold: each says so where it is defined."""
 
-_CLASSES = {}
+from sklearn_xmr.utils._typing import AnyClass
+
+_CLASSES: dict[str, type] = {}
 
 
-def storable(cls):
+def storable(cls: AnyClass) -> AnyClass:
     """Let objects of a class be part of a model file; a decorator of classes.
 
     An object is stored as what ``to_plain`` returns, where its class has this method,

@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._constants import ALL, MINED, OWN
 from sklearn_xmr.utils._matrices import checked_csr
+from sklearn_xmr.utils._typing import CSR
 
 # By the bits of teacher, matched, known and mined rows.
 _USE = np.full(16, ALL, dtype=np.uint8)
@@ -36,7 +37,7 @@ def root_rows(n_samples):
     return sparse.csr_matrix(np.ones((n_samples, 1), dtype=np.float32))
 
 
-def level_targets(Y, tree, induce=True):
+def level_targets(Y: CSR, tree: LabelTree, induce: bool = True) -> list[CSR]:
     """Label indicator (or relevance) of every level of the tree.
 
     Parameters

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from dataclasses import replace as replace_fields
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,6 +12,7 @@ from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE, VALUE_TYPES
 from sklearn_xmr.linear._weights._bucket_layout import pack_chunks, unpack_chunks
 from sklearn_xmr.utils._ranges import ascend, pointers
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import CSR
 
 ROWS_PER_BUCKET = 12  # maximum of the average: a cache line or two with entries
 MOST_FEATURES = np.iinfo(np.int32).max
@@ -156,21 +158,21 @@ class ChunkedWeights:
         )
 
     @property
-    def n_nodes(self):
+    def n_nodes(self) -> int:
         """Number of nodes of the level (int)."""
         return len(self.intercept)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Size in memory and on disk, in bytes (int)."""
         return sum(array.nbytes for array in self.arrays().values())
 
     @property
-    def offsets(self):
+    def offsets(self) -> np.ndarray:
         """First node of each parent, and their number (ndarray of int64)."""
         return self.child_ptr[self.parent_ptr]
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by their names.
 
         Returns
@@ -181,7 +183,7 @@ class ChunkedWeights:
         by_name = {field.name: getattr(self, field.name) for field in fields(self)}
         return {n: a for n, a in by_name.items() if isinstance(a, np.ndarray)}
 
-    def replace(self, **arrays):
+    def replace(self, **arrays: Any) -> "ChunkedWeights":
         """Return the weights with some arrays replaced.
 
         Parameters
@@ -197,12 +199,12 @@ class ChunkedWeights:
         return replace_fields(self, **arrays)
 
     @property
-    def is_empty(self):
+    def is_empty(self) -> bool:
         """Whether no weight of sparse features is stored (bool)."""
         return len(self.packed) == SPARE
 
     @property
-    def nnz(self):
+    def nnz(self) -> int:
         """Number of weights of sparse features that are not zero (int)."""
         return len(self.entries().value)
 
@@ -212,7 +214,7 @@ class ChunkedWeights:
             f"{self.value_type}, {self.nbytes / 2**20:.1f} MiB)"
         )
 
-    def entries(self):
+    def entries(self) -> "Entries":
         """Unpack the weights of sparse features that are not zero.
 
         Returns
@@ -231,7 +233,7 @@ class ChunkedWeights:
         )
         return Entries(*arrays, value.view(dtype))
 
-    def nodes(self, entries):
+    def nodes(self, entries: "Entries") -> np.ndarray:
         """Return the node of each entry.
 
         Parameters
@@ -246,7 +248,7 @@ class ChunkedWeights:
         """
         return self.child_ptr[entries.chunk] + entries.column
 
-    def weights(self, entries):
+    def weights(self, entries: "Entries") -> np.ndarray:
         """Return the weight of each entry.
 
         Parameters
@@ -264,7 +266,7 @@ class ChunkedWeights:
             weights *= self.scale[self.nodes(entries)]
         return weights
 
-    def dense_weights(self):
+    def dense_weights(self) -> np.ndarray:
         """Return the weights of the dense features.
 
         Returns
@@ -274,7 +276,7 @@ class ChunkedWeights:
         """
         return self.dense.astype(np.float32) * self.dense_scale[:, None]
 
-    def to_csr(self):
+    def to_csr(self) -> CSR:
         """Return the weights of sparse features as a matrix, for inspection.
 
         Returns
@@ -288,7 +290,9 @@ class ChunkedWeights:
             (self.weights(entries), (self.nodes(entries), entries.feature)), shape
         )
 
-    def select(self, keep, value_type=None):
+    def select(
+        self, keep: np.ndarray, value_type: str | None = None
+    ) -> "ChunkedWeights":
         """Keep some of the weights, and optionally change how they are stored.
 
         Parameters
