@@ -2,8 +2,10 @@
 
 from collections import Counter
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -14,6 +16,7 @@ from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._typing import CSR, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_label_indicator
 
 
@@ -76,14 +79,19 @@ class LabelNameBinarizer(
     }
 
     def __init__(
-        self, names=None, *, min_count=1, handle_unknown="error", separator=None
-    ):
+        self,
+        names: NameList | None = None,
+        *,
+        min_count: int = 1,
+        handle_unknown: Literal["error", "ignore"] = "error",
+        separator: str | None = None,
+    ) -> None:
         self.names = names
         self.min_count = min_count
         self.handle_unknown = handle_unknown
         self.separator = separator
 
-    def read(self, y):
+    def read(self, y: MatrixLike) -> Any:
         """Read the names of each instance.
 
         Parameters
@@ -109,7 +117,7 @@ class LabelNameBinarizer(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, y):
+    def fit(self, y: MatrixLike) -> Self:
         """Learn the names.
 
         Parameters
@@ -134,7 +142,7 @@ class LabelNameBinarizer(
         self._set_columns(counts)
         return self
 
-    def fit_transform(self, y):
+    def fit_transform(self, y: MatrixLike) -> CSR:
         """Learn the names and return the indicator.
 
         Names that ``fit`` leaves out as rare are ignored.
@@ -163,7 +171,7 @@ class LabelNameBinarizer(
         return self._indicator(y, self.names is None or self._ignores_unknown())
 
     @on_snapshot
-    def transform(self, y):
+    def transform(self, y: MatrixLike) -> CSR:
         """Indicator of the names.
 
         Parameters
@@ -187,7 +195,7 @@ class LabelNameBinarizer(
         return self._indicator(self.read(y), self._ignores_unknown())
 
     @on_snapshot
-    def inverse_transform(self, Y):
+    def inverse_transform(self, Y: MatrixLike) -> list[list]:
         """Translate the positives of an indicator into names.
 
         Parameters
@@ -214,7 +222,7 @@ class LabelNameBinarizer(
         return [self.classes_[c].tolist() for c in np.split(Y.indices, Y.indptr[1:-1])]
 
     @on_snapshot
-    def names_of(self, labels):
+    def names_of(self, labels: ArrayLike) -> list[list]:
         """Translate top-k lists, as ``predict_topk`` returns them, into names.
 
         Parameters
