@@ -1,8 +1,10 @@
 """Scores of any ranking classifier as calibrated probabilities."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
@@ -39,6 +41,7 @@ from sklearn_xmr.utils._sklearn import (
     raise_for_params,
 )
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, RandomState, Self
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
 TIE_BREAK = 1e-4  # share of the model's own score
@@ -141,16 +144,16 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Estimator | None = None,
         *,
-        method="isotonic",
-        validation_size=None,
-        decision_threshold=0.5,
-        min_labels=0,
-        top_k=20,
-        random_state=None,
-        verbose=0,
-    ):
+        method: Literal["isotonic", "sigmoid"] = "isotonic",
+        validation_size: float | None = None,
+        decision_threshold: float | Literal["f1"] = 0.5,
+        min_labels: int = 0,
+        top_k: int = 20,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.validation_size = validation_size
@@ -163,8 +166,14 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X, y, sample_weight=None, relevance=None, negatives=None, **fit_params
-    ):
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        relevance: MatrixLike | None = None,
+        negatives: MatrixLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the model and its calibration.
 
         Parameters

@@ -1,9 +1,12 @@
 """A classifier that takes label names and answers with label names."""
 
+from collections.abc import Callable
 from copy import copy
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
@@ -39,6 +42,15 @@ from sklearn_xmr.utils._sklearn import (
     raise_for_params,
 )
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._typing import (
+    CSR,
+    DenseOrSparse,
+    Estimator,
+    MatrixLike,
+    NameList,
+    Self,
+    TopK,
+)
 
 
 def _ranks(estimator):
@@ -139,7 +151,14 @@ class LabelNamesClassifier(
         "classes": ["array-like", None],
     }
 
-    def __init__(self, estimator, *, separator=None, min_count=1, classes=None):
+    def __init__(
+        self,
+        estimator: Estimator,
+        *,
+        separator: str | None = None,
+        min_count: int = 1,
+        classes: NameList | None = None,
+    ) -> None:
         self.estimator = estimator
         self.separator = separator
         self.min_count = min_count
@@ -147,7 +166,13 @@ class LabelNamesClassifier(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Learn the names, and fit the classifier.
 
         Parameters
@@ -215,7 +240,7 @@ class LabelNamesClassifier(
         return router_of_fit(self, {"estimator": self.estimator})
 
     @on_snapshot
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict the names that the classifier predicts.
 
         Parameters
@@ -231,7 +256,9 @@ class LabelNamesClassifier(
         return _array_of(self.binarizer_.inverse_transform(self.estimator_.predict(X)))
 
     @on_snapshot
-    def predict_topk(self, X, k=5, *, candidates=None):
+    def predict_topk(
+        self, X: MatrixLike, k: int = 5, *, candidates: MatrixLike | None = None
+    ) -> TopK:
         """The best names of each instance, best first.
 
         Parameters
@@ -270,7 +297,7 @@ class LabelNamesClassifier(
 
     @available_if(_has_probabilities)
     @on_snapshot
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> DenseOrSparse:
         """Return the scores of names as the classifier's ``predict_proba`` gives them.
 
         Parameters
@@ -286,7 +313,7 @@ class LabelNamesClassifier(
         return self.estimator_.predict_proba(X)
 
     @on_snapshot
-    def topk_predictor(self, k=5):
+    def topk_predictor(self, k: int = 5) -> Callable[..., TopK]:
         """Make a function that ranks names for single instances.
 
         Parameters
@@ -302,7 +329,9 @@ class LabelNamesClassifier(
         return _NamesFunction(topk_predictor(self.estimator_, k), self.classes_)
 
     @on_snapshot
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: MatrixLike, y: MatrixLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return how often the best name is right: precision at 1.
 
         Parameters
@@ -323,7 +352,7 @@ class LabelNamesClassifier(
         return precision_at_k(self.indicator(y), topk, 1, sample_weight=sample_weight)
 
     @on_snapshot
-    def indicator(self, y):
+    def indicator(self, y: MatrixLike) -> CSR:
         """Convert names to a label indicator, as metrics take it.
 
         Parameters
@@ -350,7 +379,7 @@ class LabelNamesClassifier(
 
     @available_if(_adds_labels)
     @change_in_one_step
-    def add_labels(self, X, y, **parameters):
+    def add_labels(self, X: MatrixLike, y: MatrixLike, **parameters: Any) -> Self:
         """Add the names that y has and the model lacks, and train only these.
 
         Parameters
@@ -401,7 +430,7 @@ class LabelNamesClassifier(
 
     @available_if(_adds_labels)
     @change_in_one_step
-    def remove_labels(self, names):
+    def remove_labels(self, names: NameList) -> Self:
         """Remove names from the model; the others are ranked as before.
 
         Parameters
@@ -437,22 +466,22 @@ class LabelNamesClassifier(
         self.binarizer_ = clone(self.binarizer_).set_params(classes=left).fit([left])
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Name of each column (ndarray of object)."""
         return self.binarizer_.classes_
 
     @property
-    def n_labels_(self):
+    def n_labels_(self) -> int:
         """Number of names (int)."""
         return len(self.binarizer_.classes_)
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """Number of features, where the classifier knows it (int)."""
         return self.estimator_.n_features_in_
 
     @property
-    def feature_names_in_(self):
+    def feature_names_in_(self) -> np.ndarray:
         """Names of the features, where the classifier knows them (ndarray of str)."""
         return self.estimator_.feature_names_in_
 

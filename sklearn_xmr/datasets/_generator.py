@@ -1,6 +1,7 @@
 """Synthetic extreme multilabel data of any size."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, validate_params
+from sklearn_xmr.utils._typing import RandomState
 
 BLOCK_SAMPLES = 1 << 16  # samples drawn at once, to bound the memory
 WORDS_PER_TOPIC = 12
@@ -31,18 +33,18 @@ WORDS_PER_TOPIC = 12
     prefer_skip_nested_validation=True,
 )
 def make_xmr_classification(
-    n_samples=1000,
-    n_features=2000,
-    n_labels=200,
+    n_samples: int = 1000,
+    n_features: int = 2000,
+    n_labels: int = 200,
     *,
-    labels_per_sample=3.0,
-    features_per_sample=20.0,
-    branching_factor=16,
-    exponent=0.8,
-    noise=0.3,
-    return_clusters=False,
-    random_state=None,
-):
+    labels_per_sample: float = 3.0,
+    features_per_sample: float = 20.0,
+    branching_factor: int = 16,
+    exponent: float = 0.8,
+    noise: float = 0.3,
+    return_clusters: bool = False,
+    random_state: RandomState = None,
+) -> Any:
     """Generate sparse data with power-law labels over a hidden tree of topics.
 
     Labels are the leaves of a tree. An instance has a label drawn by popularity

@@ -5,12 +5,14 @@ import csv
 import json
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any, Literal
 
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._typing import NameList, PathOrStr
 
 FORMATS = {
     ".csv": "csv",
@@ -22,17 +24,17 @@ FORMATS = {
 
 
 def load_labelled_texts(
-    path,
+    path: PathOrStr,
     *,
-    text="text",
-    labels="labels",
-    separator=";",
-    format=None,
-    target_names=None,
-    min_count=1,
-    encoding="utf-8",
-    return_X_y=False,
-):
+    text: str | list[str] = "text",
+    labels: str = "labels",
+    separator: str = ";",
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None,
+    target_names: NameList | None = None,
+    min_count: int = 1,
+    encoding: str = "utf-8",
+    return_X_y: bool = False,
+) -> Any:
     """Load texts with label names from a CSV, TSV, JSON lines or Parquet file.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import lzma
 from importlib import resources
+from typing import Any, Literal
 
 from scipy import sparse
 from sklearn.utils import Bunch
@@ -17,7 +18,9 @@ PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
     {"subset": [StrOptions(set(PARTS))], "return_X_y": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
-def load_tate_subjects(*, subset="train", return_X_y=False):
+def load_tate_subjects(
+    *, subset: Literal["train", "test", "all"] = "train", return_X_y: bool = False
+) -> Any:
     """Load texts on Tate's artworks with their subject terms (multilabel).
 
     =====================  =========================

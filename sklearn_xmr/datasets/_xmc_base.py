@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +19,7 @@ from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._matrices import check_indices
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
+from sklearn_xmr.utils._typing import PathOrStr
 from sklearn_xmr.utils._whole_file import whole_file
 
 HOME = "https://archive.org/download/pecos-dataset"
@@ -48,16 +50,16 @@ SUBSETS = {"train": ("trn",), "test": ("tst",), "all": ("trn", "tst")}
     prefer_skip_nested_validation=True,
 )
 def fetch_xmc_base(
-    name="eurlex-4k",
+    name: str = "eurlex-4k",
     *,
-    subset="train",
-    data_home=None,
-    download_if_missing=True,
-    n_retries=3,
-    delay=1.0,
-    mirror=None,
-    return_X_y=False,
-):
+    subset: str = "train",
+    data_home: PathOrStr | None = None,
+    download_if_missing: bool = True,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    mirror: str | None = None,
+    return_X_y: bool = False,
+) -> Any:
     """Fetch a public benchmark of extreme multi-label classification.
 
     Raw texts, tf-idf features and label indicators of the sets on which XR-Transformer

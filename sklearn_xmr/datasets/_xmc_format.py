@@ -11,6 +11,7 @@ from scipy import sparse
 
 from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._typing import CSR, MatrixLike, PathOrStr
 from sklearn_xmr.utils._validation import check_X_Y
 from sklearn_xmr.utils._whole_file import whole_file
 
@@ -20,7 +21,9 @@ LAYOUTS = {
 }
 
 
-def load_xmc_file(path, label_path=None):
+def load_xmc_file(
+    path: PathOrStr, label_path: PathOrStr | None = None
+) -> tuple[CSR, CSR | None]:
     """Load a data set in the text format of the Extreme Classification Repository.
 
     Two layouts exist. In the first, one file has the header ``n_samples n_features
@@ -86,7 +89,9 @@ def load_xmc_file(path, label_path=None):
     return X, label_indicator(Y.indices, Y.indptr, Y.shape)
 
 
-def dump_xmc_file(X, Y, path, label_path=None):
+def dump_xmc_file(
+    X: MatrixLike, Y: MatrixLike, path: PathOrStr, label_path: PathOrStr | None = None
+) -> None:
     """Write a data set in the text format of the Extreme Classification Repository.
 
     Parameters

@@ -1,6 +1,8 @@
 """Scorers that ask an estimator for its k best labels only."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from sklearn_xmr.metrics._calibration import (
     ece_at_k,
@@ -101,7 +103,7 @@ class _TopkScorers:
         return f"make_topk_scorers({list(self.scorers)})"
 
 
-def get_topk_metrics():
+def get_topk_metrics() -> dict[str, Callable[..., float]]:
     """All metrics at k by name.
 
     Returns
@@ -119,7 +121,13 @@ def get_topk_metrics():
     return dict(METRICS)
 
 
-def make_topk_scorer(metric, k=5, *, greater_is_better=True, **kwargs):
+def make_topk_scorer(
+    metric: Callable[..., float],
+    k: int = 5,
+    *,
+    greater_is_better: bool = True,
+    **kwargs: Any,
+) -> Callable[..., float]:
     """Turn a metric at k into a scorer for ``GridSearchCV(scoring=...)``.
 
     The estimator is asked for k labels, through ``predict_topk`` where it (or the
@@ -175,7 +183,7 @@ def make_topk_scorer(metric, k=5, *, greater_is_better=True, **kwargs):
     return _TopkScorer(metric, k, kwargs, 1 if greater_is_better else -1)
 
 
-def get_topk_scorer(name):
+def get_topk_scorer(name: str) -> Callable[..., float]:
     """A scorer by name, as ``"precision_at_1"``.
 
     Parameters
@@ -216,7 +224,7 @@ def get_topk_scorer(name):
     return _TopkScorer(METRICS[metric], int(parts[2]), kwargs, sign)
 
 
-def get_topk_scorer_names():
+def get_topk_scorer_names() -> list[str]:
     """List the names that :func:`get_topk_scorer` knows, "k" for a number.
 
     Returns
@@ -234,7 +242,7 @@ def get_topk_scorer_names():
     return sorted(f"{name}_at_k" for name in signed)
 
 
-def make_topk_scorers(scorers):
+def make_topk_scorers(scorers: Any) -> Callable[..., dict[str, float]]:
     """Several scorers at k as one that predicts once.
 
     For ``scoring`` of ``GridSearchCV`` (with ``refit="precision_at_1"``, say) and of

@@ -4,6 +4,9 @@ scikit-learn's functions do the work; what refuses a sparse ``y`` is only their
 validation of parameters (scikit-learn 1.9), which is left out here.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn import model_selection
@@ -21,10 +24,18 @@ from sklearn_xmr.utils._sklearn import (
     safe_indexing,
     without_validation,
 )
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, TopK
 from sklearn_xmr.utils._validation import check_count
 
 
-def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
+def cross_validate(
+    estimator: Estimator,
+    X: MatrixLike,
+    y: MatrixLike,
+    *,
+    scoring: Any = "precision_at_1",
+    **options: Any,
+) -> dict[str, Any]:
     """:func:`sklearn.model_selection.cross_validate` for sparse multilabel targets.
 
     Parameters
@@ -67,7 +78,14 @@ def cross_validate(estimator, X, y, *, scoring="precision_at_1", **options):
     return run(estimator, X, y, scoring=_scorer(scoring), **options)
 
 
-def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
+def learning_curve(
+    estimator: Estimator,
+    X: MatrixLike,
+    y: MatrixLike,
+    *,
+    scoring: Any = "precision_at_1",
+    **options: Any,
+) -> tuple[np.ndarray, ...]:
     """:func:`sklearn.model_selection.learning_curve` for sparse multilabel targets.
 
     Parameters
@@ -116,8 +134,15 @@ def learning_curve(estimator, X, y, *, scoring="precision_at_1", **options):
 
 
 def validation_curve(
-    estimator, X, y, *, param_name, param_range, scoring="precision_at_1", **options
-):
+    estimator: Estimator,
+    X: MatrixLike,
+    y: MatrixLike,
+    *,
+    param_name: str,
+    param_range: Sequence[Any],
+    scoring: Any = "precision_at_1",
+    **options: Any,
+) -> TopK:
     """:func:`sklearn.model_selection.validation_curve` for sparse multilabel targets.
 
     Parameters
@@ -168,7 +193,16 @@ def validation_curve(
     return run(estimator, X, y, scoring=scorer, **named, **options)
 
 
-def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params=None):
+def cross_val_predict_topk(
+    estimator: Estimator,
+    X: MatrixLike,
+    y: MatrixLike,
+    k: int = 5,
+    *,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+) -> TopK:
     """The k best labels of each instance from a model that was not trained on it.
 
     What :func:`sklearn.model_selection.cross_val_predict` is for a few classes, with

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -19,6 +21,7 @@ from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._typing import CSR, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_label_indicator
 
 
@@ -86,14 +89,19 @@ class LabelNameBinarizer(
     }
 
     def __init__(
-        self, classes=None, *, min_count=1, handle_unknown="error", separator=None
-    ):
+        self,
+        classes: NameList | None = None,
+        *,
+        min_count: int = 1,
+        handle_unknown: Literal["error", "ignore"] = "error",
+        separator: str | None = None,
+    ) -> None:
         self.classes = classes
         self.min_count = min_count
         self.handle_unknown = handle_unknown
         self.separator = separator
 
-    def read(self, y):
+    def read(self, y: MatrixLike) -> Any:
         """Read the names of each instance.
 
         Parameters
@@ -119,7 +127,7 @@ class LabelNameBinarizer(
 
     @fit_in_one_step
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, y):
+    def fit(self, y: MatrixLike) -> Self:
         """Learn the names.
 
         Parameters
@@ -144,7 +152,7 @@ class LabelNameBinarizer(
         self._set_columns(counts)
         return self
 
-    def fit_transform(self, y):
+    def fit_transform(self, y: MatrixLike) -> CSR:
         """Learn the names and return the indicator.
 
         Names that ``fit`` leaves out as rare are ignored.
@@ -173,7 +181,7 @@ class LabelNameBinarizer(
         return self._indicator(y, self.classes is None or self._ignores_unknown())
 
     @change_in_one_step
-    def extend(self, names):
+    def extend(self, names: NameList) -> Self:
         """Add names, as columns behind the others.
 
         The columns that a model was trained on stay where they are, as ``add_labels``
@@ -214,7 +222,7 @@ class LabelNameBinarizer(
         self.classes_ = np.concatenate([self.classes_, _vocabulary(names, "names")])
 
     @on_snapshot
-    def transform(self, y):
+    def transform(self, y: MatrixLike) -> CSR:
         """Indicator of the names.
 
         Parameters
@@ -238,7 +246,7 @@ class LabelNameBinarizer(
         return self._indicator(self.read(y), self._ignores_unknown())
 
     @on_snapshot
-    def inverse_transform(self, Y):
+    def inverse_transform(self, Y: MatrixLike) -> list[list]:
         """Translate the positives of an indicator into names.
 
         Parameters
@@ -265,7 +273,7 @@ class LabelNameBinarizer(
         return [self.classes_[c].tolist() for c in np.split(Y.indices, Y.indptr[1:-1])]
 
     @on_snapshot
-    def names_of(self, labels):
+    def names_of(self, labels: ArrayLike) -> list[list]:
         """Translate top-k lists, as ``predict_topk`` returns them, into names.
 
         Parameters
