@@ -95,4 +95,4 @@ html_theme_options = {
 }
 # Pages without pages below them: no left column.
 _alone = ["index", "install", "quick_start", "choosing", "deploying", "faq"]
-html_sidebars = {page: [] for page in [*_alone, "whats_new/*"]}
+html_sidebars = {page: [] for page in [*_alone, "comparison", "whats_new/*"]}
