@@ -34,6 +34,9 @@ templates_path = ["_templates"]
 # Docstrings: one page for each public name.
 autosummary_generate = True
 autodoc_typehints = "none"
+# Long signatures have a line for each parameter; the right column has short names.
+python_maximum_signature_line_length = 60
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
 
@@ -82,11 +85,14 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # the theme's own script warns without it
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 10,
     "secondary_sidebar_items": ["page-toc"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "quick_start": [], "whats_new/*": []}
+# Pages without pages below them: no left column.
+_alone = ["index", "install", "quick_start", "choosing", "deploying", "faq"]
+html_sidebars = {page: [] for page in [*_alone, "comparison", "whats_new/*"]}
