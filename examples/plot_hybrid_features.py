@@ -14,6 +14,7 @@ a truncated SVD.
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.pipeline import make_pipeline
@@ -25,6 +26,7 @@ from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.metrics import precision_at_k
 
 train, test = load_tate_subjects(subset="train"), load_tate_subjects(subset="test")
+values = {}
 
 
 def report(name, model):
@@ -34,6 +36,7 @@ def report(name, model):
     seconds = time.perf_counter() - start
     topk = predict_topk(model, test.data, k=5)
     p1, p5 = (precision_at_k(test.target, topk, k=k) for k in (1, 5))
+    values[name] = p1, p5
     print(f"{name:24} P@1 {p1:.3f}  P@5 {p5:.3f}  {seconds:.1f} s")
 
 
@@ -53,3 +56,15 @@ report("topics", make_pipeline(topics, XRLinearClassifier(random_state=0)))
 both = HybridUnion([("words", words), ("topics", topics)])
 report("both", make_pipeline(both, XRLinearClassifier(random_state=0)))
 print(both.transform(test.data[:3]))
+
+# %%
+# Comparison
+# ----------
+
+figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+for shift, (name, pair) in zip((-0.25, 0, 0.25), values.items(), strict=True):
+    bars = axes.bar(np.arange(2) + shift, pair, 0.25, label=name)
+    axes.bar_label(bars, fmt="{:.3f}")
+axes.set_xticks([0, 1], ["P@1", "P@5"])
+axes.margins(y=0.15)
+_ = axes.legend()

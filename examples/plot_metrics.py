@@ -42,7 +42,7 @@ for style, (name, model) in zip(("-", "--"), models.items(), strict=True):
 # Contribution of each group of labels to propensity-scored precision: the bars sum to
 # PSP@5.
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(2, figsize=(7, 7), layout="constrained", sharey=True)
 for ax, (name, model) in zip(axes, models.items(), strict=True):
     LabelFrequencyDisplay.from_estimator(
         model, X_test, test.target, train.target, metric="psprecision", ax=ax

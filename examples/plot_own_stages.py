@@ -15,6 +15,7 @@ subjects).
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import MiniBatchKMeans
@@ -30,6 +31,7 @@ from sklearn_xmr.metrics import precision_at_k
 train, test = (load_tate_subjects(subset=part) for part in ("train", "test"))
 tfidf = TfidfVectorizer(min_df=2, sublinear_tf=True, dtype=np.float32)
 X, X_test = tfidf.fit_transform(train.data), tfidf.transform(test.data)
+values = {}
 
 
 def report(name, clf):
@@ -38,6 +40,7 @@ def report(name, clf):
     topk = clf.fit(X, train.target).predict_topk(X_test, k=5)
     seconds = time.perf_counter() - start
     p1, p5 = (100 * precision_at_k(test.target, topk, k=k) for k in (1, 5))
+    values[name] = p1
     print(f"{name:<40} P@1 {p1:.2f}  P@5 {p5:.2f}  {seconds:.1f} s", flush=True)
 
 
@@ -86,3 +89,14 @@ report("matcher: own centroids", XMRClassifier(matcher=CentroidMatcher()))
 
 ranker = XRNeighborsClassifier(30, power=4.0)
 report("ranker: neighbours in each group", XMRClassifier(ranker=ranker, random_state=0))
+
+# %%
+# Comparison
+# ----------
+
+figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+bars = axes.barh(list(values), list(values.values()))
+axes.bar_label(bars, fmt="{:.1f}", padding=3)
+axes.invert_yaxis()
+axes.margins(x=0.1)
+_ = axes.set_xlabel("P@1, %")

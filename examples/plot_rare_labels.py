@@ -10,6 +10,8 @@ the model itself. Both trade precision at the first ranks for hits on rare label
 # %%
 # The trade-off
 # -------------
+# Each point has a power: labels are ranked by their score times the propensity to that
+# power. 0 leaves the scores as they are, -1 is ``label_weight="inverse_propensity"``.
 
 import matplotlib.pyplot as plt
 
@@ -25,16 +27,18 @@ X, X_test = vectorizer.fit_transform(train.data), vectorizer.transform(test.data
 clf = XRLinearClassifier(random_state=0).fit(X, train.target)
 p = propensity_scores(train.target)
 
-figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-for name, model in (
-    ("plain", clf),
-    ("trained with costs", XRLinearClassifier(cost_sensitive="propensity")),
+powers = (0, -0.25, -0.5, -0.75, -1, -1.5)
+figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+costly = XRLinearClassifier(cost_sensitive="propensity", random_state=0)
+for name, model, beside in (
+    ("plain", clf, (7, 1)),
+    ("trained with costs", costly, (-32, -10)),
 ):
     if model is not clf:
         model.fit(X, train.target)
     points = []
-    for power in (0, 0.25, 0.5, 0.75, 1, 1.5):
-        topk = model.set_params(label_weight=p**-power).predict_topk(X_test, k=5)
+    for power in powers:
+        topk = model.set_params(label_weight=p**power).predict_topk(X_test, k=5)
         points.append(
             (
                 precision_at_k(test.target, topk, k=1),
@@ -42,14 +46,17 @@ for name, model in (
             )
         )
     axes.plot(*zip(*points, strict=True), "o-", label=name)
-axes.set(xlabel="P@1", ylabel="PSP@5", title="Weights p to the power 0 to -1.5")
+    for power, point in zip(powers, points, strict=True):
+        axes.annotate(f"{power:g}", point, xytext=beside, textcoords="offset points")
+axes.margins(0.08)
+axes.set(xlabel="P@1", ylabel="PSP@5", title="Scores times propensity to a power")
 axes.legend()
 
 # %%
 # Recall by label frequency
 # -------------------------
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+figure, axes = plt.subplots(2, figsize=(7, 7), layout="constrained", sharey=True)
 for ax, weight in zip(axes, (None, "inverse_propensity"), strict=True):
     clf.set_params(label_weight=weight)
     LabelFrequencyDisplay.from_estimator(

@@ -24,10 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn_xmr import XRLinearClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+from sklearn_xmr.inspection import LabelTreeDisplay
 from sklearn_xmr.metrics import ndcg_at_k, precision_at_k
 
 matplotlib.use("Agg")  # writing a plot to a file needs no screen
-import matplotlib.pyplot as plt
 
 
 class Stopwatch:
@@ -65,7 +65,6 @@ model = make_pipeline(
     XRLinearClassifier(random_state=0),
 )
 model.fit(train.data, train.target)
-classifier = model[-1]
 watch.lap(f"fitted the pipeline ({len(model[0].vocabulary_)} words)")
 
 # %%
@@ -107,34 +106,9 @@ print()
 # The groups of subjects are learned from the artworks alone. These are the groups with
 # the most artworks, and the most frequent subjects of each.
 
-
-def common_groups(tree, counts, n_groups, n_labels):
-    """Yield the clusters with most positives, and their most frequent labels."""
-    totals = np.bincount(tree.cluster_of_label, weights=counts)
-    for cluster in np.argsort(-totals)[:n_groups]:
-        members = tree.labels_under(tree.n_levels - 2, cluster)
-        yield cluster, members[np.argsort(-counts[members])][:n_labels], len(members)
-
-
-def draw_tree(tree, counts, names, n_groups=12, n_labels=6):
-    """Draw the root, some clusters, and the names of their most frequent labels."""
-    figure, axes = plt.subplots(figsize=(11, 7), layout="constrained")
-    groups = list(common_groups(tree, counts, n_groups, n_labels))
-    middle = (len(groups) - 1) / 2
-    for height, (cluster, members, size) in enumerate(groups):
-        color = plt.cm.Dark2(height % 8)
-        y = len(groups) - 1 - height
-        axes.plot([0, 0.12, 0.2], [middle, y, y], color=color, linewidth=2)
-        axes.text(0.21, y, f"group {cluster}\n{size} subjects", va="center", fontsize=9)
-        text = ", ".join(names[label] for label in members)
-        axes.text(0.36, y, text[:90], va="center", color=color, fontsize=11)
-    axes.text(-0.01, middle, f"{tree.n_labels}\nsubjects", va="center", ha="right")
-    axes.set(xlim=(-0.1, 1.25), title=f"{n_groups} of {tree.n_clusters} learned groups")
-    axes.axis("off")
-    return figure
-
-
 counts = np.asarray(train.target.sum(axis=0)).ravel()
-figure = draw_tree(classifier.tree_, counts, train.target_names)
-figure.savefig("label_tree.png", dpi=100)
+display = LabelTreeDisplay.from_estimator(
+    model, label_names=train.target_names, label_counts=counts
+)
+display.figure_.savefig("label_tree.png")
 watch.lap("drew label_tree.png")

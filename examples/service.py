@@ -13,7 +13,7 @@ the same path: the file is replaced whole, and the service takes it up with one 
 next requests.
 
 GET /healthz says whether it answers, GET /metrics how often and how fast, as Prometheus
-reads it.
+reads it. It answers this machine only; in a container, add ``--host 0.0.0.0``.
 """
 
 import argparse
@@ -126,8 +126,10 @@ def answer_of(tagger, body):
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         reason = f"a JSON object with text is wanted: {type(error).__name__}: {error}"
         raise RequestError(400, reason) from error
-    if not isinstance(text, str) or type(k) is not int or not 1 <= k <= MOST:
-        raise RequestError(400, f"text must be a string, k an integer from 1 to {MOST}")
+    if not isinstance(text, str) or not text.strip():  # nothing to tag
+        raise RequestError(400, f"text must be a string with words, got {text!r:.40}")
+    if type(k) is not int or not 1 <= k <= MOST:
+        raise RequestError(400, f"k must be an integer from 1 to {MOST}, got {k!r:.40}")
     return tagger(text, k)
 
 
@@ -294,9 +296,16 @@ class Server(ThreadingHTTPServer):
         """Clients that go away are no news."""
 
 
-def make_server(path, port):
+def make_server(path, port, host="127.0.0.1"):
     """Make a server that is ready to run."""
-    return Server(("127.0.0.1", port), Tagger(path))
+    return Server((host, port), Tagger(path))
+
+
+def serve(path, port, host):
+    """Answer until it is stopped."""
+    server = make_server(path, port, host)
+    print(f"ready: http://{host}:{server.server_port}/", flush=True)
+    server.serve_forever()
 
 
 def fit(path):
@@ -340,10 +349,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["fit", "serve", "measure"])
     parser.add_argument("model")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: all interfaces")
     args = parser.parse_args()
     if args.command == "serve":
-        make_server(args.model, args.port).serve_forever()
+        serve(args.model, args.port, args.host)
     else:
         {"fit": fit, "measure": measure}[args.command](args.model)
 

@@ -176,6 +176,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: all interfaces")
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     os.environ["TAGGER_MODEL"] = args.model  # for the workers, which import this file
@@ -185,6 +186,7 @@ def main():
         "service_asgi:app",
         app_dir=str(Path(__file__).parent),
         http=Protocol,
+        host=args.host,
         port=args.port,
         workers=args.workers,
         limit_concurrency=MOST_CONNECTIONS,

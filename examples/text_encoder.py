@@ -18,6 +18,8 @@ A slice of 5,000 of Tate's artworks takes about two minutes on two cores.
 import sys
 import time
 
+from sklearn.utils import shuffle
+
 from sklearn_xmr import FineTuning, XTransformerClassifier, predict_topk
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.metrics import precision_at_k
@@ -25,8 +27,9 @@ from sklearn_xmr.metrics import precision_at_k
 DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
 encoder = sys.argv[1] if len(sys.argv) > 1 else DEFAULT
 train = load_tate_subjects(subset="train")
-texts, Y = train.data[:5000], train.target[:5000]
-test, truth = train.data[5000:7000], train.target[5000:7000]
+data, target = shuffle(train.data, train.target, n_samples=7000, random_state=0)
+texts, Y = data[:5000], target[:5000]
+test, truth = data[5000:], target[5000:]
 
 
 def report(name, clf):

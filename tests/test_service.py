@@ -177,7 +177,10 @@ def test_answers_are_those_of_the_model(served):
         "{}",
         "3",
         '{"text": 3}',
+        '{"text": ""}',
+        '{"text": " \\n"}',
         '{"text": "a", "k": 0}',
+        '{"text": "a", "k": 2.5}',
         '{"text": "a", "k": "b"}',
         '{"text": "a", "k": true}',
         '{"text": "a", "k": 1e99}',
@@ -190,6 +193,26 @@ def test_bad_requests_get_a_reason_and_the_service_lives_on(served, body):
     status, answer = ask(port, body)
     assert status == 400 and answer["error"]
     assert ask(port, json.dumps({"text": texts[0]}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ('{"text": ""}', "text must be a string with words, got ''"),
+        ('{"text": "a", "k": 2.5}', "k must be an integer from 1 to 20, got 2.5"),
+    ],
+)
+def test_reasons_name_what_was_found(served, body, reason):
+    assert ask(served[0], body) == (400, {"error": reason})
+
+
+def test_serve_says_where_it_listens_once_it_does(service, models, monkeypatch, capsys):
+    monkeypatch.setattr(service.Server, "serve_forever", service.Server.server_close)
+    command = ["service.py", "serve", str(models[0]), "--host", "127.0.0.2"]
+    monkeypatch.setattr("sys.argv", [*command, "--port", "0"])
+    service.main()
+    host, port = capsys.readouterr().out.strip("/\n").split("/")[-1].split(":")
+    assert host == "127.0.0.2" and int(port) > 0
 
 
 def test_a_body_that_is_too_long(served):

@@ -1,7 +1,7 @@
 """Why a label was ranked where it was; what supports a label; labels like it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,12 @@ from sklearn.preprocessing import normalize
 from sklearn_xmr.inspection._classifier import as_row, find_classifier, one_instance
 from sklearn_xmr.inspection._names import (
     Names,
+    contents,
     group_name,
     label_number,
     resolve_names,
 )
+from sklearn_xmr.inspection._plotting import plot_contributions, score_text
 from sklearn_xmr.utils._texts_and_names import check_names
 from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_array, check_count
@@ -48,6 +50,9 @@ class Step:
     features : list of (str, float, float)
         Name, value in the instance, and contribution (value times weight) of each
         feature of the instance that the node has a weight for, largest first.
+    examples : list of str
+        Names of some labels of a group: those with the largest intercepts, mostly
+        common ones.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Step:
     n_siblings: int
     intercept: float
     features: list
+    examples: list = field(default_factory=list)
 
 
 class Explanation:
@@ -135,12 +141,12 @@ class Explanation:
         str
             The score, and for each level its group and largest contributions.
         """
-        lines = [f"{self.name}: score {self.score:.4f}"]
+        lines = [f"{self.name}: score {score_text(self.score)}"]
         for step in self.steps:
-            size = f", {step.n_labels} labels" if step.n_labels > 1 else ""
+            within = contents(step.n_labels, step.examples)
             lines.append(
-                f"  {step.name}{size}: {step.rank} of {step.n_siblings}, "
-                f"margin {step.margin:+.2f}, score {step.score:.4f}"
+                f"  {step.name}{within}: {step.rank} of {step.n_siblings}, "
+                f"margin {step.margin:+.2f}, score {score_text(step.score)}"
             )
             for name, _, contribution in step.features[:n_features]:
                 lines.append(f"    {contribution:+.3f}  {name}")
@@ -167,12 +173,10 @@ class Explanation:
         ValueError
             If ``axes`` are not one for each level.
         """
-        from sklearn_xmr.inspection._plotting import plot_contributions
-
         return plot_contributions(self, n_features, axes)
 
     def __repr__(self):
-        return f"Explanation({self.name!r}, score={self.score:.4f})"
+        return f"Explanation({self.name!r}, score={score_text(self.score)})"
 
     def __str__(self):
         return self.to_text()
@@ -285,16 +289,18 @@ def _step(model, row, level, edge, names, score_of):
     place = int(node - tree.offsets[level][parent])
     last = level == tree.n_levels - 1
     own = int(tree.label_order[node]) if last else node
+    labels = tree.labels_under(level, node)
     return Step(
         name=names.label(own) if last else group_name(tree, level, node),
         node=own,
-        n_labels=len(tree.labels_under(level, node)),
+        n_labels=len(labels),
         margin=float(margins[place]),
         score=float(score_of(margins[place])),
         rank=int((margins > margins[place]).sum()) + 1,
         n_siblings=len(margins),
         intercept=float(intercepts[place]),
         features=_contributions(weights[place], row, names),
+        examples=[] if last else names.examples(labels, 3),
     )
 
 

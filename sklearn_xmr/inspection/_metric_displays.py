@@ -375,7 +375,8 @@ class LabelFrequencyDisplay:
             f"{low}+" if not end else str(low) if end == str(low) else f"{low}–{end}"
             for low, end in zip(self.lower, ends, strict=True)
         ]
-        self.ax_.set_xticks(places, spans)
+        slanted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        self.ax_.set_xticks(places, spans, **slanted)  # or they overlap
         name = self.metric.replace("_", " ")
         self.ax_.set(
             xlabel="Training instances of a label", ylabel=f"{name} at {self.k}"

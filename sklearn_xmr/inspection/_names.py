@@ -19,10 +19,13 @@ class Names:
         Name of each feature that the classifier sees.
     labels : list or None
         Name of each label.
+    prominence : ndarray of shape (n_labels,) or None
+        How much each label stands for its group; None: the first ones do.
     """
 
     features: list | None = None
     labels: list | None = None
+    prominence: np.ndarray | None = None
 
     def feature(self, number):
         """Name of a feature (str)."""
@@ -31,6 +34,13 @@ class Names:
     def label(self, number):
         """Name of a label (str)."""
         return str(number if self.labels is None else self.labels[number])
+
+    def examples(self, labels, n):
+        """Names of the most prominent of some labels (list of str)."""
+        if self.prominence is not None:
+            order = np.argsort(-self.prominence[labels], kind="stable")
+            labels = labels[order]
+        return [self.label(label) for label in labels[:n]]
 
 
 def resolve_names(estimator, clf, feature_names, label_names):
@@ -61,7 +71,15 @@ def resolve_names(estimator, clf, feature_names, label_names):
     return Names(
         check_names(feature_names, clf.n_features_in_, "feature_names"),
         check_names(label_names, clf.n_labels_, "label_names"),
+        _intercepts(clf.model_),
     )
+
+
+def _intercepts(model):
+    """Of each label: the largest of a group are mostly those of common ones."""
+    out = np.empty(model.n_labels)
+    out[model.tree.label_order] = model.weights[-1].intercept
+    return out
 
 
 def known_label_names(estimator):
@@ -120,6 +138,15 @@ def label_number(label, names, n_labels):
             f"got {label!r}"
         )
     return int(label)
+
+
+def contents(n_labels, examples):
+    """What a group holds, as " (96 labels: man; woman; …)"; of a label nothing."""
+    if not examples:
+        return ""
+    labels = "label" if n_labels == 1 else f"{n_labels:,} labels"
+    more = "; …" if n_labels > len(examples) else ""
+    return f" ({labels}: {'; '.join(examples)}{more})"
 
 
 def group_name(tree, level, node):

@@ -84,8 +84,9 @@ def outline_of(
         If names or counts are not one for each label, or there is no such root.
     """
     tree = find_tree(source)
-    names = Names(labels=_label_names(source, label_names, tree.n_labels))
+    label_names = _label_names(source, label_names, tree.n_labels)
     counts = _checked_counts(label_counts, tree.n_labels)
+    names = Names(labels=label_names, prominence=counts)
     level, node = (-1, 0) if root is None else _checked_node(tree, root)
     builder = _Builder(tree, names, counts, max_children, n_examples)
     depth = MOST_LEVELS if max_depth is None else min(max_depth, MOST_LEVELS)
@@ -121,8 +122,7 @@ class _Builder:
         labels = tree.label_order if level < 0 else tree.labels_under(level, node)
         name = "all labels" if level < 0 else group_name(tree, level, node)
         out = OutlineNode(name, len(labels), float(self.counts[labels].sum()))
-        heaviest = labels[np.argsort(-self.counts[labels], kind="stable")]
-        out.examples = [self.names.label(i) for i in heaviest[: self.n_examples]]
+        out.examples = self.names.examples(labels, self.n_examples)
         if depth > 0:
             children = [
                 self.build(level + 1, child, depth - 1)

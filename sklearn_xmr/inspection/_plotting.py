@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_xmr.inspection._names import contents
 from sklearn_xmr.utils._texts_and_names import well_formed
 
 
@@ -29,21 +30,35 @@ def shorten(text, n=40):
     return text if len(text) <= n else text[: n - 1] + "…"
 
 
+def score_text(score, digits=4):
+    """A score with some decimal places, or one digit where these would all be 0."""
+    rounded = f"{score:.{digits}f}"
+    if float(rounded) != 0 or not np.isfinite(score):
+        return rounded
+    return f"{score:.0e}" if score else "0"
+
+
 def as_it_is(text):
     """A name that is shown as it is: no formula, whatever dollar signs are in it."""
     text.set_parse_math(False)
     return text
 
 
+def _panels(n):
+    """Axes in rows of two: wider figures are shrunk to the width of a page."""
+    n_rows, n_columns = -(-n // 2), min(n, 2)
+    size = (4.5 * n_columns, 3.6 * n_rows)
+    _, axes = pyplot().subplots(n_rows, n_columns, figsize=size, layout="constrained")
+    axes = np.ravel(axes)
+    for spare in axes[n:]:
+        spare.remove()
+    return axes[:n]
+
+
 def plot_contributions(explanation, n_features, axes):
     """Bars of an explanation's largest contributions, a panel for each level."""
-    plt = pyplot()
     steps = explanation.steps
-    if axes is None:
-        _, axes = plt.subplots(
-            1, len(steps), figsize=(4.5 * len(steps), 4), layout="constrained"
-        )
-    axes = np.atleast_1d(axes)
+    axes = _panels(len(steps)) if axes is None else np.atleast_1d(axes)
     if len(axes) != len(steps):
         raise ValueError(
             f"axes must hold one for each of the {len(steps)} levels, got {len(axes)}"
@@ -59,11 +74,13 @@ def plot_contributions(explanation, n_features, axes):
             as_it_is(label)
         axis.invert_yaxis()
         axis.axvline(0, color="0.4", linewidth=0.8)
+        name = step.name + contents(step.n_labels, step.examples)
         title = axis.set_title(
-            f"{shorten(step.name, 28)}\n{step.rank} of {step.n_siblings}, "
-            f"score {step.score:.3f}",
+            f"{shorten(name, 42)}\n{step.rank} of {step.n_siblings}, "
+            f"score {score_text(step.score, 3)}",
             fontsize=10,
         )
         as_it_is(title)
         axis.set_xlabel("Contribution to the margin")
+        axis.locator_params(axis="x", nbins=5)
     return axes

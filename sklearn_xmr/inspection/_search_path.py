@@ -9,7 +9,8 @@ import numpy as np
 from sklearn_xmr.base import checked_label_weights
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.inspection._classifier import as_row, one_instance
-from sklearn_xmr.inspection._names import group_name, resolve_names
+from sklearn_xmr.inspection._names import contents, group_name, resolve_names
+from sklearn_xmr.inspection._plotting import score_text
 from sklearn_xmr.utils._ranges import ranges
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_count
@@ -103,6 +104,28 @@ class SearchPath:
             return self._names.label(node)
         return group_name(self._tree, level, node)
 
+    def examples(self, level: int, node: int, n: int = 3) -> list[str]:
+        """Some labels of a group, by name.
+
+        Parameters
+        ----------
+        level : int
+            0 for the children of the root.
+        node : int
+            Number in the level.
+        n : int, default=3
+            Maximum number of names.
+
+        Returns
+        -------
+        list of str
+            Of the labels with the largest intercepts, mostly common ones; none on
+            the level of the labels.
+        """
+        if level == len(self.levels) - 1:
+            return []
+        return self._names.examples(self._tree.labels_under(level, node), n)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as lists and numbers, for JSON.
 
@@ -124,6 +147,7 @@ class SearchPath:
                         "score": float(score),
                         "kept": bool(kept),
                         "n_labels": int(n_labels),
+                        "examples": self.examples(number, int(node)),
                     }
                     for node, parent, margin, score, kept, n_labels in parts
                 ]
@@ -149,8 +173,8 @@ class SearchPath:
             lines.append(f"level {number}: {n_kept} of {len(rows)} nodes kept")
             for row in rows[:n_nodes]:
                 lines.append(
-                    f"  {row['score']:.4f}  {row['name']}"
-                    + (f" ({row['n_labels']} labels)" if row["n_labels"] > 1 else "")
+                    f"  {score_text(row['score']):6}  {row['name']}"
+                    + contents(row["n_labels"], row["examples"])
                     + ("" if row["kept"] else "  (dropped)")
                 )
         return "\n".join(lines)

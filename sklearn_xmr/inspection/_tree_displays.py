@@ -6,13 +6,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_xmr.inspection._names import contents
 from sklearn_xmr.inspection._outline import OutlineNode, outline_of
-from sklearn_xmr.inspection._plotting import as_it_is, figure_and_axes, shorten
+from sklearn_xmr.inspection._plotting import (
+    as_it_is,
+    figure_and_axes,
+    score_text,
+    shorten,
+)
 from sklearn_xmr.inspection._search_path import SearchPath, search_path
 from sklearn_xmr.utils._typing import Axes, Estimator, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_count
 
-LINE = 0.32  # inches of height for each line of text
+# In inches. A page's column is some 8 wide: wider figures are shrunk, and their text.
+WIDTH = 8
+LINE = 0.28  # height of a line of text
+INDENT = 0.35  # of each level of a tree
+CHARACTER = 0.088  # mean width
+FONT, SMALL = 11, 9  # points
+BAR = 0.82  # share of a level's column that a bar has
 
 
 class LabelTreeDisplay:
@@ -124,11 +136,10 @@ class LabelTreeDisplay:
             Itself.
         """
         rows = _rows(self.outline)
-        depth = max(row.depth for row in rows)
-        size = (3.2 * (depth + 1) + 5, max(2, LINE * sum(r.is_leaf for r in rows) + 1))
-        self.figure_, self.ax_ = figure_and_axes(ax, size)
-        self.texts_ = [_draw(self.ax_, row) for row in rows]
-        _frame(self.ax_, rows, depth)
+        self.figure_, self.ax_ = figure_and_axes(ax, (WIDTH, LINE * (len(rows) + 0.5)))
+        layout = _Layout(self.ax_, rows)
+        self.texts_ = [layout.draw(row) for row in rows]
+        layout.explain_groups(self.outline)
         return self
 
 
@@ -237,110 +248,139 @@ class SearchPathDisplay:
         """
         check_count(n_nodes, "n_nodes")
         levels = self.path.levels
-        n_levels, true_labels = len(levels), frozenset(true_labels)
-        size = (3.6 * n_levels + 1, LINE * (n_nodes + 2) + 0.5)
+        n_levels, true_labels = len(levels), set(true_labels)
+        column = max(WIDTH / n_levels, 2.6)
+        size = (column * n_levels, 2 * LINE * (n_nodes + 1))
         self.figure_, self.ax_ = figure_and_axes(ax, size)
-        self.texts_: list[Any] = []
-        above = {0: (-0.35, 0.0)}
+        n_characters = int(BAR * _inches(self.ax_) / n_levels / CHARACTER)
+        self.texts_, above = [], {0: (-0.08, 0.0)}
         for number, level in enumerate(levels):
             places = {}
             for at in range(min(n_nodes, len(level.nodes))):
                 place = (float(number), -float(at))
                 node = int(level.nodes[at])
-                places[node] = place
-                self._draw(number, level, at, place, above, node in true_labels)
+                places[node] = (number + BAR + 0.02, place[1])
+                is_true = number == n_levels - 1 and node in true_labels
+                self._connect(level, at, place, above)
+                self._write(number, level, at, place, is_true, n_characters)
             above = places
         kept = ", then ".join(f"{lv.kept.sum()} of {len(lv.nodes)}" for lv in levels)
-        self.ax_.set_title(f"Beam search: {kept} nodes kept", fontsize=11)
-        self.ax_.plot(-0.35, 0, "ko", markersize=5)
-        self.ax_.set(xlim=(-0.45, n_levels), ylim=(-n_nodes, 1))
-        self.ax_.axis("off")
+        self.ax_.set_title(f"Beam search: {kept} nodes kept", fontsize=FONT)
+        self.ax_.plot(-0.08, 0, "ko", markersize=5)
+        self.ax_.set(xlim=(-0.1, n_levels - 1 + BAR), ylim=(0.4 - n_nodes, 0.5))
         return self
 
-    def _draw(self, number, level, at, place, above, is_true):
-        """A node's bar, text, and the line to its parent."""
+    def _connect(self, level, at, place, above):
+        """The line to a node from its parent, if both can be seen."""
+        start = above.get(int(level.parents[at]))
+        if start is not None and level.kept[at]:
+            x, y = (start[0], place[0] - 0.02), (start[1], place[1])
+            self.ax_.plot(x, y, color="0.6", linewidth=0.8)
+
+    def _write(self, number, level, at, place, is_true, n_characters):
+        """A node's name, score, bar, and some labels of a group."""
         x, y = place
+        node, kept = int(level.nodes[at]), level.kept[at]
+        color = "C2" if is_true else "C0" if kept else "0.75"
         score = float(np.clip(level.scores[at], 0, 1))
-        parent = above.get(int(level.parents[at]))
-        last = number == len(self.path.levels) - 1
-        color = "C0" if level.kept[at] else "0.75"
-        color = "C2" if is_true and last else color
-        if parent is not None and level.kept[at]:
-            start = parent[0] + (0.72 if number else 0)
-            self.ax_.plot([start, x - 0.03], [parent[1], y], color="0.6", linewidth=0.8)
-        self.ax_.barh(y - 0.22, 0.7, height=0.16, left=x, color="0.93")
-        self.ax_.barh(y - 0.22, 0.7 * score, height=0.16, left=x, color=color)
-        name = shorten(self.path.name(number, int(level.nodes[at])), 26)
-        size = f" ({level.n_labels[at]})" if level.n_labels[at] > 1 else ""
-        text = self.ax_.text(
-            x,
-            y,
-            f"{name}{size}  {level.scores[at]:.3f}",
-            va="bottom",
-            fontsize=9,
-            color="black" if level.kept[at] else "0.5",
-            fontweight="bold" if is_true and last else "normal",
-        )
-        self.texts_.append(as_it_is(text))
+        self.ax_.barh(y - 0.08, BAR, height=0.12, left=x, color="0.93")
+        self.ax_.barh(y - 0.08, BAR * score, height=0.12, left=x, color=color)
+        shown = score_text(level.scores[at], 3)
+        name = shorten(self.path.name(number, node), n_characters - len(shown) - 2)
+        style = {
+            "color": "black" if kept else "0.45",
+            "fontweight": "bold" if is_true else "normal",
+            "fontsize": FONT,
+        }
+        self.texts_.append(as_it_is(self.ax_.text(x, y + 0.04, name, **style)))
+        self.ax_.text(x + BAR, y + 0.04, shown, ha="right", **style)
+        within = contents(level.n_labels[at], self.path.examples(number, node))
+        within = shorten(within.strip(" ()"), n_characters * FONT // SMALL)
+        style = {"va": "top", "fontsize": SMALL, "color": style["color"]}
+        as_it_is(self.ax_.text(x, y - 0.16, within, **style))
 
 
 class _Row:
-    """A node of the plot: depth, height, text and where its line comes from."""
+    """A node of the plot: depth, parent, and which line it has."""
 
-    def __init__(self, node, depth, parent):
-        self.node, self.depth, self.parent = node, depth, parent
-        self.is_leaf = not node.children
-        self.y = 0.0
+    def __init__(self, node, depth, parent, y):
+        self.node, self.depth, self.parent, self.y = node, depth, parent, y
 
 
 def _rows(outline):
-    """All nodes to draw, with their heights: leaves one below the other."""
-    rows, next_y = [], 0.0
+    """All nodes to draw, each below its parent."""
+    rows = []
 
     def visit(node, depth, parent):
-        nonlocal next_y
-        row = _Row(node, depth, parent)
+        row = _Row(node, depth, parent, len(rows))
         rows.append(row)
-        below = [visit(child, depth + 1, row) for child in node.children]
+        for child in node.children:
+            visit(child, depth + 1, row)
         if node.children and node.n_hidden:
             more = OutlineNode(f"… {node.n_hidden:,} more", 0, 0)
-            below.append(visit(more, depth + 1, row))
-        if below:
-            row.y = (below[0].y + below[-1].y) / 2
-        else:
-            row.y, next_y = next_y, next_y - 1
-        return row
+            rows.append(_Row(more, depth + 1, row, len(rows)))
 
     visit(outline, 0, None)
     return rows
 
 
-def _draw(axes, row):
-    """A node's text, and the line from its parent."""
-    node = row.node
-    text = node.name
-    if node.examples:
-        text += f" ({node.n_labels:,})"
-    if row.parent is not None:
-        start = row.parent.depth + 0.62
-        x = [start, start + 0.16, row.depth - 0.03]
-        axes.plot(x, [row.parent.y, row.y, row.y], color="0.7", linewidth=1)
-    shown = axes.text(
-        row.depth,
-        row.y,
-        shorten(text, 28),
-        va="center",
-        fontsize=10,
-        color="0.5" if not node.n_labels else "black",
-    )
-    if row.is_leaf and node.examples:
-        names = shorten(", ".join(node.examples), 75)
-        place = row.depth + 0.6, row.y
-        as_it_is(axes.text(*place, names, va="center", fontsize=9, color="C0"))
-    return as_it_is(shown)
+class _Layout:
+    """Places of an outline's rows, in inches from the upper left corner."""
+
+    def __init__(self, axes, rows):
+        self.axes, self.width = axes, _inches(axes)
+        self.lowest = {row.parent: row.y for row in rows}  # of the rows below each
+        # Labels of groups begin at the same place for all groups of a level.
+        self.name_width = {}
+        for row in rows:
+            width = CHARACTER * len(_title(row.node)) if row.node.examples else 0
+            self.name_width[row.depth] = max(width, self.name_width.get(row.depth, 0))
+        axes.set(xlim=(0, self.width), ylim=(len(rows) - 0.5, -0.75))
+
+    def draw(self, row):
+        """A node's text, some labels of a group, and the lines to it and below."""
+        left, node = INDENT * row.depth, row.node
+        if row.parent is not None:
+            self.line([left - 0.7 * INDENT, left - 0.06], [row.y, row.y])
+        if row in self.lowest:
+            self.line([left + 0.3 * INDENT] * 2, [row.y + 0.4, self.lowest[row]])
+        color = "black" if node.n_labels else "0.5"
+        if node.examples and row.parent is not None:
+            place = left + self.name_width[row.depth]
+            self.write(place, row.y, "; ".join(node.examples), color="C0")
+        return self.write(left, row.y, _title(node), color=color)
+
+    def line(self, x, y):
+        """A line between nodes."""
+        self.axes.plot(x, y, color="0.7", linewidth=1, solid_capstyle="butt")
+
+    def explain_groups(self, outline):
+        """What the numbers are, behind the name of the root."""
+        if outline.children and outline.children[0].examples:
+            number = outline.children[0].name.removeprefix("group ")
+            what = "level.number" if "." in number else "number"
+            text = f"groups: {what} (of labels), some of the labels"
+            left = CHARACTER * (len(_title(outline)) + 2)
+            self.write(left, 0, text, color="0.5")
+
+    def write(self, left, y, text, color):
+        """A line of text, cut where the axes end."""
+        text = shorten(text, max(int((self.width - left) / CHARACTER), 8))
+        style = {"va": "center_baseline", "fontsize": FONT, "color": color}
+        shown = as_it_is(self.axes.text(left, y, text, **style))
+        shown.set_in_layout(False)  # or the layout would make room for odd glyphs
+        return shown
 
 
-def _frame(axes, rows, depth):
-    lowest = min(row.y for row in rows)
-    axes.set(xlim=(-0.05, depth + 2.2), ylim=(lowest - 1, 1))
+def _title(node):
+    """A group's name and size, or a label's name."""
+    return f"{node.name} ({node.n_labels:,})" if node.examples else node.name
+
+
+def _inches(axes):
+    """Width of the axes, which are made to show no ticks."""
     axes.axis("off")
+    engine = axes.figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(axes.figure)
+    return axes.get_window_extent().width / axes.figure.dpi

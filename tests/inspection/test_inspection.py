@@ -38,6 +38,7 @@ from sklearn_xmr.inspection import (
     view_search_path,
 )
 from sklearn_xmr.inspection._outline import outline_of
+from sklearn_xmr.inspection._plotting import figure_and_axes, score_text
 from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.metrics import (
     ece_at_k,
@@ -154,6 +155,33 @@ def test_path_as_text_and_dict(fitted):
     text = path.to_text(n_nodes=2)
     assert f"label {best}" in text and "level 0: 3 of" in text
     assert len(text.splitlines()) == 3 * len(data["levels"])
+
+
+def test_groups_are_shown_with_labels_of_large_intercepts(fitted):
+    clf, X, _ = fitted
+    names = [f"label {i}" for i in range(60)]
+    path = search_path(clf, X[:1], label_names=names)
+    order = clf.tree_.label_order.tolist()
+    intercept = dict(zip(order, clf.model_.weights[-1].intercept, strict=True))
+    for number, rows in enumerate(path.to_dict()["levels"][:-1]):
+        row = rows[0]
+        labels = np.flatnonzero(clf.tree_.node_of_label(number) == row["node"])
+        best = max(labels.tolist(), key=intercept.get)
+        assert row["examples"][0] == f"label {best}"
+        assert len(row["examples"]) == 3
+        among = f"({row['n_labels']} labels: {'; '.join(row['examples'])}; …)"
+        assert among in path.to_text()
+    assert path.examples(len(path.levels) - 1, 0) == []
+    steps = explain(clf, X[:1], 0, label_names=names).steps
+    assert [len(step.examples) for step in steps] == [3] * (len(steps) - 1) + [0]
+
+
+@pytest.mark.parametrize(
+    "score, text",
+    [(0.98361, "0.9836"), (-2.5, "-2.5000"), (0.0, "0"), (3.2e-7, "3e-07")],
+)
+def test_small_scores_are_told_from_none(score, text):
+    assert score_text(score) == text
 
 
 # --- explanations -------------------------------------------------------------------
@@ -520,6 +548,10 @@ def test_tree_plot(fitted):
     texts = [text.get_text() for text in display.texts_]
     assert texts[0] == "all labels (60)" and texts[-1].endswith("more")
     assert len(texts) == 1 + 2 + 1
+    shown = {text.get_text() for text in display.ax_.texts}
+    assert any(text.startswith("groups: level.number") for text in shown)
+    for line in display.outline.children:
+        assert "; ".join(line.examples) in shown and len(line.examples) == 5
     level, node = 0, 1
     branch = LabelTreeDisplay.from_estimator(
         clf, label_names=names, root=(level, node), max_depth=9, max_children=99
@@ -528,6 +560,33 @@ def test_tree_plot(fitted):
     under = {names[i] for i in clf.tree_.labels_under(level, node)}
     assert under <= drawn
     assert not drawn & (set(names) - under)
+
+
+@pytest.mark.parametrize("max_depth", [1, 4])
+def test_text_of_a_tree_is_legible_on_a_page(fitted, max_depth):
+    """A figure is shrunk to the page's column, with its text, if it is wider."""
+    clf, _, _ = fitted
+    display = LabelTreeDisplay.from_estimator(
+        clf, label_names=["a long name of a label"] * 60, max_depth=max_depth
+    )
+    assert display.figure_.get_figwidth() == 8
+    assert min(text.get_fontsize() for text in display.ax_.texts) == 11
+    display.figure_.canvas.draw()
+    ends = [text.get_window_extent().x1 for text in display.ax_.texts]
+    assert 0.5 < max(ends) / display.figure_.bbox.x1 < 1
+
+
+def test_plots_on_axes_of_a_figure_keep_to_them(fitted):
+    clf, X, _ = fitted
+    figure, axes = figure_and_axes(None, (4, 4))
+    names = ["a long name of a label"] * 60
+    display = LabelTreeDisplay.from_estimator(clf, label_names=names, ax=axes)
+    figure.canvas.draw()
+    ends = [text.get_window_extent().x1 for text in axes.texts]
+    assert display.figure_ is figure and max(ends) < 1.05 * figure.bbox.x1
+    _, axes = figure_and_axes(None, (4, 4))
+    display = SearchPathDisplay.from_estimator(clf, X[:1], ax=axes, label_names=names)
+    assert any("…" in text.get_text() for text in display.texts_)
 
 
 def test_outline_holds_each_label_once(fitted):
@@ -549,11 +608,18 @@ def test_path_and_explanation_plots(fitted):
     clf, X, _ = fitted
     display = SearchPathDisplay.from_estimator(clf, X[:1], k=2, true_labels=[3])
     best = clf.predict_topk(X[:1], k=1)[0][0, 0]
-    assert any(text.get_text().startswith(f"{best} ") for text in display.texts_)
+    assert any(text.get_text() == str(best) for text in display.texts_)
+    shown = [text.get_text() for text in display.ax_.texts]
+    first = display.path.levels[0]
+    within = (
+        f"{first.n_labels[0]} labels: {display.path.examples(0, first.nodes[0])[0]}"
+    )
+    assert any(text.startswith(within) for text in shown)
     assert "2 of" in display.ax_.get_title()
     axes = explain(clf, X[:1], best).plot(n_features=3)
     assert len(axes) == clf.tree_.n_levels
     assert len(axes[0].patches) <= 4
+    assert axes[0].figure.get_figwidth() <= 9  # or it is shrunk on a page
     with pytest.raises(ValueError, match="axes must hold one for each"):
         explain(clf, X[:1], best).plot(axes=axes[:1])
 
@@ -654,6 +720,9 @@ def test_search_path_page_in_a_browser(texts_and_model, page, tmp_path):
     assert page.locator("blockquote").inner_text() == "red <b>bird</b>"
     assert page.locator(".row").count() == 2 + 4
     assert page.locator(".row.true").count() == 2
+    numbers = page.locator(".row .number").all_inner_texts()
+    assert all(float(number) > 0 for number in numbers)  # small ones too
+    assert "labels: " in page.locator(".row").first.inner_text()
     page.locator("summary").first.click()
     assert "intercept" in page.locator("details").first.inner_text()
     wide = page.evaluate("document.documentElement.scrollWidth")
