@@ -89,6 +89,23 @@ class TargetForm:
         is_sparse = sparse.issparse(y)
         return cls(classes, _propensities(Y), True, is_sparse, y.dtype, library), Y
 
+    @classmethod
+    def unknown(cls, n_labels):
+        """The form of a sparse indicator of which only the width is known.
+
+        Parameters
+        ----------
+        n_labels : int
+            Number of labels.
+
+        Returns
+        -------
+        TargetForm
+            With propensities of NaN.
+        """
+        unknown = np.full(n_labels, np.nan, dtype=np.float32)
+        return cls(np.arange(n_labels), unknown, True, True, np.dtype(np.int64))
+
     @property
     def n_labels(self) -> int:
         """Number of labels (int)."""

@@ -253,7 +253,8 @@ class SearchPathDisplay:
         size = (column * n_levels, 2 * LINE * (n_nodes + 1))
         self.figure_, self.ax_ = figure_and_axes(ax, size)
         n_characters = int(BAR * _inches(self.ax_) / n_levels / CHARACTER)
-        self.texts_, above = [], {0: (-0.08, 0.0)}
+        self.texts_: list[Any] = []
+        above = {0: (-0.08, 0.0)}
         for number, level in enumerate(levels):
             places = {}
             for at in range(min(n_nodes, len(level.nodes))):
