@@ -1,13 +1,20 @@
 """Compile the Cython extensions; everything else is declared in pyproject.toml.
 
-``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizers
-(remove ``build/`` first: a changed directive rebuilds nothing by itself).
+``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizers.
+``XMR_JOBS`` is the number of files that are compiled at a time (default: one for each
+core that this process may use).
+
+What was compiled is kept in ``build/``, in a folder for each set of flags: another
+build with the same flags, such as that of an extra, compiles only what has changed.
 """
 
+import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
+import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -27,7 +34,25 @@ OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() 
 # -fno-math-errno lets sqrt be one instruction. gcc's unroll-and-jam turns the
 # central `out[:] += a * W[idx, :]` loop into scalar code, four times slower.
 WANTED_FLAGS = ("-fno-math-errno", "-fno-loop-unroll-and-jam", "-Wno-psabi")
-N_JOBS = os.cpu_count() or 1
+
+
+def n_usable_cores():
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+N_JOBS = int(os.environ.get("XMR_JOBS", n_usable_cores()))
+
+
+def folder_for(*settings):
+    """Name of a folder for what these settings make."""
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
+
+
+# Cython looks at the times of files only, not at its version and directives.
+C_FOLDER = Path("build", "cython", folder_for(Cython.__version__, DIRECTIVES))
 
 
 class BuildExt(build_ext):
@@ -65,7 +90,26 @@ class BuildExt(build_ext):
         for ext in self.extensions:
             ext.extra_compile_args = [level, symbols, *flags, *both]
             ext.extra_link_args = both
+        how = self.compiler.compiler_so, level, symbols, flags, both
+        self.kept = Path("build", "kept", C_FOLDER.name, folder_for(how))
         super().build_extensions()
+
+    def build_extension(self, ext):
+        """Compile, unless the last build kept a module newer than all its sources.
+
+        pip has editable installs compiled in a temporary folder, always anew.
+        """
+        built = Path(self.get_ext_fullpath(ext.name))
+        kept = self.kept / f"{ext.name}{''.join(built.suffixes)}"
+        built.unlink(missing_ok=True)  # it may be of other flags
+        if kept.exists():
+            built.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(kept, built)  # with its time, which setuptools compares
+        super().build_extension(ext)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part")
+        shutil.copy2(built, part)
+        part.replace(kept)  # whole or not at all
 
 
 def extensions():
@@ -77,12 +121,18 @@ def extensions():
     ]
 
 
-setup(
-    ext_modules=cythonize(
+def compiled_modules():
+    """The extensions as C files, the longest first: none is left for the end."""
+    modules = cythonize(
         extensions(),
-        build_dir="build/cython",
+        build_dir=str(C_FOLDER),
         compiler_directives=DIRECTIVES,
         nthreads=N_JOBS,
-    ),
+    )
+    return sorted(modules, key=lambda ext: -Path(ext.sources[0]).stat().st_size)
+
+
+setup(
+    ext_modules=compiled_modules(),
     cmdclass={"build_ext": BuildExt},
 )
