@@ -12,6 +12,7 @@ from sklearn.utils._metadata_requests import (
     MetadataRequest,
     MethodMetadataRequest,
     _raise_for_params,
+    _routing_enabled,
 )
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -43,6 +44,7 @@ __all__ = [
     "num_samples",
     "output_config",
     "raise_for_params",
+    "routing_enabled",
     "safe_indexing",
     "validate_parameter_constraints",
     "validate_params",
@@ -57,6 +59,7 @@ is_fitted = _is_fitted
 num_samples = _num_samples
 output_config = _get_output_config
 raise_for_params = _raise_for_params
+routing_enabled = _routing_enabled
 safe_indexing = _safe_indexing
 
 
