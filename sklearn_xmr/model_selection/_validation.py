@@ -11,7 +11,6 @@ from joblib import Parallel, delayed
 from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
-from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 
 from sklearn_xmr.metrics import (
@@ -20,6 +19,7 @@ from sklearn_xmr.metrics import (
     make_topk_scorers,
 )
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
+from sklearn_xmr.utils._held_out import partition
 from sklearn_xmr.utils._matrices import check_structure
 from sklearn_xmr.utils._response import predict_topk
 from sklearn_xmr.utils._sklearn import (
@@ -235,15 +235,7 @@ def cross_val_predict_topk(estimator, X, y, k=5, *, cv=None, n_jobs=None, params
     check_structure(X, "X")
     check_structure(y, "y")
     X, y = indexable(X, y)
-    splits = list(check_cv(cv, y).split(X, y))
-    held_out = np.concatenate([test for _, test in splits])
-    n_samples = num_samples(X)
-    if not np.array_equal(np.sort(held_out), np.arange(n_samples)):
-        raise ValueError(
-            f"cv must hold out each of the {n_samples} samples exactly once, but its "
-            f"test parts hold {len(held_out)}, of which {len(np.unique(held_out))} "
-            "different ones"
-        )
+    splits, n_samples = partition(cv, X, y), num_samples(X)
     models = [
         in_own_folder(clone(estimator), f"split_{number}")
         for number in range(1, len(splits) + 1)
