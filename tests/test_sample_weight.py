@@ -8,6 +8,7 @@ from estimators import SKLEARN_1_7
 from linear_oracle import EXACT, coefficients, liblinear
 from scipy import sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -21,6 +22,7 @@ from sklearn_xmr import (
     XRCalibratedClassifier,
     XRLabelVectorsClassifier,
     XRLinearClassifier,
+    XRStackingClassifier,
 )
 from sklearn_xmr.metrics import propensity_scores
 
@@ -55,18 +57,30 @@ def test_whole_weights_equal_repeated_rows(
         np.testing.assert_allclose(weighted[level], coefficients(clf, level), atol=1e-3)
 
 
+EXACT_TREE = XRLinearClassifier(LabelTree.flat(3), **EXACT)
+
+
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-@pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
-def test_equivalence_checks_of_scikit_learn(kind, loss, monkeypatch):
-    """At the precision that float32 has, on a model trained to the end."""
+@pytest.mark.parametrize(
+    "clf",
+    [
+        EXACT_TREE,
+        clone(EXACT_TREE).set_params(loss="logistic"),
+        XRStackingClassifier([("tree", EXACT_TREE)]),
+    ],
+)
+def test_equivalence_checks_of_scikit_learn(kind, clf, monkeypatch):
+    """At the precision that float32 has, on a model trained to the end.
+
+    A stack is given splits as its ``cv``, of rows some of which have weight 0.
+    """
     monkeypatch.setattr(
         estimator_checks,
         "assert_allclose_dense_sparse",
         partial(assert_allclose_dense_sparse, rtol=1e-3, atol=1e-4),
     )
     check = getattr(estimator_checks, f"check_sample_weight_equivalence_on_{kind}_data")
-    clf = XRLinearClassifier(LabelTree.flat(3), loss=loss, **EXACT)
-    check("XRLinearClassifier", clf)
+    check(type(clf).__name__, clf)
 
 
 def test_rows_of_weight_zero_take_no_part_at_all(small):

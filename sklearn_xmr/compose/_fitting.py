@@ -1,7 +1,6 @@
 """Fitting the models inside: what each is given, and what it says of it."""
 
 import numpy as np
-from sklearn import get_config
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -14,14 +13,9 @@ from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._response import last_estimator
-from sklearn_xmr.utils._sklearn import check_method_params
+from sklearn_xmr.utils._sklearn import check_method_params, routing_enabled
 
 METADATA = ("sample_weight", "relevance", "negatives")
-
-
-def routing_enabled():
-    """Whether scikit-learn's metadata routing is enabled (bool)."""
-    return get_config()["enable_metadata_routing"]
 
 
 def router_of_fit(estimator, models):

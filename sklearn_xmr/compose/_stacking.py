@@ -29,7 +29,7 @@ from sklearn_xmr.neighbors import XRNeighborsClassifier
 from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
-from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_splits
+from sklearn_xmr.utils._held_out import VALIDATION_SIZE, splits_for
 from sklearn_xmr.utils._rankings import (
     rows_of_pairs,
     topk_of_csr,
@@ -82,10 +82,12 @@ class XRStackingClassifier(
     validation_size : int or float, default=None
         Instances (number, or share) on which the final estimator learns. None: a
         tenth, but at least 1,000 and at most 10,000, and never more than a third.
-    cv : int, default=None
-        Number of folds, at least 2, each held out once: the final estimator learns from
-        all instances, for as many times the time. It pays on few instances. None: one
-        split, by ``validation_size``.
+    cv : int, splitter or iterable of (train, test), default=None
+        Number of folds, at least 2, or splits of all rows, each held out once: the
+        final estimator learns from all instances, for as many times the time. It pays
+        on few instances. Folds of groups are given as their splits,
+        ``list(GroupKFold(5).split(X, y, groups))``. None: one split, by
+        ``validation_size``.
     top_k : int, default=20
         Labels that ``predict_topk``, ``predict_proba`` and ``predict`` retrieve.
     decision_threshold : float, default=0.5
@@ -161,7 +163,7 @@ class XRStackingClassifier(
         "final_estimator": [HasMethods(["fit", "predict_proba"]), None],
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "validation_size": VALIDATION_SIZE,
-        "cv": [Interval(Integral, 2, None, closed="left"), None],
+        "cv": ["cv_object"],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
@@ -185,7 +187,7 @@ class XRStackingClassifier(
         *,
         n_candidates: int = 20,
         validation_size: float | None = None,
-        cv: int | None = None,
+        cv: int | Estimator | None = None,
         top_k: int = 20,
         decision_threshold: float = 0.5,
         min_labels: int = 0,
@@ -286,13 +288,16 @@ class XRStackingClassifier(
         """
         raise_for_params(fit_params, self, "fit")
         check_repeatable(self)
-        tasks, given = self._begin_tasks((self.cv or 1) + 2), (X, y)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
         models, final = self._seeded_models(rng)
         more = further_metadata(X, fit_params, sample_weight)
         models = self._route(models, data, more)
-        pairs = self._held_out_pairs(models, data, rng, tasks)
+        splits = splits_for(
+            data, self.validation_size, self.cv, rng, X, y, sample_weight
+        )
+        tasks = self._begin_tasks(len(splits) + 2)
+        pairs = self._held_out_pairs(models, data, splits, tasks)
         with tasks.task("classifier of pairs"):
             self.final_estimator_ = _fit_final(final, pairs)
         log_line(self, f"classifier of pairs: fitted on {pairs!r}")
@@ -300,7 +305,7 @@ class XRStackingClassifier(
             self.estimators_ = _fit_models(models, data, "all")
         log_line(self, f"models: {len(models)} fitted on {data.n_samples} instances")
         self.statistics_ = LabelStatistics(data.Y)
-        tasks.end(*given)
+        tasks.end(X, y)
         return self
 
     def _has_default_model(self):
@@ -340,9 +345,8 @@ class XRStackingClassifier(
         """
         return router_of_fit(self, self._named_models())
 
-    def _held_out_pairs(self, models, data, rng, tasks):
+    def _held_out_pairs(self, models, data, splits, tasks):
         """Pairs of held-out instances and the labels that are proposed for them."""
-        splits = held_out_splits(data.n_samples, self.validation_size, self.cv, rng)
         parts = []
         for number, (rest, held_out) in enumerate(splits, 1):
             with tasks.task("models without held-out instances"):

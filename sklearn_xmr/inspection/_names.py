@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._response import last_estimator, wraps_ranker
 from sklearn_xmr.utils._texts_and_names import check_names
 
 
@@ -95,7 +95,7 @@ def _known_feature_names(estimator):
     """What the steps before the classifier call their output, or None."""
     if hasattr(estimator, "best_estimator_"):
         return _known_feature_names(estimator.best_estimator_)
-    if hasattr(estimator, "binarizer_"):
+    if wraps_ranker(estimator):
         return _known_feature_names(estimator.estimator_)
     if isinstance(estimator, Pipeline):
         if len(estimator.steps) == 1:

@@ -2,7 +2,15 @@
 
 import re
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
+
+from sklearn.utils.metadata_routing import (
+    MetadataRequest,
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 
 from sklearn_xmr.metrics._calibration import (
     ece_at_k,
@@ -31,6 +39,7 @@ from sklearn_xmr.utils._response import (
     last_step,
     predict_topk,
 )
+from sklearn_xmr.utils._sklearn import routing_enabled
 from sklearn_xmr.utils._validation import check_count
 
 METRICS = {
@@ -54,7 +63,50 @@ LOWER_IS_BETTER = ("abandonment", "ece")
 OF_ESTIMATOR = "estimator"  # propensities: those that the fitted estimator knows
 
 
-class _TopkScorer:
+class _RequestMixin:
+    """Which metadata a scorer asks for, where scikit-learn's routing is enabled.
+
+    A subclass implements ``takes(name)`` and ``_request(metadata)``.
+    """
+
+    def set_score_request(self, **metadata):
+        """Ask for metadata, as scikit-learn's scorers do.
+
+        Parameters
+        ----------
+        **metadata : bool, None or str
+            ``sample_weight=True`` asks for it, False refuses it, None makes giving it
+            an error, and a string is the name under which it is given.
+
+        Returns
+        -------
+        self
+            The scorer.
+
+        Raises
+        ------
+        RuntimeError
+            If metadata routing is not enabled.
+        TypeError
+            If no metric takes an argument of the name.
+        """
+        if not routing_enabled():
+            raise RuntimeError(
+                "set_score_request needs metadata routing: enable it with "
+                "sklearn.set_config(enable_metadata_routing=True)"
+            )
+        wrong = [name for name in metadata if not self.takes(name)]
+        if wrong:
+            raise TypeError(f"{self!r} takes no {wrong[0]!r}, so cannot ask for it")
+        self._request(metadata)
+        return self
+
+    def _accept_sample_weight(self):
+        """What scikit-learn's searches ask where routing is not enabled."""
+        return self.takes("sample_weight")
+
+
+class _TopkScorer(_RequestMixin):
     """What :func:`make_topk_scorer` returns; picklable, with a repr that says what."""
 
     def __init__(self, metric, k, kwargs, sign=1):
@@ -62,22 +114,37 @@ class _TopkScorer:
         self.k = k
         self.kwargs = kwargs
         self.sign = sign
+        self.requests = {"sample_weight": None} if self.takes("sample_weight") else {}
 
-    def __call__(self, estimator, X, y_true, sample_weight=None):
+    def __call__(self, estimator, X, y_true, sample_weight=None, **metadata):
         estimator, X, y_true, n_known = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, self.k)
-        return self.of_topk(estimator, topk, y_true, sample_weight, n_known)
+        metadata["sample_weight"] = sample_weight
+        return self.of_topk(estimator, topk, y_true, n_known, **metadata)
 
-    def of_topk(self, estimator, topk, y_true, sample_weight=None, n_known=None):
+    def of_topk(self, estimator, topk, y_true, n_known=None, **metadata):
         """The score of lists of at least k labels; n_known: of names, see below."""
-        kwargs = dict(self.kwargs)
-        if sample_weight is not None:
-            kwargs["sample_weight"] = sample_weight
+        given = {name: value for name, value in metadata.items() if value is not None}
+        kwargs = {**self.kwargs, **given}
         if isinstance(kwargs.get("propensities"), str):
             kwargs["propensities"] = _propensities(estimator)
             if n_known is not None:  # names that training lacks have no propensity
                 y_true = y_true[:, :n_known]
         return self.sign * self.metric(y_true, topk, k=self.k, **kwargs)
+
+    def takes(self, name):
+        """Whether the metric has an argument of this name."""
+        return name in signature(self.metric).parameters
+
+    def _request(self, metadata):
+        self.requests = dict(metadata)
+
+    def get_metadata_routing(self):
+        """Which metadata the scorer asks for (MetadataRequest)."""
+        request = MetadataRequest(owner=repr(self))
+        for name, alias in self.requests.items():
+            request.score.add_request(param=name, alias=alias)
+        return request
 
     def __repr__(self):
         extra = "".join(f", {name}=..." for name in self.kwargs)
@@ -85,19 +152,50 @@ class _TopkScorer:
         return f"make_topk_scorer({self.metric.__name__}, k={self.k}{extra})"
 
 
-class _TopkScorers:
+class _TopkScorers(_RequestMixin):
     """What :func:`make_topk_scorers` returns: a scorer of several values."""
 
     def __init__(self, scorers):
         self.scorers = scorers
 
-    def __call__(self, estimator, X, y_true):
+    def __call__(self, estimator, X, y_true, **metadata):
+        given = self._given(metadata)
         estimator, X, y_true, n_known = _of_indicators(estimator, X, y_true)
         topk = predict_topk(estimator, X, max(s.k for s in self.scorers.values()))
         return {
-            name: scorer.of_topk(estimator, topk, y_true, n_known=n_known)
+            name: scorer.of_topk(estimator, topk, y_true, n_known, **given[name])
             for name, scorer in self.scorers.items()
         }
+
+    def _given(self, metadata):
+        """The metadata for each scorer: what it requests, or what its metric takes."""
+        if routing_enabled():
+            routed = process_routing(self, "score", **metadata)
+            return {name: routed[name]["score"] for name in self.scorers}
+        wrong = [name for name in metadata if not self.takes(name)]
+        if wrong:
+            raise TypeError(f"no metric of {self!r} takes {wrong[0]!r}")
+        return {
+            name: {key: v for key, v in metadata.items() if scorer.takes(key)}
+            for name, scorer in self.scorers.items()
+        }
+
+    def takes(self, name):
+        """Whether any metric has an argument of this name."""
+        return any(scorer.takes(name) for scorer in self.scorers.values())
+
+    def _request(self, metadata):
+        for scorer in self.scorers.values():
+            taken = {name: v for name, v in metadata.items() if scorer.takes(name)}
+            if taken:
+                scorer.set_score_request(**taken)
+
+    def get_metadata_routing(self):
+        """Which scorer is given which metadata (MetadataRouter)."""
+        mapping = MethodMapping().add(caller="score", callee="score")
+        return MetadataRouter(owner=repr(self)).add(
+            method_mapping=mapping, **self.scorers
+        )
 
     def __repr__(self):
         return f"make_topk_scorers({list(self.scorers)})"
@@ -152,6 +250,8 @@ def make_topk_scorer(
     callable
         ``scorer(estimator, X, y_true, sample_weight=None) -> float``. The scorer of a
         label-wise metric, such as :func:`macro_f1_at_k`, takes no ``sample_weight``.
+        With scikit-learn's metadata routing enabled, searches and cross-validation
+        hand on what ``set_score_request(sample_weight=True)`` asks for.
 
     Raises
     ------
@@ -258,7 +358,9 @@ def make_topk_scorers(scorers: Any) -> Callable[..., dict[str, float]]:
     Returns
     -------
     callable
-        ``scorer(estimator, X, y_true) -> dict of float``.
+        ``scorer(estimator, X, y_true, sample_weight=None) -> dict of float``. Weights
+        count for the metrics that take them; with metadata routing enabled, where
+        the scorer of a metric, or all by ``set_score_request``, asks for them.
 
     Raises
     ------

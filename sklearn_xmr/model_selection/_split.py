@@ -12,10 +12,12 @@ from sklearn.utils import check_consistent_length, check_random_state, indexable
 from sklearn_xmr.utils._held_out import held_out_size
 from sklearn_xmr.utils._matrices import checked_csr
 from sklearn_xmr.utils._sklearn import safe_indexing
+from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import MatrixLike, RandomState, TopK
 from sklearn_xmr.utils._validation import check_count, check_label_indicator
 
 
+@storable
 class IterativeStratifiedKFold(BaseCrossValidator):
     """K folds, each with its share of the instances of every label.
 

@@ -5,17 +5,23 @@ validation of parameters (scikit-learn 1.9), which is left out here.
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn import model_selection
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import indexable
 
-from sklearn_xmr.metrics import get_topk_scorer, make_topk_scorers
+from sklearn_xmr.metrics import (
+    get_topk_scorer,
+    get_topk_scorer_names,
+    make_topk_scorers,
+)
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
+from sklearn_xmr.utils._held_out import partition
 from sklearn_xmr.utils._matrices import check_structure
 from sklearn_xmr.utils._response import predict_topk
 from sklearn_xmr.utils._sklearn import (
@@ -46,9 +52,10 @@ def cross_validate(
         What the estimator takes.
     y : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Label indicator.
-    scoring : str, callable, or list of str, default="precision_at_1"
+    scoring : str, callable, list of str or dict, default="precision_at_1"
         Names for :func:`sklearn_xmr.metrics.get_topk_scorer`, several of which cost
-        one prediction, or any scorer.
+        one prediction, names of scikit-learn's scorers, or any scorer; several as a
+        list of names or a dict.
     **options
         Other arguments of scikit-learn's function, such as ``cv``, ``n_jobs``,
         ``params`` and ``return_train_score``. For ``cv``,
@@ -57,8 +64,13 @@ def cross_validate(
     Returns
     -------
     dict of ndarray of shape (n_splits,)
-        ``fit_time``, ``score_time``, and ``test_score`` or, for a list of names,
-        ``test_<name>``.
+        ``fit_time``, ``score_time``, and ``test_score`` or, for a list of names or a
+        dict, ``test_<name>``.
+
+    Raises
+    ------
+    ValueError
+        If there is no scorer of a name.
 
     Examples
     --------
@@ -97,7 +109,8 @@ def learning_curve(
     y : {array-like, sparse matrix} of shape (n_samples, n_labels)
         Label indicator.
     scoring : str or callable, default="precision_at_1"
-        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
+        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, one of scikit-learn's,
+        or any scorer.
     **options
         Other arguments of scikit-learn's function, such as ``train_sizes``, ``cv``,
         ``n_jobs`` and ``shuffle``.
@@ -158,7 +171,8 @@ def validation_curve(
     param_range : sequence
         Its values.
     scoring : str or callable, default="precision_at_1"
-        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, or any scorer.
+        A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, one of scikit-learn's,
+        or any scorer.
     **options
         Other arguments of scikit-learn's function, such as ``cv`` and ``n_jobs``.
 
@@ -254,15 +268,7 @@ def cross_val_predict_topk(
     check_structure(X, "X")
     check_structure(y, "y")
     X, y = indexable(X, y)
-    splits = list(check_cv(cv, y).split(X, y))
-    held_out = np.concatenate([test for _, test in splits])
-    n_samples = num_samples(X)
-    if not np.array_equal(np.sort(held_out), np.arange(n_samples)):
-        raise ValueError(
-            f"cv must hold out each of the {n_samples} samples exactly once, but its "
-            f"test parts hold {len(held_out)}, of which {len(np.unique(held_out))} "
-            "different ones"
-        )
+    splits, n_samples = partition(cv, X, y), num_samples(X)
     models = [
         in_own_folder(clone(estimator), f"split_{number}")
         for number in range(1, len(splits) + 1)
@@ -286,9 +292,28 @@ def _fit_predict_topk(estimator, X, y, k, params, train, test):
 
 
 def _scorer(scoring):
-    """A scorer of names; anything else as it is."""
+    """Scorers for names, ours and scikit-learn's; anything else as it is."""
     if isinstance(scoring, str):
-        return get_topk_scorer(scoring) if "_at_" in scoring else scoring
-    if isinstance(scoring, (list, tuple)):
-        return make_topk_scorers(scoring)
-    return scoring
+        return _by_name(scoring)
+    if isinstance(scoring, (list, tuple, set)):
+        scoring = {name: name for name in scoring}
+    if not isinstance(scoring, dict):
+        return scoring
+    scorers = {name: _scorer(one) for name, one in scoring.items()}
+    ours = all(hasattr(one, "of_topk") for one in scorers.values())
+    return make_topk_scorers(scorers) if ours else scorers
+
+
+def _by_name(name):
+    known = get_scorer_names()
+    if name in known:
+        return name
+    try:
+        return get_topk_scorer(name)
+    except ValueError:
+        close = get_close_matches(name, known, n=3)
+        raise ValueError(
+            f"scoring must be one of {get_topk_scorer_names()} with a number for k, "
+            "such as 'precision_at_1', a name of sklearn.metrics.get_scorer_names() "
+            f"{f'like {close} ' if close else ''}or a scorer, got {name!r}"
+        ) from None

@@ -13,6 +13,7 @@ from math import isfinite
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 
 from sklearn_xmr.persistence._foreign import dump_foreign, load_foreign
 from sklearn_xmr.utils._array_file import DTYPES
@@ -25,8 +26,8 @@ from sklearn_xmr.utils._storable import is_storable, storable_class, storable_na
 # Parts of the package whose classes may be in a file.
 PARTS = frozenset(
     (
-        *("base", "compose", "feature_extraction", "indexing", "linear", "neighbors"),
-        *("preprocessing", "transformer"),
+        *("base", "compose", "feature_extraction", "indexing", "linear"),
+        *("model_selection", "neighbors", "preprocessing", "transformer"),
     )
 )
 # Classes of scikit-learn that hold estimators or belong to ours, with their modules.
@@ -38,6 +39,7 @@ SKLEARN = {
     "Pipeline": "sklearn.pipeline",
     "TfidfTransformer": "sklearn.feature_extraction.text",
 }
+FOREIGN = (BaseEstimator, BaseCrossValidator, BaseShuffleSplit)  # stored by skops
 TYPES = {"bool": bool, "float": float, "int": int, "object": object, "str": str} | {
     f"numpy.{np.dtype(code).name}": np.dtype(code).type for code in DTYPES
 }
@@ -106,7 +108,7 @@ class Encoder:
                 return way(self, value, where)
         if _is_own(type(value)):
             return self._numbered(value, where, self._object)
-        if isinstance(value, BaseEstimator):
+        if isinstance(value, FOREIGN):
             return self._numbered(value, where, self._foreign)
         raise _refusal(value, where)
 

@@ -22,7 +22,7 @@ class CallbackMixin(CallbackSupportMixin):
     """
 
     def _begin_tasks(self, n_tasks):
-        """Begin the tasks of ``fit``, which calls this first.
+        """Begin the tasks of ``fit``, which calls this before any of them.
 
         Parameters
         ----------

@@ -198,17 +198,23 @@ def last_estimator(estimator):
 def inner_step(estimator, X):
     """Like :func:`last_step`, and on to the ranker behind names or a calibration."""
     estimator, X = last_step(estimator, X)
-    return inner_step(estimator.estimator_, X) if _wraps(estimator) else (estimator, X)
+    return (
+        inner_step(estimator.estimator_, X)
+        if wraps_ranker(estimator)
+        else (estimator, X)
+    )
 
 
 def inner_estimator(estimator):
     """Like :func:`last_estimator`, on to the ranker behind names or a calibration."""
     estimator = last_estimator(estimator)
-    return inner_estimator(estimator.estimator_) if _wraps(estimator) else estimator
+    return (
+        inner_estimator(estimator.estimator_) if wraps_ranker(estimator) else estimator
+    )
 
 
-def _wraps(estimator):
-    """Whether an estimator ranks as the model inside does."""
+def wraps_ranker(estimator):
+    """Whether an estimator ranks as ``estimator_`` inside does."""
     return hasattr(estimator, "binarizer_") or hasattr(estimator, "calibrator_")
 
 

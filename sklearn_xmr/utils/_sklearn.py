@@ -13,6 +13,7 @@ from sklearn.utils._metadata_requests import (
     MetadataRequest,
     MethodMetadataRequest,
     _raise_for_params,
+    _routing_enabled,
 )
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -46,6 +47,7 @@ __all__ = [
     "num_samples",
     "output_config",
     "raise_for_params",
+    "routing_enabled",
     "safe_indexing",
     "validate_parameter_constraints",
     "validate_params",
@@ -59,6 +61,7 @@ is_fitted = _is_fitted
 num_samples = _num_samples
 output_config = _get_output_config
 raise_for_params = _raise_for_params
+routing_enabled = _routing_enabled
 safe_indexing = _safe_indexing
 
 

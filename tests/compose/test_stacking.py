@@ -10,8 +10,16 @@ from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    ShuffleSplit,
+    StratifiedKFold,
+)
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
@@ -29,6 +37,7 @@ from sklearn_xmr.compose._proposals import (
 )
 from sklearn_xmr.datasets import load_tate_subjects
 from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.model_selection import IterativeStratifiedKFold
 from sklearn_xmr.neighbors._votes import nearest_with_label
 from sklearn_xmr.utils._rankings import union_of_rankings, values_at
 
@@ -208,6 +217,89 @@ def test_folds_teach_from_every_instance(small):
     assert clf.final_estimator_.n_pairs_ == 60 * 20
 
 
+def test_splits_of_any_form_are_the_same(small):
+    X, Y = small
+    clf = fast_stack(cv=3).fit(X, Y)
+    splitter = KFold(3, shuffle=True, random_state=1)
+    splits = list(splitter.split(X))
+    masks = [(np.isin(np.arange(600), train), test) for train, test in splits]
+    expected = fast_stack(cv=splitter).fit(X, Y).predict_topk(X, 5)
+    assert (expected[1] != clf.predict_topk(X, 5)[1]).any()  # other folds
+    for cv in (splits, masks, iter(splits)):
+        got = fast_stack().set_params(cv=cv).fit(X, Y).predict_topk(X, 5)
+        np.testing.assert_array_equal(got[1], expected[1])
+
+
+def test_folds_of_a_number_are_drawn_by_the_seed(small):
+    """After the seeds of the models, in the order of a seeded generator."""
+    X, Y = small
+    clf = fast_stack(cv=3)
+    rng = np.random.RandomState(0)
+    clf._seeded_models(rng)
+    folds = KFold(3, shuffle=True, random_state=rng)
+    given = fast_stack(cv=list(folds.split(X))).fit(X, Y)
+    by_number, by_splits = (c.predict_topk(X, 5) for c in (clf.fit(X, Y), given))
+    np.testing.assert_array_equal(by_number[1], by_splits[1])
+
+
+def test_splits_are_of_all_given_rows(small):
+    """Rows of weight 0 are left out of splits, and rows keep their sides."""
+    X, Y = small
+    weight = np.ones(600)
+    weight[::4] = 0
+    kept = np.flatnonzero(weight)
+    group = np.arange(600) % 7 % 3
+    splits = list(LeaveOneGroupOut().split(X, groups=group))
+    some = fast_stack(cv=splits).fit(X, Y, sample_weight=weight)
+    left = list(LeaveOneGroupOut().split(X[kept], groups=group[kept]))
+    without = fast_stack(cv=left).fit(X[kept], Y[kept], sample_weight=weight[kept])
+    np.testing.assert_array_equal(some.predict_topk(X)[1], without.predict_topk(X)[1])
+    weight[group == 2] = 0  # a part without any row left
+    fast_stack(cv=splits).fit(X, Y, sample_weight=weight)
+    weight[group == 1] = 0
+    with pytest.raises(ValueError, match="no instance of positive weight to train on"):
+        fast_stack(cv=splits).fit(X, Y, sample_weight=weight)
+
+
+def test_splitters_see_texts_and_targets():
+    texts, Y = load_tate_subjects(subset="test", return_X_y=True)
+    texts, Y = texts[:200], Y[:200]
+    words = make_pipeline(TfidfVectorizer(), XRLinearClassifier())
+    folds = IterativeStratifiedKFold(2, random_state=0)
+    clf = XRStackingClassifier([("words", words)], FAST, cv=folds, random_state=0)
+    given = clone(clf).set_params(cv=list(folds.split(texts, Y))).fit(texts, Y)
+    np.testing.assert_array_equal(
+        clf.fit(texts, Y).predict_topk(texts)[1], given.predict_topk(texts)[1]
+    )
+
+
+ROWS = np.arange(600)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([(ROWS[:300], ROWS[300:])], r"300 \(such as row 0\) are never held out and 0"),
+        ([(ROWS[300:], ROWS[:300])] * 2, r"300 \(such as row 0\) are more than once"),
+        ([(ROWS, ROWS)], "trains on rows that it holds out, such as 0"),
+        ([(ROWS[:300], ROWS[300:] + 1)], "rows must lie in 0 to 599, found 301 to 600"),
+        ([(ROWS[:0], ROWS)], "0 rows to train on and 600 held out"),
+        ([(ROWS[:300] / 2, ROWS[300:])], "rows must be numbers or a mask"),
+        ([(ROWS[:3] > 0, ROWS[300:])], "rows must be numbers or a mask"),
+        ([ROWS], "cv does not split the 600 samples"),
+        ([], "600 .*are never held out"),
+        (GroupKFold(2), "cv does not split the 600 samples: .*groups"),
+        (StratifiedKFold(2), "cv does not split the 600 samples: .*"),
+        (ShuffleSplit(2, random_state=0), "are never held out"),
+        (1, "cv"),
+        ("5", "cv"),
+    ],
+)
+def test_bad_splits(cv, message, small):
+    with pytest.raises(ValueError, match=message):
+        fast_stack(cv=cv).fit(*small)
+
+
 def test_nested_parameters_are_tuned(small):
     models = [("tree", XRLinearClassifier()), ("near", XRNeighborsClassifier())]
     search = GridSearchCV(
@@ -233,7 +325,7 @@ def test_nothing_to_tell_apart():
         ({"estimators": []}, "at least one model"),
         ({"estimators": [("a", XRLinearClassifier())] * 2}, "not unique"),
         ({"estimators": [XRLinearClassifier()]}, r"list of \(name, estimator\)"),
-        ({"cv": 601}, "at most the number of samples"),
+        ({"cv": 601}, "number of samples, got 601 folds for n_samples=600"),
         ({"validation_size": 600}, "leave instances on both sides"),
         ({"validation_size": 1e-4}, "leave instances on both sides"),
     ],

@@ -1,14 +1,16 @@
 """Metrics at k against slow loops, on every form of scores."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn import config_context, get_config
 from sklearn.metrics import f1_score, ndcg_score, precision_score, recall_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -40,6 +42,7 @@ from sklearn_xmr.metrics import (
     psrecall_at_k,
     recall_at_k,
 )
+from sklearn_xmr.model_selection import cross_validate
 
 
 def slow_ranking(scores, stored, k):
@@ -464,6 +467,99 @@ def test_label_wise_scorers_take_no_sample_weight(small):
     scorer = make_topk_scorer(macro_f1_at_k, k=3)
     with pytest.raises(TypeError, match="sample_weight"):
         scorer(clf, X, Y, sample_weight=np.ones(600))
+
+
+def weighted_search(scoring, **options):
+    """A fitted search that is given weights, and what its folds score by hand."""
+    clf = XRLinearClassifier(random_state=0)
+    if get_config()["enable_metadata_routing"]:
+        clf.set_fit_request(sample_weight=True)
+    options = {"scoring": scoring, "cv": KFold(2), "error_score": "raise", **options}
+    return GridSearchCV(clf, {"C": [1.0]}, **options)
+
+
+def scores_by_hand(metric, k, X, Y, w, weighted):
+    """Scores of the folds of such a search."""
+    for train, test in KFold(2).split(X):
+        clf = XRLinearClassifier(random_state=0).fit(X[train], Y[train], w[train])
+        extra = {"sample_weight": w[test]} if weighted else {}
+        yield metric(Y[test], clf.predict_topk(X[test], k), k, **extra)
+
+
+@pytest.mark.parametrize("alias", [True, False, "given"])
+def test_scorers_request_metadata(small, alias):
+    X, Y = small
+    w = np.random.RandomState(0).rand(600) + 0.1
+    name = alias if isinstance(alias, str) else "sample_weight"
+    with config_context(enable_metadata_routing=True):
+        scorer = get_topk_scorer("recall_at_1").set_score_request(sample_weight=alias)
+        search = weighted_search(scorer).fit(X, Y, **{"sample_weight": w, name: w})
+        scorers = make_topk_scorers(
+            {"recall": scorer, "f1": get_topk_scorer("f1_at_1")}
+        )
+        scorers.scorers["f1"].set_score_request(sample_weight=False)
+        clf = XRLinearClassifier(random_state=0).set_fit_request(sample_weight=True)
+        both = cross_validate(
+            clf,
+            X,
+            Y,
+            scoring=scorers,
+            cv=KFold(2),
+            params={"sample_weight": w, name: w},
+        )
+    weighted, plain = (
+        list(scores_by_hand(recall_at_k, 1, X, Y, w, given)) for given in (True, False)
+    )
+    assert np.abs(np.subtract(weighted, plain)).max() > 1e-4
+    expected = weighted if alias else plain
+    got = [search.cv_results_[f"split{fold}_test_score"][0] for fold in range(2)]
+    np.testing.assert_allclose(got, expected)
+    np.testing.assert_allclose(both["test_recall"], expected)
+    f1 = list(scores_by_hand(f1_at_k, 1, X, Y, w, False))
+    np.testing.assert_allclose(both["test_f1"], f1)
+
+
+def test_scorers_without_a_request_say_so(small):
+    X, Y = small
+    w = np.ones(600)
+    with config_context(enable_metadata_routing=True):
+        for scoring in (
+            get_topk_scorer("ndcg_at_1"),
+            make_topk_scorers(["ndcg_at_1", "macro_f1_at_1"]),
+        ):
+            with pytest.raises(ValueError, match=r"sample_weight.* not explicitly set"):
+                weighted_search(scoring, refit=False).fit(X, Y, sample_weight=w)
+            scoring.set_score_request(sample_weight=True)
+            copy = pickle.loads(pickle.dumps(scoring))
+            weighted_search(copy, refit=False).fit(X, Y, sample_weight=w)
+            with pytest.raises(TypeError, match="takes no 'groups'"):
+                scoring.set_score_request(groups=True)
+        with pytest.raises(TypeError, match="takes no 'sample_weight'"):
+            get_topk_scorer("coverage_at_1").set_score_request(sample_weight=True)
+    with pytest.raises(RuntimeError, match="enable_metadata_routing=True"):
+        get_topk_scorer("ndcg_at_1").set_score_request(sample_weight=True)
+
+
+def test_scorers_without_routing_take_weights_as_scikit_learn_s(small):
+    X, Y = small
+    w = np.random.RandomState(0).rand(600) + 0.1
+    names = ["recall_at_1", "macro_f1_at_1"]
+    scorers = make_topk_scorers(names)
+    parts = {name: get_topk_scorer(name) for name in names}
+    recall = list(scores_by_hand(recall_at_k, 1, X, Y, w, True))
+    f1 = list(scores_by_hand(macro_f1_at_k, 1, X, Y, w, False))
+    for scoring in (scorers, parts):
+        search = weighted_search(scoring, refit=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the metric that takes no weight
+            search.fit(X, Y, sample_weight=w)
+        for name, expected in zip(names, (recall, f1), strict=True):
+            assert search.cv_results_[f"mean_test_{name}"] == pytest.approx(
+                np.mean(expected)
+            )
+    clf = search.estimator.fit(X, Y)
+    with pytest.raises(TypeError, match="no metric of .* takes 'groups'"):
+        scorers(clf, X, Y, groups=w)
 
 
 def test_scorers_by_name(small):

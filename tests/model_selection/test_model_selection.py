@@ -184,6 +184,26 @@ def test_curves(small):
     np.testing.assert_allclose(test.mean(axis=1), means)
 
 
+@pytest.mark.parametrize("run", [cross_validate, learning_curve, validation_curve])
+def test_unknown_scorers_list_our_names(run, small):
+    more = {"param_name": "C", "param_range": [1.0]} if run is validation_curve else {}
+    match = r"scoring must be one of .*'precision_at_k'.* got 'precision@5'"
+    with pytest.raises(ValueError, match=match):
+        run(XRLinearClassifier(), *small, scoring="precision@5", **more)
+    with pytest.raises(ValueError, match=r"like \['precision'"):
+        run(XRLinearClassifier(), *small, scoring="precison", **more)
+
+
+def test_scorers_of_several_kinds(small):
+    X, Y = small
+    clf = XRLinearClassifier(random_state=0)
+    names = {"first": "precision_at_1", "all": "f1_samples"}
+    mixed = cross_validate(clf, X, Y, scoring=names, cv=2)
+    ours = cross_validate(clf, X, Y, scoring={"first": "precision_at_1"}, cv=2)
+    np.testing.assert_array_equal(mixed["test_first"], ours["test_first"])
+    assert 0 < mixed["test_all"].min() < 1
+
+
 def test_parameters_inside_are_still_checked(small):
     with pytest.raises(ValueError, match="The 'C' parameter"):
         cross_validate(XRLinearClassifier(C=-1), *small, error_score="raise")

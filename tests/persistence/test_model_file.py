@@ -21,6 +21,8 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import text as sklearn_text
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import MaxAbsScaler
 
@@ -35,6 +37,7 @@ from sklearn_xmr import (
     XRLabelVectorsClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
+    XRStackingClassifier,
     XTransformerClassifier,
     load_model,
     predict_topk,
@@ -45,6 +48,7 @@ from sklearn_xmr.feature_extraction.text import (
     HashingVectorizer,
     TfidfVectorizer,
 )
+from sklearn_xmr.model_selection import IterativeStratifiedKFold
 from sklearn_xmr.persistence._encoding import PARTS, Decoder, Encoder
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.transformer import StaticEmbedder
@@ -211,6 +215,21 @@ def test_scikit_learns_parts_inside(tmp_path):
     save_model(own, path)
     with pytest.raises(ValueError, match=r"trusted=\['.*Scaler'\]"):
         load_model(path)
+
+
+def test_splitters_are_parameters(small, tmp_path):
+    pytest.importorskip("skops")
+    X, Y = small
+    models, final = [("tree", XRLinearClassifier())], LogisticRegression(max_iter=1000)
+    ours = IterativeStratifiedKFold(2, random_state=0)
+    theirs = KFold(2, shuffle=True, random_state=0)
+    pairs = list(theirs.split(X))
+    for cv in (ours, theirs, pairs):
+        clf = XRStackingClassifier(models, final, cv=cv, random_state=0).fit(X, Y)
+        loaded = again(clf, tmp_path, trusted=["sklearn.model_selection._split.KFold"])
+        assert type(loaded.cv) is type(cv)
+        refit = clone(loaded).fit(X, Y)
+        assert_same_ranking(refit, clf, X)
 
 
 class Scaler(MaxAbsScaler):
