@@ -4,28 +4,34 @@ import pickle
 
 import numpy as np
 import pytest
-from estimators import SKLEARN_1_7
+from estimators import CLASSIFIERS, SKLEARN_1_7
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_html_repr
 
 import sklearn_xmr
 from sklearn_xmr import (
     FineTuning,
     HierarchicalLabelClusterer,
+    LabelNamesClassifier,
     XMRClassifier,
+    XRCalibratedClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
+    XRLabelVectorsClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
     XTransformerClassifier,
 )
+from sklearn_xmr.datasets import make_xmr_classification
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 TEXTS = ["red bird", "blue bird", "red fish", "blue fish"] * 5
@@ -71,6 +77,38 @@ def test_tables_through_a_column_transformer(library):
     numbers = table[["year"]]
     clf = XRLinearClassifier(random_state=0).fit(numbers, Y)
     assert clf.feature_names_in_.tolist() == ["year"]
+
+
+THEIRS = OneVsRestClassifier(LogisticRegression())
+SCALED = make_pipeline(MaxAbsScaler(), XRLinearClassifier())
+NAMED = CLASSIFIERS | {
+    "label vectors": XRLabelVectorsClassifier(),
+    "stack of others": XRStackingClassifier(
+        [("theirs", THEIRS), ("scaled", SCALED)],
+        LogisticRegression(max_iter=1000),
+        random_state=0,
+    ),
+    "calibrated others": XRCalibratedClassifier(THEIRS, random_state=0),
+    "calibrated pipeline": XRCalibratedClassifier(SCALED, random_state=0),
+    "names": LabelNamesClassifier(XRStackingClassifier(random_state=0)),
+}
+METHODS = ("predict", "predict_proba", "predict_topk", "transform", "score")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("clf", NAMED.values(), ids=NAMED)
+@pytest.mark.filterwarnings("error:.*feature names")
+def test_nobody_inside_warns_of_feature_names(clf, library):
+    frame = pytest.importorskip(library).DataFrame
+    X, targets = make_xmr_classification(90, 20, 6, random_state=0)
+    table = frame({f"word {i}": column for i, column in enumerate(X.toarray().T)})
+    if isinstance(clf, LabelNamesClassifier):
+        targets = [[f"label {label}" for label in row.indices] for row in targets]
+    clf = clone(clf).fit(table, targets)
+    assert clf.feature_names_in_[0] == "word 0"
+    for method in METHODS:
+        if hasattr(clf, method):
+            getattr(clf, method)(*([table, targets] if method == "score" else [table]))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
