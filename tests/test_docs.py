@@ -1,6 +1,7 @@
 """Code on the pages of the documentation runs; links in the README lead somewhere."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def test_code_on_pages_runs(page, tmp_path, monkeypatch):
     for name in ("skops", "threadpoolctl", "sklearn.callback"):
         if name in page.read_text("utf-8"):
             pytest.importorskip(name)
+    if "xlinear-model" in page.read_text("utf-8"):
+        fixture = ROOT / "tests" / "persistence" / "fixtures" / "libpecos" / "flat"
+        shutil.copytree(fixture, "xlinear-model")
     namespace = {"__name__": "page"}
     for code in blocks_of(page):
         exec(compile(code, str(page), "exec"), namespace)  # noqa: S102, our own pages

@@ -97,8 +97,18 @@ class RankingClassifierMixin(DocLinkMixin, ClassifierMixin):
         if given is None:
             return None
         if isinstance(given, str):
-            return 1 / self.propensities_
+            return 1 / self._known_propensities()
         return check_label_weight(given, self.n_labels_)
+
+    def _known_propensities(self):
+        """``propensities_``; ValueError where the training data are not known."""
+        if np.isnan(self.propensities_).any():
+            raise ValueError(
+                "propensities are not known of a model that was not fitted here: set "
+                "label_weight to 1 / sklearn_xmr.metrics.propensity_scores(Y), with "
+                "the Y of its training, or fit the model"
+            )
+        return self.propensities_
 
     def _n_probabilities(self):
         """Number of labels in ``predict_proba``: all classes for a 1-D y."""

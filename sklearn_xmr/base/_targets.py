@@ -75,6 +75,23 @@ class TargetForm:
         classes = np.arange(Y.shape[1])
         return cls(classes, _propensities(Y), True, sparse.issparse(y), y.dtype), Y
 
+    @classmethod
+    def unknown(cls, n_labels):
+        """The form of a sparse indicator of which only the width is known.
+
+        Parameters
+        ----------
+        n_labels : int
+            Number of labels.
+
+        Returns
+        -------
+        TargetForm
+            With propensities of NaN.
+        """
+        unknown = np.full(n_labels, np.nan, dtype=np.float32)
+        return cls(np.arange(n_labels), unknown, True, True, np.dtype(np.int64))
+
     @property
     def n_labels(self):
         """Number of labels (int)."""

@@ -10,6 +10,7 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 
+from sklearn_xmr.base import TargetForm
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
 from sklearn_xmr.linear._post_processor import POST_PROCESSORS
@@ -24,6 +25,7 @@ from sklearn_xmr.linear._training import (
     train_tree,
 )
 from sklearn_xmr.linear._tree_changes import TreeChangesMixin
+from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
@@ -181,7 +183,8 @@ class XRLinearClassifier(
     n_iter_ : int
         Largest number of iterations that a node needed.
     row_length_ : float
-        Median length of the rows of sparse features in ``fit``, empty ones left out.
+        Median length of the rows of sparse features in ``fit``, empty ones left out;
+        1 after :meth:`from_model`.
     sparse_output_ : bool
         Whether ``predict`` and ``predict_proba`` return sparse matrices, as for a
         sparse y.
@@ -313,6 +316,58 @@ class XRLinearClassifier(
         self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
+
+    @classmethod
+    def from_model(cls, model, **parameters):
+        """Make a fitted estimator of a tree and its weights.
+
+        Parameters
+        ----------
+        model : TreeModel
+            The label tree with the weights of its nodes.
+        **parameters
+            Parameters of the estimator. Those of the training act when it changes:
+            when labels are added, for example. ``path_weight="auto"`` takes 1.
+
+        Returns
+        -------
+        XRLinearClassifier
+            Fitted estimator of a multilabel task. ``propensities_`` are NaN, for
+            nothing is known of the training data, and ``n_iter_`` does not exist.
+
+        Raises
+        ------
+        TypeError
+            If ``model`` is not a TreeModel, or a parameter is not known.
+        ValueError
+            If a parameter is out of its range.
+
+        See Also
+        --------
+        sklearn_xmr.load_libpecos_model : Models that libpecos has saved.
+        sklearn_xmr.linear.ChunkedWeights.from_csr : Weights of a matrix.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import XRLinearClassifier
+        >>> from sklearn_xmr.datasets import make_xmr_classification
+        >>> X, Y = make_xmr_classification(
+        ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+        >>> clf = XRLinearClassifier(random_state=0).fit(X, Y)
+        >>> exact = XRLinearClassifier.from_model(clf.model_, beam_size=None)
+        >>> exact.predict_topk(X, k=3)[0].shape
+        (500, 3)
+        """
+        if not isinstance(model, TreeModel):
+            raise TypeError(f"model must be a TreeModel, got {type(model).__name__}")
+        made = cls(**parameters)
+        made._validate_params()
+        made.model_ = model
+        made.target_form_ = TargetForm.unknown(model.n_labels)
+        made.n_features_in_ = model.n_features + model.n_dense
+        made.n_dense_features_ = model.n_dense
+        made.row_length_ = made.path_weight_ = 1.0
+        return made
 
     # --- fit -----------------------------------------------------------------------
 
@@ -457,6 +512,7 @@ class XRLinearClassifier(
         n_hard_clusters = self.n_hard_clusters
         if n_hard_clusters == "auto":
             n_hard_clusters = getattr(self, "n_hard_clusters_", 8)  # no model of before
+        weighs = self.cost_sensitive == "propensity"
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
@@ -465,7 +521,7 @@ class XRLinearClassifier(
             post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,
             relevance_norm=self.relevance_norm,
-            propensities=self.propensities_,
+            propensities=self._known_propensities() if weighs else None,
         )
 
     def solver_settings(self, rng):

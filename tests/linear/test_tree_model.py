@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
@@ -14,7 +15,7 @@ from sklearn_xmr import (
     XRLinearClassifier,
 )
 from sklearn_xmr.datasets import make_xmr_classification
-from sklearn_xmr.linear import TreeModel
+from sklearn_xmr.linear import ChunkedWeights, TreeModel
 
 X, Y = make_xmr_classification(120, 60, 40, random_state=0)
 DENSE = np.random.RandomState(0).randn(120, 3).astype(np.float32)
@@ -247,3 +248,62 @@ def test_any_k_and_beam(k, beam_size, post_processor, n_rows):
     if beam_size is None or beam_size >= 40:
         best = -np.sort(-exact, axis=1)[:, : labels.shape[1]]
         np.testing.assert_allclose(log_scores, best, atol=1e-5)
+
+
+# --- weights from elsewhere -----------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**31 - 1), value_type=st.sampled_from(["float32", "int8"]))
+@settings(deadline=None, max_examples=30)
+def test_weights_of_a_matrix_come_back(seed, value_type):
+    rng = np.random.RandomState(seed)
+    sizes = rng.choice([1, 2, 255, 256, 257, 600], size=rng.randint(1, 4))
+    matrix = sparse.random(
+        sizes.sum(), rng.choice([1, 40, 5000]), 0.05, "csr", random_state=rng
+    )
+    offsets = np.append(0, np.cumsum(sizes))
+    intercept = rng.randn(sizes.sum())
+    weights = ChunkedWeights.from_csr(matrix, intercept, offsets, value_type)
+    np.testing.assert_array_equal(weights.offsets, offsets)
+    np.testing.assert_array_equal(weights.intercept, intercept.astype(np.float32))
+    found, wanted = weights.to_csr().toarray(), matrix.toarray().astype(np.float32)
+    if value_type == "float32":
+        np.testing.assert_array_equal(found, wanted)
+    else:
+        step = np.abs(wanted).max(axis=1, keepdims=True) / 127
+        assert (np.abs(found - wanted) <= step * 0.501).all()
+
+
+def test_a_model_of_its_own_weights_is_the_same():
+    model = XRLinearClassifier(weight_dtype="float32", random_state=0).fit(X, Y).model_
+    levels = [
+        ChunkedWeights.from_csr(w.to_csr(), w.intercept, w.offsets)
+        for w in model.weights
+    ]
+    again = XRLinearClassifier.from_model(TreeModel(model.tree, levels))
+    found = again.model_.topk(HybridFeatures(X), 5)
+    for got, wanted in zip(found, model.topk(HybridFeatures(X), 5), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"intercept": [0.0]}, "intercept must have a number for each of the 2 rows"),
+        ({"intercept": [0.0, np.inf]}, "intercept must hold finite numbers"),
+        ({"matrix": sparse.csr_matrix([[np.nan], [1]])}, "matrix must hold finite"),
+        ({"offsets": [0, 1]}, "offsets must be integers that rise from 0 to the 2"),
+        ({"offsets": [0, 3, 2]}, "offsets must be integers that rise"),
+        ({"offsets": [0.0, 2.0]}, "offsets must be integers that rise"),
+        ({"offsets": []}, "offsets must be integers that rise"),
+        ({"value_type": "int4"}, "value_type must be one of"),
+    ],
+)
+def test_weights_of_a_matrix_are_checked(changes, message):
+    given = {
+        "matrix": sparse.csr_matrix([[1.0], [2.0]]),
+        "intercept": [0.0, 0.0],
+        "offsets": [0, 2],
+    }
+    with pytest.raises(ValueError, match=message):
+        ChunkedWeights.from_csr(**(given | changes))

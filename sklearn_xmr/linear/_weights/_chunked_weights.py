@@ -9,6 +9,7 @@ from scipy import sparse
 
 from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE, VALUE_TYPES
 from sklearn_xmr.linear._weights._bucket_layout import pack_chunks, unpack_chunks
+from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._ranges import ascend, pointers
 from sklearn_xmr.utils._storable import storable
 
@@ -153,6 +154,72 @@ class ChunkedWeights:
             n_features=n_features,
             value_type=str(entries.value.dtype),
             **arrays,
+        )
+
+    @classmethod
+    def from_csr(cls, matrix, intercept, offsets, value_type="float32"):
+        """Pack a matrix of weights, as :meth:`to_csr` returns it.
+
+        Parameters
+        ----------
+        matrix : sparse matrix of shape (n_nodes, n_features)
+            Weights of sparse features: a row for each node, parent by parent.
+        intercept : array-like of shape (n_nodes,)
+            What is added to the margin of each node.
+        offsets : array-like of int of shape (n_parents + 1,)
+            First node of each parent, and the number of nodes: those of a level of
+            :attr:`LabelTree.offsets`.
+        value_type : {"float32", "float16", "int8"}, default="float32"
+            How weights are stored.
+
+        Returns
+        -------
+        ChunkedWeights
+            The packed weights, without dense features.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, a number is not finite, ``offsets`` do not rise from 0
+            to the number of nodes, or ``value_type`` is not known.
+
+        Examples
+        --------
+        A model of weights that come from elsewhere:
+
+        >>> from scipy import sparse
+        >>> from sklearn_xmr import LabelTree, XRLinearClassifier
+        >>> from sklearn_xmr.linear import ChunkedWeights, TreeModel
+        >>> weights = sparse.csr_matrix([[1.0, 0], [0, 2], [0.5, 0.5]])
+        >>> level = ChunkedWeights.from_csr(weights, [0, 0, 0.25], [0, 3])
+        >>> model = TreeModel(LabelTree.flat(3), [level])
+        >>> clf = XRLinearClassifier.from_model(model, post_processor="noop")
+        >>> labels, scores = clf.predict_topk([[1, 1]], k=2)
+        >>> labels.tolist(), scores.tolist()
+        ([[1, 2]], [[2.0, 1.25]])
+        """
+        if value_type not in VALUE_TYPES:
+            raise ValueError(
+                f"value_type must be one of {VALUE_TYPES}, got {value_type!r}"
+            )
+        matrix = as_csr_float32(matrix)
+        n_nodes, n_features = matrix.shape
+        intercept, offsets = _checked_nodes(matrix, intercept, offsets)
+        parent_ptr, _, child_ptr = plan_chunks(offsets)
+        stored = matrix.data != 0
+        nodes = np.repeat(np.arange(n_nodes), np.diff(matrix.indptr))[stored]
+        values, scale = encode_values(matrix.data[stored], nodes, n_nodes, value_type)
+        chunk = (np.searchsorted(child_ptr, nodes, side="right") - 1).astype(np.int32)
+        column = (nodes - child_ptr[chunk]).astype(np.uint8)
+        return cls.from_entries(
+            Entries(chunk, matrix.indices[stored], column, values),
+            n_features,
+            child_ptr,
+            parent_ptr=parent_ptr,
+            scale=scale,
+            intercept=intercept,
+            dense=np.zeros((n_nodes, 0), dtype=value_type),
+            dense_scale=np.ones(n_nodes, dtype=np.float32),
         )
 
     @property
@@ -425,6 +492,32 @@ class Entries:
     feature: np.ndarray
     column: np.ndarray
     value: np.ndarray
+
+
+def _checked_nodes(matrix, intercept, offsets):
+    """Intercepts and offsets that fit a matrix of weights, whose values are finite."""
+    intercept = np.array(intercept, dtype=np.float32)
+    offsets = np.array(offsets)
+    if intercept.shape != (matrix.shape[0],):
+        raise ValueError(
+            f"intercept must have a number for each of the {matrix.shape[0]} rows of "
+            f"matrix, got shape {intercept.shape}"
+        )
+    for name, values in (("matrix", matrix.data), ("intercept", intercept)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must hold finite numbers")
+    if (
+        offsets.ndim != 1
+        or offsets.dtype.kind not in "iu"
+        or len(offsets) < 2
+        or (offsets[0], offsets[-1]) != (0, matrix.shape[0])
+        or not ascend(offsets)
+    ):
+        raise ValueError(
+            f"offsets must be integers that rise from 0 to the {matrix.shape[0]} rows "
+            f"of matrix, got {offsets!r}"
+        )
+    return intercept, offsets.astype(np.int64)
 
 
 def encode_values(weights, nodes, n_nodes, value_type):
