@@ -1,5 +1,6 @@
 """Hierarchical label clustering: a label tree by recursive balanced k-means."""
 
+from itertools import count
 from numbers import Integral
 
 import numpy as np
@@ -38,6 +39,11 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
         kept as even as this allows.
     max_leaf_size : int, default=100
         Maximum number of labels in a leaf cluster.
+    max_depth : int or None, default=None
+        Maximum number of levels of clusters. Where ``branching_factor`` would need
+        more, nodes get more children, evenly on all levels, so that leaves still hold
+        at most ``max_leaf_size`` labels. 1 makes leaf clusters alone, whatever
+        ``branching_factor``. None sets no limit.
     max_features : int or None, default=500
         Entries of each vector that take part, the largest ones; None takes all.
         Vectors of frequent labels have thousands, and the tail of them costs time and
@@ -100,6 +106,7 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
         "method": [StrOptions({"skmeans", "kmeans"})],
         "branching_factor": [Interval(Integral, 2, 256, closed="both")],
         "max_leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "max_depth": [Interval(Integral, 1, None, closed="left"), None],
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
@@ -112,6 +119,7 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
         method="skmeans",
         branching_factor=16,
         max_leaf_size=100,
+        max_depth=None,
         max_features=500,
         max_iter=20,
         random_state=None,
@@ -121,9 +129,19 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
         self.method = method
         self.branching_factor = branching_factor
         self.max_leaf_size = max_leaf_size
+        self.max_depth = max_depth
         self.max_features = max_features
         self.max_iter = max_iter
         self.random_state = random_state
+
+    def _validate_params(self):
+        if self.branching_factor == 1:  # which omikuji takes
+            raise ValueError(
+                "branching_factor must be 2 to 256, got 1, which would split nothing; "
+                "max_depth=1 puts the leaf clusters directly under the root, and "
+                "LabelTree.flat(n_labels) in place of the clusterer has no clusters"
+            )
+        super()._validate_params()
 
     @property
     def _n_pifa_entries(self):
@@ -132,7 +150,9 @@ class HierarchicalLabelClusterer(LabelClustererMixin, BaseEstimator):
     def _grow(self, vectors):
         """Cluster the non-zero vectors, distribute the others over the leaves."""
         n_labels = vectors.shape[0]
-        offsets = _plan_levels(n_labels, self.branching_factor, self.max_leaf_size)
+        offsets = _plan_levels(
+            n_labels, self.branching_factor, self.max_leaf_size, self.max_depth
+        )
         counts = np.diff(vectors.indptr)
         with_vector = np.flatnonzero(counts)
         leaf_ends = _even_offsets(len(with_vector), len(offsets[-1]) - 1)
@@ -172,15 +192,16 @@ def _even_offsets(n_items, n_parts):
     return pointers(sizes)
 
 
-def _plan_levels(n_labels, branching_factor, max_leaf_size):
+def _plan_levels(n_labels, branching_factor, max_leaf_size, max_depth=None):
     """Offsets of a tree with as few, and as evenly wide, levels as allowed."""
     n_nodes = -(-n_labels // max_leaf_size)
-    depth, reach = 0, 1
-    while reach < n_nodes:
-        depth, reach = depth + 1, reach * branching_factor
+    depth = _smallest(lambda depth: branching_factor**depth >= n_nodes, 0)
+    if max_depth is not None and depth > max_depth:
+        depth = max_depth
+        branching_factor = _smallest(lambda b: b**max_depth >= n_nodes, 2)
     sizes = [n_labels] if n_nodes == 1 else [n_labels, n_nodes]
     for left in range(depth, 1, -1):
-        width = next(b for b in range(2, branching_factor + 1) if b**left >= n_nodes)
+        width = _smallest(lambda b, n=n_nodes, left=left: b**left >= n, 2)
         n_nodes = -(-n_nodes // width)
         sizes.append(n_nodes)
     sizes = [*sizes, 1]
@@ -188,6 +209,11 @@ def _plan_levels(n_labels, branching_factor, max_leaf_size):
         _even_offsets(below, above)
         for below, above in zip(sizes[-2::-1], sizes[:0:-1], strict=True)
     ]
+
+
+def _smallest(is_enough, first):
+    """The smallest integer from `first` on for which a condition holds."""
+    return next(filter(is_enough, count(first)))
 
 
 def _leaf_bounds(offsets):

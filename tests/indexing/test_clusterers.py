@@ -222,7 +222,22 @@ def test_any_shape_gives_a_balanced_tree(
         assert np.diff(offsets).max() <= branching_factor
     leaves = -(-n_labels // max_leaf_size)
     assert tree.n_clusters == leaves
+    for max_depth in (1, 2, tree.n_levels):
+        assert_limited(tree, clusterer.set_params(max_depth=max_depth), E)
     np.testing.assert_array_equal(np.unique(clusterer.labels_), np.arange(leaves))
+
+
+def assert_limited(free, clusterer, E):
+    """The tree has few levels, the same leaves, and is no wider than needs be."""
+    max_depth, tree = clusterer.max_depth, clone(clusterer).fit(E).tree_
+    n_above = tree.n_levels - 1
+    assert n_above <= max_depth
+    if free.n_levels - 1 <= max_depth:
+        assert tree == free
+        return
+    np.testing.assert_array_equal(np.diff(tree.offsets[-1]), np.diff(free.offsets[-1]))
+    widest = max(np.diff(offsets).max() for offsets in tree.offsets[:-1])
+    assert (widest - 1) ** max_depth < tree.n_clusters <= widest**max_depth
 
 
 def test_hidden_topics_are_found():
@@ -280,9 +295,10 @@ def test_same_seed_same_tree_other_seed_other_tree(small):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"branching_factor": 1}, "branching_factor"),
+        ({"branching_factor": 1}, "branching_factor .* max_depth=1 .* LabelTree.flat"),
         ({"branching_factor": 257}, "branching_factor"),
         ({"max_leaf_size": 0}, "max_leaf_size"),
+        ({"max_depth": 0}, "max_depth"),
         ({"method": "means"}, "method"),
         ({"representation": "pfia"}, "representation"),
     ],
