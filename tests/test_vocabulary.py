@@ -30,7 +30,7 @@ DIFFERENT = {
     "clusterer": "of labels into a tree, or of one split of it",
     "decision_threshold": "the calibrated classifier can also choose it ('f1')",
     "estimator": "the model that is put together, of another kind for each",
-    "max_depth": "balanced trees end by themselves (None), others may not",
+    "max_depth": "clusters of any size need a limit, equal ones need none",
     "max_iter": "of a split, and of the solver",
     "negative_sampling": "of a tree's labels, and of the groups of a level",
     "method": "of k-means, and of calibration",

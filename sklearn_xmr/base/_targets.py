@@ -90,7 +90,7 @@ class TargetForm:
         return cls(classes, _propensities(Y), True, is_sparse, y.dtype, library), Y
 
     @classmethod
-    def unknown(cls, n_labels):
+    def unknown(cls, n_labels: int) -> "TargetForm":
         """The form of a sparse indicator of which only the width is known.
 
         Parameters

@@ -1,15 +1,20 @@
-"""Own data: texts and label names from CSV, JSON lines or Parquet."""
+"""Own data: texts and label names from CSV, JSON lines, Parquet or peers' files."""
 
 import codecs
 import csv
 import json
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
+from warnings import warn
 
+import numpy as np
+from scipy import sparse
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
+from sklearn_xmr.utils._matrices import align_sparse_type
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._texts_and_names import is_missing
 from sklearn_xmr.utils._typing import NameList, PathOrStr
@@ -21,6 +26,7 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
+USUAL_SEPARATORS = (";", ",", "|", "\t")
 
 
 def load_labelled_texts(
@@ -33,6 +39,9 @@ def load_labelled_texts(
     target_names: NameList | None = None,
     min_count: int = 1,
     encoding: str = "utf-8",
+    columns: list[str] | None = None,
+    relevance_separator: str | None = None,
+    keep: str | Sequence[str] = (),
     return_X_y: bool = False,
 ) -> Any:
     """Load texts with label names from a CSV, TSV, JSON lines or Parquet file.
@@ -51,7 +60,7 @@ def load_labelled_texts(
         become names, whole ones without a decimal point.
     separator : str, default=";"
         Between the names in a string; blanks around names are removed, empty names
-        ignored.
+        ignored. A warning says where it splits (nearly) nothing, and another one would.
     format : {"csv", "tsv", "jsonl", "parquet"}, default=None
         None: by the ending of the file's name.
     target_names : sequence of str, default=None
@@ -61,6 +70,16 @@ def load_labelled_texts(
         Labels of fewer instances are left out, where ``target_names`` is None.
     encoding : str, default="utf-8"
         Encoding of text files; a byte order mark is skipped.
+    columns : sequence of str, default=None
+        Names of the columns of a CSV or TSV file without a header line, in which
+        quotes are no more than characters, as other packages' files have them.
+        ``format="tsv", columns=["labels", "text"]`` reads those of libpecos' text2text
+        (with ``separator=","``), LibMultiLabel and napkinXC (with ``separator=" "``).
+    relevance_separator : str, default=None
+        Between a name and its relevance: "::" in ``5::0.5,7::2``. A name without it has
+        1, and the last one counts where a row repeats a name. None: no relevance.
+    keep : str or sequence of str, default=()
+        Other columns that are returned beside the texts, such as an identifier.
     return_X_y : bool, default=False
         Return ``(data, target)`` only.
 
@@ -75,6 +94,12 @@ def load_labelled_texts(
             Label indicator.
         target_names : list of str of length n_labels
             Name of each column.
+        relevance : csr_matrix of float32 of the shape of target
+            Relevance of each pair of target, as ``fit`` takes it; only with
+            ``relevance_separator``.
+        kept : dict of str to list
+            Values of the columns of ``keep``, row by row, as they are in the file;
+            only with ``keep``.
 
     (data, target) : tuple if ``return_X_y`` is True
         The instances and the label indicator.
@@ -82,8 +107,9 @@ def load_labelled_texts(
     Raises
     ------
     ValueError
-        If a column is missing, a row is not as the others, nothing is in the file, or
-        it is not in the encoding; the message names the file and line.
+        If a column is missing, a row is not as the others, nothing is in the file, it
+        is not in the encoding, or a relevance is no positive number; the message names
+        the file and line.
     ImportError
         If the file is Parquet, and pandas or pyarrow is not installed.
 
@@ -106,24 +132,124 @@ def load_labelled_texts(
     [[1, 0, 1], [0, 1, 0]]
     """
     path = Path(path)
-    columns = [text] if isinstance(text, str) else list(text)
-    read = _READERS[_format_of(path, format)]
-    rows = read(path, [*columns, labels], _encoding_of(encoding))
-    texts, names = [], []
-    for place, row in rows:
-        texts.append(" ".join(filter(None, (_as_text(row[c], place) for c in columns))))
-        names.append(_as_names(row[labels], separator, place))
+    text_columns = [text] if isinstance(text, str) else list(text)
+    keep = [keep] if isinstance(keep, str) else list(keep)
+    found = _format_of(path, format)
+    options = {} if columns is None else {"header": _checked_header(columns, found)}
+    wanted = [*text_columns, labels, *keep]
+    texts, names, kept = [], _Names(separator, relevance_separator), []
+    for place, row in _READERS[found](path, wanted, _encoding_of(encoding), **options):
+        parts = (_as_text(row[column], place) for column in text_columns)
+        texts.append(" ".join(filter(None, parts)))
+        names.append(row[labels], place)
+        kept.append([row[column] for column in keep])
     if not texts:
         raise ValueError(f"{path} holds no rows")
-    if target_names is None and not any(names):
+    if target_names is None and not any(names.rows):
         raise ValueError(f"{path} has no name in {labels!r}: there is nothing to learn")
+    names.warn_of_separator(path, labels)
     binarizer = LabelNameBinarizer(
         target_names, min_count=min_count, handle_unknown="ignore"
     )
-    target = binarizer.fit_transform(names)
+    target = binarizer.fit_transform(names.rows)
     if return_X_y:
         return texts, target
-    return Bunch(data=texts, target=target, target_names=binarizer.classes_.tolist())
+    data = Bunch(data=texts, target=target, target_names=binarizer.classes_.tolist())
+    if relevance_separator is not None:
+        data.relevance = names.relevance_of(target, data.target_names)
+    if keep:
+        data.kept = dict(zip(keep, map(list, zip(*kept, strict=True)), strict=True))
+    return data
+
+
+class _Names:
+    """Label names of all rows, with their relevance.
+
+    Parameters
+    ----------
+    separator : str
+        Between names.
+    relevance_separator : str or None
+        Between a name and its relevance.
+    """
+
+    def __init__(self, separator, relevance_separator):
+        self.separator, self.relevance_separator = separator, relevance_separator
+        self.rows, self.relevance = [], []
+        self._n_strings = self._n_split = 0
+        self._n_with = dict.fromkeys(USUAL_SEPARATORS, 0)
+
+    def append(self, value, place):
+        """Add a row, whose labels are a string, a list or nothing."""
+        if isinstance(value, str):
+            self._count(value)
+        names = _as_names(value, self.separator, place)
+        if self.relevance_separator is not None:
+            pairs = (_with_relevance(n, self.relevance_separator, place) for n in names)
+            by_name = dict(pairs)
+            self.relevance.append(by_name)
+            names = list(by_name)
+        self.rows.append(names)
+
+    def relevance_of(self, target, target_names):
+        """The relevance of each pair of the label indicator."""
+        rows = np.repeat(np.arange(target.shape[0]), np.diff(target.indptr))
+        pairs = zip(rows, target.indices, strict=True)
+        data = [self.relevance[row][target_names[column]] for row, column in pairs]
+        parts = np.array(data, dtype=np.float32), target.indices, target.indptr
+        return align_sparse_type(sparse.csr_matrix(parts, shape=target.shape))
+
+    def _count(self, value):
+        self._n_strings += bool(value.strip())
+        self._n_split += bool(self.separator) and self.separator in value
+        for separator in USUAL_SEPARATORS:
+            self._n_with[separator] += separator in value
+
+    def warn_of_separator(self, path, column):
+        """Warn where nearly no row is split, and another separator would split most."""
+        n_rows, other = self._n_strings, max(self._n_with, key=self._n_with.get)
+        if not self.separator or self._n_split * 20 > n_rows:
+            return
+        if n_rows > 1 and self._n_with[other] * 2 > n_rows:
+            warn(
+                f"separator={self.separator!r} splits {self._n_split} of the {n_rows} "
+                f"rows with labels in column {column!r} of {path}, but "
+                f"{self._n_with[other]} contain {other!r}: separator={other!r} may be "
+                "meant",
+                stacklevel=3,
+            )
+
+
+def _with_relevance(name, separator, place):
+    """A name and its relevance."""
+    name, found, number = name.rpartition(separator)
+    if not found:
+        return number, 1.0
+    try:
+        with np.errstate(over="ignore"):  # said below
+            value = np.float32(number)
+    except ValueError:
+        value = np.nan
+    if not 0 < value < np.inf:
+        raise ValueError(
+            f"{place}: the relevance of {name!r} must be a positive number, found "
+            f"{number!r}"
+        )
+    return name.strip(), value
+
+
+def _checked_header(columns, format):
+    """Names of the columns of a file without a header line."""
+    if format not in ("csv", "tsv"):
+        raise ValueError(
+            f"columns names those of CSV and TSV files without a header line; {format} "
+            "files name their own"
+        )
+    if isinstance(columns, str):
+        raise ValueError(  # noqa: TRY004, of the content of a list
+            f"columns must list names, got the string {columns!r}"
+        )
+    return list(columns)
 
 
 def _format_of(path, format):
@@ -139,13 +265,15 @@ def _format_of(path, format):
 # Each reader yields (place, {column: value}); place says where, for errors.
 
 
-def _read_csv(path, columns, encoding, delimiter=","):
+def _read_csv(path, columns, encoding, delimiter=",", header=None):
     limit = csv.field_size_limit()
     csv.field_size_limit(2**31 - 1)  # long texts
     try:
         with open(path, newline="", encoding=encoding) as file:
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
-            header = next(rows, [])
+            quoting = csv.QUOTE_MINIMAL if header is None else csv.QUOTE_NONE
+            rows = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
+            announced = "the header has" if header is None else "columns names"
+            header = next(rows, []) if header is None else header
             _check_columns(path, columns, header)
             for row in rows:
                 place = f"{path}, line {rows.line_num}"
@@ -153,8 +281,9 @@ def _read_csv(path, columns, encoding, delimiter=","):
                     if not row:
                         continue
                     raise ValueError(
-                        f"{place}: {len(row)} fields, but the header has {len(header)};"
-                        " fields that hold delimiters or line ends need quotes"
+                        f"{place}: {len(row)} fields, but {announced} {len(header)}; "
+                        "fields that hold delimiters or line ends need quotes and a "
+                        "header line"
                     )
                 yield place, dict(zip(header, row, strict=True))
     except csv.Error as error:
@@ -165,8 +294,8 @@ def _read_csv(path, columns, encoding, delimiter=","):
         csv.field_size_limit(limit)
 
 
-def _read_tsv(path, columns, encoding):
-    return _read_csv(path, columns, encoding, delimiter="\t")
+def _read_tsv(path, columns, encoding, header=None):
+    return _read_csv(path, columns, encoding, "\t", header)
 
 
 def _read_jsonl(path, columns, encoding):
@@ -241,7 +370,7 @@ def _check_columns(place, wanted, found):
     if missing:
         raise ValueError(
             f"{place}: no column {missing[0]!r}, found {sorted(map(str, found))}; name "
-            "the columns by text= and labels="
+            "the columns by text=, labels= and keep="
         )
     if isinstance(found, list):
         twice = [column for column in wanted if found.count(column) > 1]

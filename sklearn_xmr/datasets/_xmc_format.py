@@ -8,11 +8,15 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from scipy import sparse
+from sklearn.datasets import load_svmlight_file
 
 from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._matrices import INT32_MAX, as_csr_float32
+from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._typing import CSR, MatrixLike, PathOrStr
-from sklearn_xmr.utils._validation import check_X_Y
+from sklearn_xmr.utils._validation import check_count, check_X_Y
 from sklearn_xmr.utils._whole_file import whole_file
 
 LAYOUTS = {
@@ -22,7 +26,11 @@ LAYOUTS = {
 
 
 def load_xmc_file(
-    path: PathOrStr, label_path: PathOrStr | None = None
+    path: PathOrStr,
+    label_path: PathOrStr | None = None,
+    *,
+    n_features: int | None = None,
+    n_labels: int | None = None,
 ) -> tuple[CSR, CSR | None]:
     """Load a data set in the text format of the Extreme Classification Repository.
 
@@ -31,6 +39,10 @@ def load_xmc_file(
     file of features and a file of labels each have the header ``n_samples n_columns``
     and lines ``column:value column:value``. Numbers count from 0.
 
+    A file of the first layout without its header, as libsvm and napkinXC have them, is
+    read by :func:`sklearn.datasets.load_svmlight_file`: empty lines are no instances.
+    Features that count from 1 leave the first column empty.
+
     Parameters
     ----------
     path : str or path-like
@@ -38,6 +50,9 @@ def load_xmc_file(
         ".gz" are decompressed on the way.
     label_path : str or path-like, default=None
         File of labels, in the second layout.
+    n_features, n_labels : int, default=None
+        Numbers of columns of a file without a header: those of the training file for
+        its test file. None: as many as occur.
 
     Returns
     -------
@@ -67,6 +82,13 @@ def load_xmc_file(
     array([[1, 0, 0, 1],
            [0, 0, 1, 0]])
     """
+    if label_path is None and _lacks_header(path):
+        return _read_libsvm(path, n_features, n_labels)
+    if n_features is not None or n_labels is not None:
+        raise ValueError(
+            f"n_features and n_labels are for files without a header, but {path} has "
+            "one or is of the second layout: leave them out"
+        )
     X, Y = _read(path)
     if label_path is None:
         return X, Y
@@ -138,6 +160,47 @@ def dump_xmc_file(
         for labels, pairs in zip(_label_lists(Y), _pairs(X), strict=True)
     )
     _write(path, (*X.shape, Y.shape[1]), lines)
+
+
+def _lacks_header(path):
+    """Whether the first line is that of an instance: it has a colon."""
+    unpack = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with unpack(path, "rb") as file:
+            return b":" in file.readline(1 << 16)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return False  # the error is told where the file is read
+
+
+def _read_libsvm(path, n_features, n_labels):
+    """X and Y of a file without a header."""
+    with named_errors(path, ValueError, "a libsvm file of labels and features"):
+        X, labels = load_svmlight_file(
+            str(path), dtype=np.float32, multilabel=True, zero_based=True
+        )
+        X = as_csr_float32(X)
+        if not np.isfinite(X.data).all():
+            raise ValueError("it holds NaN or a value beyond float32")
+        flat = np.array([label for row in labels for label in row], dtype=np.float64)
+        if not ((flat >= 0) & (flat < INT32_MAX) & (flat == np.floor(flat))).all():
+            raise ValueError("labels must be integers from 0 to 2**31 - 2")
+        X = _widened(X, n_features, "n_features")
+        columns, indptr = flat.astype(np.int64), pointers([len(row) for row in labels])
+        found = int(columns.max(initial=-1)) + 1
+        width = found if n_labels is None else check_count(n_labels, "n_labels")
+        if found > width:
+            raise ValueError(f"it has label {found - 1}, but n_labels is {width}")
+    return X, label_indicator(columns, indptr, (X.shape[0], width))
+
+
+def _widened(X, n_columns, name):
+    """X with more columns, if a number is given."""
+    if n_columns is None:
+        return X
+    width = check_count(n_columns, name)
+    if X.shape[1] > width:
+        raise ValueError(f"it has feature {X.shape[1] - 1}, but {name} is {width}")
+    return sparse.csr_matrix((X.data, X.indices, X.indptr), shape=(X.shape[0], width))
 
 
 def _read(path):

@@ -33,7 +33,13 @@ from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._seeding import draw_seed, seed_if_unset
-from sklearn_xmr.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from sklearn_xmr.utils._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    validate_parameter_constraints,
+)
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import (
     Estimator,
@@ -378,7 +384,9 @@ class XRLinearClassifier(
         if not isinstance(model, TreeModel):
             raise TypeError(f"model must be a TreeModel, got {type(model).__name__}")
         made = cls(**parameters)
-        made._validate_params()
+        validate_parameter_constraints(
+            cls._parameter_constraints, made.get_params(deep=False), cls.__name__
+        )
         made.model_ = model
         made.target_form_ = TargetForm.unknown(model.n_labels)
         made.n_features_in_ = model.n_features + model.n_dense

@@ -5,9 +5,12 @@ import http.server
 import io
 import tarfile
 import threading
+import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 from targets import assert_is_target
 
@@ -110,6 +113,127 @@ def test_bad_files(tmp_path, name, content, message):
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         load_labelled_texts(path)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_other_columns_are_kept(tmp_path, ending):
+    path = tmp_path / f"books{ending}"
+    rows = [{"id": f"n{i}", "year": 1900 + i, **row} for i, row in enumerate(ROWS)]
+    write(path, rows)
+    books = load_labelled_texts(
+        path, text="title", labels="subjects", keep=["id", "year"]
+    )
+    assert list(books.kept) == ["id", "year"]
+    assert books.kept["id"] == ["n0", "n1", "n2"]
+    assert list(map(int, books.kept["year"])) == [1900, 1901, 1902]
+    one = load_labelled_texts(path, text="title", labels="subjects", keep="id")
+    assert one.kept == {"id": ["n0", "n1", "n2"]}
+    with pytest.raises(ValueError, match="no column 'isbn', found .* keep="):
+        load_labelled_texts(path, text="title", labels="subjects", keep="isbn")
+
+
+@pytest.mark.parametrize("other", [",", "|", "\t"])
+def test_a_separator_that_splits_nothing_is_told(tmp_path, other):
+    path = tmp_path / "books.jsonl"
+    rows = [{"text": "x", "labels": other.join("ab")}] * 3 + [
+        {"text": "y", "labels": ""},
+        {"text": "z", "labels": "a"},
+    ]
+    write(path, rows)
+    with pytest.warns(
+        UserWarning, match="splits 0 of the 4 rows .*books.jsonl, but 3 contain"
+    ):
+        books = load_labelled_texts(path)
+    assert books.target_names == ["a", f"a{other}b"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_labelled_texts(path, separator=other).target_names == ["a", "b"]
+        assert len(load_labelled_texts(path, separator="").target_names) == 2
+        write(path, [*rows, {"text": "x", "labels": "a;b"}])  # it splits some
+        load_labelled_texts(path)
+
+
+def test_files_of_libpecos(tmp_path):
+    """Label numbers with their relevance, a tab, and the text: text2text's format."""
+    path = tmp_path / "train.txt"
+    path.write_text('1::2.0,0\tsay "aye\n2::0.5\tone\n\ttwo, three\n')
+    pecos = {"format": "tsv", "columns": ["labels", "text"], "separator": ","}
+    found = load_labelled_texts(path, relevance_separator="::", **pecos)
+    assert found.data == ['say "aye', "one", "two, three"]
+    assert found.target_names == ["0", "1", "2"]
+    assert found.target.toarray().tolist() == [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert found.relevance.toarray().tolist() == [[1, 2, 0], [0, 0, 0.5], [0, 0, 0]]
+    some = load_labelled_texts(
+        path, relevance_separator="::", target_names=["2", "7", "1"], **pecos
+    )
+    assert some.relevance.toarray().tolist() == [[0, 0, 2], [0.5, 0, 0], [0, 0, 0]]
+    as_names = load_labelled_texts(path, **pecos)
+    assert as_names.target_names == ["0", "1::2.0", "2::0.5"]
+    assert "relevance" not in as_names
+
+
+def test_files_of_lists_of_labels(tmp_path):
+    """An identifier, labels and the text: LibMultiLabel's format."""
+    path = tmp_path / "train.txt"
+    path.write_text("7\tE11 ECAT\tone two\n8\tE11\tthree\n")
+    found = load_labelled_texts(
+        path, format="tsv", columns=["id", "labels", "text"], separator=" ", keep="id"
+    )
+    assert (found.data, found.target_names) == (["one two", "three"], ["E11", "ECAT"])
+    assert found.kept == {"id": ["7", "8"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("1::x\ta\n", {}, "train.tsv, line 1: the relevance of '1' .* found 'x'"),
+        ("1::-1\ta\n", {}, "must be a positive number, found '-1'"),
+        ("1::nan\ta\n", {}, "must be a positive number, found 'nan'"),
+        ("1::1e-60\ta\n", {}, "must be a positive number, found '1e-60'"),
+        ("1::1e99\ta\n", {}, "must be a positive number, found '1e99'"),
+        ("1::2\ta\tb\n", {}, "line 1: 3 fields, but columns names 2"),
+        ("1::2\ta\n", {"format": "jsonl"}, "columns names those of CSV and TSV"),
+        ("1::2\ta\n", {"columns": "labels"}, "columns must list names, got the stri"),
+        ("1::2\ta\n", {"columns": ["y", "text"]}, "no column 'labels', found"),
+        ("", {}, "holds no rows"),
+    ],
+)
+def test_bad_files_of_peers(tmp_path, content, options, message):
+    path = tmp_path / "train.tsv"
+    path.write_text(content)
+    given = {"columns": ["labels", "text"], "relevance_separator": "::", **options}
+    with pytest.raises(ValueError, match=message):
+        load_labelled_texts(path, separator=",", **given)
+
+
+names = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Z")), min_size=1)
+
+
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            names.filter(lambda n: not set(n) & set(",:")), st.floats(0.01, 99)
+        ),
+        min_size=1,
+    )
+)
+@settings(deadline=None, max_examples=50)
+def test_relevance_comes_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("texts") / "train.tsv"
+    lines = [",".join(f"{n}::{v!r}" for n, v in row.items()) + "\tx\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
+    given = {"columns": ["labels", "text"], "relevance_separator": "::"}
+    if not any(rows):
+        with pytest.raises(ValueError, match="nothing to learn"):
+            load_labelled_texts(path, separator=",", **given)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = load_labelled_texts(path, separator=",", **given)
+    for row, target, relevance in zip(rows, found.target, found.relevance, strict=True):
+        assert {found.target_names[i] for i in target.indices} == set(row)
+        for place, value in zip(relevance.indices, relevance.data, strict=True):
+            assert value == np.float32(row[found.target_names[place]])
 
 
 def test_missing_file(tmp_path):

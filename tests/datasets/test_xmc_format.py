@@ -170,6 +170,66 @@ def test_any_bytes_load_or_raise_value_error(tmp_path_factory, noise):
     assert np.isfinite(X.data).all()
 
 
+@given(case=matrices())
+@settings(deadline=None, max_examples=30)
+@pytest.mark.parametrize("suffix", ["txt", "txt.gz"])
+def test_a_file_without_a_header(tmp_path_factory, suffix, case):
+    X, Y = case
+    folder = tmp_path_factory.mktemp("xmc")
+    whole, path = folder / f"a.{suffix}", folder / f"b.{suffix}"
+    dump_xmc_file(X, Y, whole)
+    unpack = gzip.open if suffix.endswith("gz") else open
+    with unpack(whole, "rb") as file, unpack(path, "wb") as out:
+        next(file)
+        lines = file.readlines()
+        out.writelines(lines)
+    if b":" not in lines[0]:  # no feature: it is not told from a header
+        return
+    widths = {"n_features": X.shape[1], "n_labels": Y.shape[1]}
+    kept = [i for i, line in enumerate(lines) if line.strip()]
+    for got, wanted in zip(load_xmc_file(path, **widths), (X, Y), strict=True):
+        np.testing.assert_allclose(got.toarray(), wanted[kept], rtol=1e-6)
+    got_X, got_Y = load_xmc_file(path)
+    assert got_X.shape[1] <= X.shape[1] and got_Y.shape[1] <= Y.shape[1]
+    assert got_X.dtype == np.float32 and got_X.has_canonical_format
+    assert_is_target(got_Y)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("1,2 0:1\n3 x:1\n", {}, "data.txt cannot be read as a libsvm file"),
+        ("-1 0:1\n", {}, "data.txt .* labels must be integers from 0"),
+        ("0.5 0:1\n", {}, "data.txt .* labels must be integers from 0"),
+        ("nan 0:1\n", {}, "data.txt .* labels must be integers from 0"),
+        ("9999999999 0:1\n", {}, "data.txt .* labels must be integers from 0"),
+        ("1 0:nan\n", {}, "data.txt .* NaN or a value beyond"),
+        ("1 0:1e99\n", {}, "data.txt .* NaN or a value beyond"),
+        ("1 0:1\n", {"n_labels": 1}, "it has label 1, but n_labels is 1"),
+        ("1 3:1\n", {"n_features": 2}, "it has feature 3, but n_features is 2"),
+        ("1 3:1\n", {"n_features": 0}, "n_features"),
+        ("1 2 3\n0 0:1\n", {"n_features": 2}, "data.txt has one"),
+    ],
+)
+def test_errors_of_a_file_without_a_header(tmp_path, text, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_xmc_file(write(tmp_path, text), **options)
+
+
+@given(st.binary(max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_any_bytes_without_a_header_load_or_raise(tmp_path_factory, noise):
+    path = tmp_path_factory.mktemp("noise") / "x.txt"
+    path.write_bytes(b"1,2 0:1\n" + noise)
+    try:
+        X, Y = load_xmc_file(path)
+    except ValueError as error:
+        assert "x.txt" in str(error)
+        return
+    assert X.shape[0] == Y.shape[0] and Y[0].indices.tolist() == [1, 2]
+    assert np.isfinite(X.data).all()
+
+
 def test_two_files_must_fit(tmp_path):
     (tmp_path / "x").write_text("2 3\n0:1\n1:1\n")
     (tmp_path / "y").write_text("1 3\n0:1\n")
