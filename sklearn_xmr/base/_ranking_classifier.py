@@ -130,7 +130,7 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
         return np.exp(log_scores)
 
     @on_snapshot
-    def predict_proba(self, X: MatrixLike) -> DenseOrSparse:
+    def predict_proba(self, X: MatrixLike, k: int | None = None) -> DenseOrSparse:
         """Return the scores of the retrieved labels as probabilities.
 
         They are meant for ranking, and are not calibrated.
@@ -139,27 +139,42 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Instances.
+        k : int, default=None
+            Number of labels to retrieve, ``top_k`` by default. A pipeline passes it on:
+            ``pipeline.predict_proba(X, k=100)``.
 
         Returns
         -------
         {csr_matrix, ndarray} of float32 of shape (n_samples, n_labels)
-            For a sparse y: the ``top_k`` best labels of each instance, with sorted
+            For a sparse y: the ``k`` best labels of each instance, with sorted
             indices; a label that is not stored was not retrieved. Stored values lie
             strictly between 0 and 1. For a dense indicator: the same, dense, with
             the smallest positive number for labels not retrieved. For a 1-D y:
             float64, over ``classes_``, each row summing to 1.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit the data seen in fit, or k is not a positive integer; or
+            if k is given for a 1-D y, whose classes all have a probability.
         """
         self._check_room_for("predict_proba", X)
+        k = k if k is None else check_count(k, "k")
         if not self.target_form_.is_multilabel:
+            if k is not None:
+                raise ValueError(
+                    f"k must be None where y has one class for each instance, got {k}: "
+                    f"all {self.n_labels_} classes have a probability"
+                )
             return self._class_probabilities(*self._predict_log(X, None))
-        proba = csr_from_topk(*self._retrieved(X), self.n_labels_)
+        proba = csr_from_topk(*self._retrieved(X, k), self.n_labels_)
         if not self.sparse_output_:
             proba = np.maximum(proba.toarray(), PROBABILITIES[0])
         return self._in_form_of_targets(proba, X)
 
-    def _retrieved(self, X):
+    def _retrieved(self, X, k=None):
         """The best labels, and their probabilities strictly between 0 and 1."""
-        labels, log_scores = self._predict_log(X, None)
+        labels, log_scores = self._predict_log(X, k)
         values, limits = self._probabilities(log_scores), PROBABILITIES
         return labels, np.clip(values, *limits, dtype=np.float32)
 

@@ -21,6 +21,7 @@ from sklearn_xmr.compose._fitting import (
     router_of_fit,
 )
 from sklearn_xmr.compose._progress import log_line
+from sklearn_xmr.compose._temperature import TemperatureScaling
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import fit_in_one_step
@@ -60,8 +61,10 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     estimator : estimator, default=None
         With ``predict_proba`` that gives a matrix with a column for each label, best
         a sparse one of the best labels; None means :class:`XRLinearClassifier`.
-    method : {"isotonic", "sigmoid"}, default="isotonic"
-        Any non-decreasing curve, or Platt's: logistic in the logarithm of the score.
+    method : {"isotonic", "sigmoid", "temperature"}, default="isotonic"
+        Any non-decreasing curve; Platt's, logistic in the logarithm of the score; or
+        the log-odds of the score by one factor, as
+        :class:`sklearn.calibration.CalibratedClassifierCV` scales them.
     validation_size : int or float, default=None
         Instances (number, or share) on which the curve is learnt. None: a tenth, but
         at least 1,000 and at most 10,000, and never more than a third.
@@ -82,7 +85,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     ----------
     estimator_ : estimator
         The model, fitted on all instances.
-    calibrator_ : IsotonicRegression, LogisticRegression or None
+    calibrator_ : IsotonicRegression, LogisticRegression, TemperatureScaling or None
         The curve; None where held-out labels were all right or all wrong.
     threshold_ : float
         What ``predict`` compares with, for "f1"; otherwise the parameter counts.
@@ -116,7 +119,8 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     ----------
     B. Zadrozny, C. Elkan. "Transforming classifier scores into accurate multiclass
     probability estimates", KDD 2002. J. Platt. "Probabilistic outputs for support
-    vector machines", 1999.
+    vector machines", 1999. C. Guo et al. "On Calibration of Modern Neural Networks",
+    ICML 2017.
 
     Examples
     --------
@@ -133,7 +137,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
-        "method": [StrOptions({"isotonic", "sigmoid"})],
+        "method": [StrOptions({"isotonic", "sigmoid", "temperature"})],
         "validation_size": VALIDATION_SIZE,
         "decision_threshold": [Interval(Real, 0, 1, closed="both"), StrOptions({"f1"})],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
@@ -146,7 +150,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         self,
         estimator: Estimator | None = None,
         *,
-        method: Literal["isotonic", "sigmoid"] = "isotonic",
+        method: Literal["isotonic", "sigmoid", "temperature"] = "isotonic",
         validation_size: float | None = None,
         decision_threshold: float | Literal["f1"] = 0.5,
         min_labels: int = 0,
@@ -283,6 +287,8 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
             # Steps of the curve would make labels equal that the model ranks.
             steps = self.calibrator_.predict(scores)
             proba = (1 - TIE_BREAK) * steps + TIE_BREAK * scores
+        elif isinstance(self.calibrator_, TemperatureScaling):
+            proba = self.calibrator_.predict(scores)
         else:
             proba = self.calibrator_.predict_proba(_log(scores)[:, None])[:, 1]
         return np.clip(proba, SMALLEST, LARGEST)
@@ -316,6 +322,8 @@ def _fit_curve(method, scores, hits, weights):
         return None
     if method == "isotonic":
         return IsotonicRegression(out_of_bounds="clip").fit(scores, hits, weights)
+    if method == "temperature":
+        return TemperatureScaling.fit(scores, hits, weights)
     return LogisticRegression(C=1e6).fit(_log(scores)[:, None], hits, weights)
 
 

@@ -297,20 +297,24 @@ class LabelNamesClassifier(
 
     @available_if(_has_probabilities)
     @on_snapshot
-    def predict_proba(self, X: MatrixLike) -> DenseOrSparse:
+    def predict_proba(self, X: MatrixLike, k: int | None = None) -> DenseOrSparse:
         """Return the scores of names as the classifier's ``predict_proba`` gives them.
 
         Parameters
         ----------
         X : array-like, sparse matrix, list of str or table of n_samples rows
             Instances.
+        k : int, default=None
+            Number of names to retrieve, for a classifier whose ``predict_proba`` takes
+            it.
 
         Returns
         -------
         {csr_matrix, ndarray} of shape (n_samples, n_labels)
             A column for each of ``classes_``.
         """
-        return self.estimator_.predict_proba(X)
+        more = {} if k is None else {"k": k}
+        return self.estimator_.predict_proba(X, **more)
 
     @on_snapshot
     def topk_predictor(self, k: int = 5) -> Callable[..., TopK]:

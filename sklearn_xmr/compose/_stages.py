@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -33,6 +34,7 @@ from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
+from sklearn_xmr.utils._matrices import align_sparse_type
 from sklearn_xmr.utils._rankings import (
     csr_from_topk,
     rows_of_pairs,
@@ -263,10 +265,11 @@ class XMRClassifier(
         if _is_linear(ranker):
             refuse_settings(ranker, WITHOUT_LEVELS, "ranker")
         given = route_fit(self, {"matcher": matcher, "ranker": ranker}, data)
-        self.membership_, self.indexer_ = label_groups(indexer, data.X, data.Y)
-        self._copies = LabelCopies(self.membership_)
+        membership, self.indexer_ = label_groups(indexer, data.X, data.Y)
+        self.membership_ = align_sparse_type(membership)
+        self._copies = LabelCopies(membership)
         log_line(self, f"groups: {self._copies.n_groups} of {self.n_labels_} labels")
-        teacher = _groups_of_instances(data.Y, self.membership_)
+        teacher = _groups_of_instances(data.Y, membership)
         self.matcher_ = _fit_matcher(matcher, data, teacher, given["matcher"])
         log_line(self, f"matcher: {self.matcher_!r}")
         self.ranker_ = self._fit_rankers(ranker, data, teacher, given["ranker"], rng)
@@ -404,7 +407,7 @@ def _for_many_labels(classifier):
 
 def _groups_of_instances(Y, membership):
     """Groups that hold a label of each instance: CSR of ones, sorted indices."""
-    groups = Y @ membership
+    groups = Y @ sparse.csr_matrix(membership)
     groups.sort_indices()
     groups.data[:] = 1
     return groups

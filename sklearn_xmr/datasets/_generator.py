@@ -9,6 +9,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._matrices import aligns_sparse
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._sklearn import Interval, validate_params
 from sklearn_xmr.utils._typing import RandomState
@@ -17,6 +18,7 @@ BLOCK_SAMPLES = 1 << 16  # samples drawn at once, to bound the memory
 WORDS_PER_TOPIC = 12
 
 
+@aligns_sparse
 @validate_params(
     {
         "n_samples": [Interval(Integral, 1, None, closed="left")],

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
-from sklearn_xmr.utils._matrices import align_sparse_type
+from sklearn_xmr.utils._matrices import align_sparse_type, aligns_sparse
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._texts_and_names import is_missing
 from sklearn_xmr.utils._typing import NameList, PathOrStr
@@ -29,6 +29,7 @@ FORMATS = {
 USUAL_SEPARATORS = (";", ",", "|", "\t")
 
 
+@aligns_sparse
 def load_labelled_texts(
     path: PathOrStr,
     *,

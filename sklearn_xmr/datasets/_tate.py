@@ -8,12 +8,14 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._matrices import aligns_sparse
 from sklearn_xmr.utils._sklearn import StrOptions, validate_params
 
 FOLDER = resources.files("sklearn_xmr.datasets") / "data" / "tate_subjects"
 PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
 
 
+@aligns_sparse
 @validate_params(
     {"subset": [StrOptions(set(PARTS))], "return_X_y": ["boolean"]},
     prefer_skip_nested_validation=True,

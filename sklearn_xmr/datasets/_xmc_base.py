@@ -16,7 +16,7 @@ from sklearn.utils import Bunch
 
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
-from sklearn_xmr.utils._matrices import check_indices
+from sklearn_xmr.utils._matrices import aligns_sparse, check_indices
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
 from sklearn_xmr.utils._typing import PathOrStr
@@ -36,6 +36,7 @@ LEAST_ROOM, MOST_GROWTH = 1 << 30, 50  # bytes unpacked; times those of the arch
 SUBSETS = {"train": ("trn",), "test": ("tst",), "all": ("trn", "tst")}
 
 
+@aligns_sparse
 @validate_params(
     {
         "name": [StrOptions(set(NAMES))],

@@ -12,7 +12,7 @@ from sklearn.datasets import load_svmlight_file
 
 from sklearn_xmr.datasets._xmc_format_fast import ERRORS, parse_lines
 from sklearn_xmr.utils._indicator import label_indicator
-from sklearn_xmr.utils._matrices import INT32_MAX, as_csr_float32
+from sklearn_xmr.utils._matrices import INT32_MAX, aligns_sparse, as_csr_float32
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._typing import CSR, MatrixLike, PathOrStr
@@ -25,6 +25,7 @@ LAYOUTS = {
 }
 
 
+@aligns_sparse
 def load_xmc_file(
     path: PathOrStr,
     label_path: PathOrStr | None = None,

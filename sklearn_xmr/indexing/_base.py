@@ -16,7 +16,12 @@ from sklearn_xmr.indexing._representation import (
 )
 from sklearn_xmr.utils._doc_links import DocLinkMixin
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
-from sklearn_xmr.utils._matrices import as_csr_float32, check_indices, checked_csr
+from sklearn_xmr.utils._matrices import (
+    align_sparse_type,
+    as_csr_float32,
+    check_indices,
+    checked_csr,
+)
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import StrOptions, fit_context
 from sklearn_xmr.utils._typing import MatrixLike, RandomState, Self
@@ -138,7 +143,9 @@ class LabelClustererMixin(
         self.labels_ = self.tree_.cluster_of_label
         self.n_clusters_ = self.tree_.n_clusters
         if not self._fitted_with_labels:
-            self.cluster_centers_ = unit_rows(_membership(self.labels_).T @ vectors)
+            centers = unit_rows(_membership(self.labels_).T @ vectors)
+            is_sparse = sparse.issparse(centers)
+            self.cluster_centers_ = align_sparse_type(centers) if is_sparse else centers
         return self
 
     def fit_predict(self, X: MatrixLike, y: MatrixLike | None = None) -> np.ndarray:

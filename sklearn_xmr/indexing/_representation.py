@@ -10,7 +10,7 @@ from scipy.sparse.linalg import svds
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_xmr.indexing._pifa import sum_of_rows
-from sklearn_xmr.utils._matrices import as_csr_float32
+from sklearn_xmr.utils._matrices import aligns_sparse, as_csr_float32
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._typing import DenseOrSparse, MatrixLike, RandomState
@@ -26,6 +26,7 @@ SMALL = 50  # a side up to which all singular vectors are computed
 NEED_FEATURES = ("lf", "pifa+lf", "pifa_lf_convex", "label_graph")
 
 
+@aligns_sparse
 def label_representation(
     X: MatrixLike,
     Y: MatrixLike,

@@ -596,7 +596,7 @@ def _checked_beam(beam_size):
 
 def _all_weights(weights):
     """Weights of sparse features, and of dense ones as the last columns: CSR."""
-    matrix = weights.to_csr()
+    matrix = sparse.csr_matrix(weights.to_csr())
     if not weights.dense.shape[1]:
         return matrix
     return sparse.csr_matrix(sparse.hstack([matrix, weights.dense_weights()]))

@@ -16,6 +16,7 @@ from sklearn_xmr.utils._fitted_state import (
     on_snapshot,
 )
 from sklearn_xmr.utils._indicator import label_indicator
+from sklearn_xmr.utils._matrices import aligns_sparse
 from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
@@ -152,6 +153,7 @@ class LabelNameBinarizer(
         self._set_columns(counts)
         return self
 
+    @aligns_sparse
     def fit_transform(self, y: MatrixLike) -> CSR:
         """Learn the names and return the indicator.
 
@@ -221,6 +223,7 @@ class LabelNameBinarizer(
             )
         self.classes_ = np.concatenate([self.classes_, _vocabulary(names, "names")])
 
+    @aligns_sparse
     @on_snapshot
     def transform(self, y: MatrixLike) -> CSR:
         """Indicator of the names.

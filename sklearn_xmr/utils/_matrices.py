@@ -1,5 +1,7 @@
 """The structure of sparse matrices, which SciPy trusts: checks and conversions."""
 
+from functools import wraps
+
 import numpy as np
 from scipy import sparse
 from sklearn import get_config
@@ -7,6 +9,7 @@ from sklearn import get_config
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import ascend
 from sklearn_xmr.utils._sorted_rows import sorted_rows
+from sklearn_xmr.utils._typing import AnyFunction
 
 INT32_MAX = np.iinfo(np.int32).max
 
@@ -251,6 +254,36 @@ def is_ready_row(indices, values, n_features):
     return int(indices.view(np.uint32).max()) < n_features and bool(
         np.isfinite(values.sum())
     )
+
+
+def aligns_sparse(function: AnyFunction) -> AnyFunction:
+    """Decorate what users call: sparse results follow ``sparse_interface``.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a matrix, or a tuple or Bunch that may hold some.
+
+    Returns
+    -------
+    callable
+    """
+
+    @wraps(function)
+    def aligned(*args, **kwargs):
+        return _aligned(function(*args, **kwargs))
+
+    return aligned  # type: ignore[return-value]
+
+
+def _aligned(result):
+    if isinstance(result, tuple):
+        return tuple(map(_aligned, result))
+    if isinstance(result, dict):
+        for name, part in result.items():
+            result[name] = _aligned(part)
+        return result
+    return align_sparse_type(result) if sparse.issparse(result) else result
 
 
 def align_sparse_type(matrix):

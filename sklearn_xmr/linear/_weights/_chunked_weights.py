@@ -10,7 +10,7 @@ from scipy import sparse
 
 from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE, VALUE_TYPES
 from sklearn_xmr.linear._weights._bucket_layout import pack_chunks, unpack_chunks
-from sklearn_xmr.utils._matrices import as_csr_float32
+from sklearn_xmr.utils._matrices import aligns_sparse, as_csr_float32
 from sklearn_xmr.utils._ranges import ascend, pointers
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import CSR
@@ -343,6 +343,7 @@ class ChunkedWeights:
         """
         return self.dense.astype(np.float32) * self.dense_scale[:, None]
 
+    @aligns_sparse
     def to_csr(self) -> CSR:
         """Return the weights of sparse features as a matrix, for inspection.
 
