@@ -48,7 +48,7 @@ for name, model, beside in (
     axes.plot(*zip(*points, strict=True), "o-", label=name)
     for power, point in zip(powers, points, strict=True):
         axes.annotate(f"{power:g}", point, xytext=beside, textcoords="offset points")
-axes.margins(0.08)
+axes.margins(0.12)
 axes.set(xlabel="P@1", ylabel="PSP@5", title="Scores times propensity to a power")
 axes.legend()
 
