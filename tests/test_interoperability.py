@@ -194,7 +194,7 @@ def test_pickles_say_which_version_wrote_them():
         state = estimator.__getstate__()
         assert state["_sklearn_xmr_version"] == sklearn_xmr.__version__
         loaded = pickle.loads(pickle.dumps(estimator))
-        assert vars(loaded).keys() == vars(estimator).keys()
+        assert set(vars(loaded)) == set(vars(estimator)) - {"_last_counter"}
 
 
 def test_what_a_newer_version_pickled_is_told():

@@ -55,7 +55,8 @@ def linear(folder):
 
 def clusters(folder):
     found = HierarchicalLabelClusterer(max_leaf_size=10, random_state=0).fit(X)
-    other = RecursiveLabelClusterer(KMeans(2, n_init=1), max_leaf_size=60).fit(X)
+    two = KMeans(2, n_init=1, random_state=0)
+    other = RecursiveLabelClusterer(two, max_leaf_size=60, random_state=0).fit(X)
     return found.cluster_centers_, other.cluster_centers_
 
 
@@ -65,7 +66,7 @@ def stages(folder):
 
 
 def names(folder):
-    clf = LabelNamesClassifier(XRLinearClassifier()).fit(X[:12], NAMES)
+    clf = LabelNamesClassifier(XRLinearClassifier(random_state=0)).fit(X[:12], NAMES)
     binarizer = LabelNameBinarizer().fit(NAMES)
     return clf.predict_proba(X[:3]), clf.indicator(NAMES), binarizer.transform(NAMES)
 

@@ -4,7 +4,7 @@ import warnings
 
 from sklearn.utils.fixes import parse_version
 
-from sklearn_xmr._version import __version__
+from sklearn_xmr import _version
 
 VERSION_KEY = "_sklearn_xmr_version"
 
@@ -20,15 +20,16 @@ class SavedVersionMixin:
     _renamed_parameters: dict = {}
 
     def __getstate__(self):
-        return {**super().__getstate__(), VERSION_KEY: __version__}
+        return {**super().__getstate__(), VERSION_KEY: _version.__version__}
 
     def __setstate__(self, state):
-        saved_by = state.get(VERSION_KEY, __version__)
-        if parse_version(saved_by) > parse_version(__version__):
+        version = _version.__version__
+        saved_by = state.get(VERSION_KEY, version)
+        if parse_version(saved_by) > parse_version(version):
             warnings.warn(
                 f"this {type(self).__name__} was saved by sklearn_xmr {saved_by}, "
-                f"newer than {__version__}, which loads it: it may answer differently "
-                f"here; install sklearn_xmr {saved_by} or newer",
+                f"newer than {version}, which loads it: it may answer differently here; "
+                f"install sklearn_xmr {saved_by} or newer",
                 stacklevel=2,
             )
         now = self._renamed_parameters.get

@@ -555,4 +555,4 @@ def test_files_of_earlier_versions(path):
 
 
 def test_there_are_files_of_each_format():
-    assert {folder.name for folder in FIXTURES.iterdir()} == {"1"}
+    assert {folder.name for folder in FIXTURES.iterdir()} == {"1", "libpecos"}
