@@ -28,7 +28,7 @@ class SavedVersionMixin:
         if parse_version(saved_by) > parse_version(version):
             warnings.warn(
                 f"this {type(self).__name__} was saved by sklearn_xmr {saved_by}, "
-                f"newer than {version}, which loads it: it may answer differently here; "
+                f"newer than {version}, which loads it: it may answer differently; "
                 f"install sklearn_xmr {saved_by} or newer",
                 stacklevel=2,
             )
