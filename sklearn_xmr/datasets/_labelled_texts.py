@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
-from warnings import warn
 
 import numpy as np
 from scipy import sparse
@@ -16,7 +15,7 @@ from sklearn.utils import Bunch
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._matrices import align_sparse_type, aligns_sparse
 from sklearn_xmr.utils._reading import named_errors
-from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._texts_and_names import is_missing, warn_of_separator
 from sklearn_xmr.utils._typing import NameList, PathOrStr
 
 FORMATS = {
@@ -26,7 +25,6 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-USUAL_SEPARATORS = (";", ",", "|", "\t")
 
 
 @aligns_sparse
@@ -177,13 +175,12 @@ class _Names:
     def __init__(self, separator, relevance_separator):
         self.separator, self.relevance_separator = separator, relevance_separator
         self.rows, self.relevance = [], []
-        self._n_strings = self._n_split = 0
-        self._n_with = dict.fromkeys(USUAL_SEPARATORS, 0)
+        self.strings = []
 
     def append(self, value, place):
         """Add a row, whose labels are a string, a list or nothing."""
         if isinstance(value, str):
-            self._count(value)
+            self.strings.append(value)
         names = _as_names(value, self.separator, place)
         if self.relevance_separator is not None:
             pairs = (_with_relevance(n, self.relevance_separator, place) for n in names)
@@ -200,25 +197,9 @@ class _Names:
         parts = np.array(data, dtype=np.float32), target.indices, target.indptr
         return align_sparse_type(sparse.csr_matrix(parts, shape=target.shape))
 
-    def _count(self, value):
-        self._n_strings += bool(value.strip())
-        self._n_split += bool(self.separator) and self.separator in value
-        for separator in USUAL_SEPARATORS:
-            self._n_with[separator] += separator in value
-
     def warn_of_separator(self, path, column):
-        """Warn where nearly no row is split, and another separator would split most."""
-        n_rows, other = self._n_strings, max(self._n_with, key=self._n_with.get)
-        if not self.separator or self._n_split * 20 > n_rows:
-            return
-        if n_rows > 1 and self._n_with[other] * 2 > n_rows:
-            warn(
-                f"separator={self.separator!r} splits {self._n_split} of the {n_rows} "
-                f"rows with labels in column {column!r} of {path}, but "
-                f"{self._n_with[other]} contain {other!r}: separator={other!r} may be "
-                "meant",
-                stacklevel=3,
-            )
+        """Warn where another separator seems to be meant."""
+        warn_of_separator(self.strings, self.separator, f"column {column!r} of {path}")
 
 
 def _with_relevance(name, separator, place):

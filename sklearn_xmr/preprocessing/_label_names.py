@@ -21,7 +21,7 @@ from sklearn_xmr.utils._ranges import pointers
 from sklearn_xmr.utils._saved_version import SavedVersionMixin
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, fit_context
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._texts_and_names import is_missing
+from sklearn_xmr.utils._texts_and_names import is_missing, warn_of_separator
 from sklearn_xmr.utils._typing import CSR, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_label_indicator
 
@@ -149,7 +149,10 @@ class LabelNameBinarizer(
         ValueError
             If no name is frequent enough, or ``classes`` holds one twice.
         """
-        counts = Counter(name for names in self.read(y) for name in set(names))
+        rows = _as_list(y)
+        strings = [names for names in rows if isinstance(names, str)]
+        warn_of_separator(strings, self.separator, "y")
+        counts = Counter(name for names in self.read(rows) for name in set(names))
         self._set_columns(counts)
         return self
 
@@ -178,8 +181,9 @@ class LabelNameBinarizer(
             If no name is frequent enough, ``classes`` holds one twice, or, with
             ``handle_unknown="error"``, ``classes`` lacks one.
         """
-        y = self.read(y)
-        self.fit(y)
+        given = _as_list(y)
+        self.fit(given)
+        y = self.read(given)
         return self._indicator(y, self.classes is None or self._ignores_unknown())
 
     @change_in_one_step

@@ -1,8 +1,11 @@
 """Checks of texts and of names, as users have them in lists, columns and tables."""
 
 from collections.abc import Mapping
+from warnings import warn
 
 import numpy as np
+
+USUAL_SEPARATORS = (";", ",", "|", "\t")
 
 
 def check_texts(X, name="X"):
@@ -109,3 +112,30 @@ def check_names(names, n_names, name):
             f"{len(names)}"
         )
     return names
+
+
+def warn_of_separator(strings, separator, where):
+    """Warn where nearly no string is split, and another separator would split most.
+
+    Parameters
+    ----------
+    strings : list of str
+        The names of each instance in one string.
+    separator : str or None
+        What is to stand between them.
+    where : str
+        Where the strings are from.
+    """
+    strings = [string for string in strings if string.strip()]
+    if not separator or len(strings) < 2:
+        return
+    n_split = sum(separator in string for string in strings)
+    n_with = {other: sum(other in s for s in strings) for other in USUAL_SEPARATORS}
+    other = max(n_with, key=n_with.__getitem__)
+    if n_split * 20 <= len(strings) < n_with[other] * 2:
+        warn(
+            f"separator={separator!r} splits {n_split} of the {len(strings)} rows with "
+            f"labels in {where}, but {n_with[other]} contain {other!r}: "
+            f"separator={other!r} may be meant",
+            stacklevel=4,
+        )

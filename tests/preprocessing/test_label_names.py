@@ -1,5 +1,7 @@
 """Label names to indicators and back."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MultiLabelBinarizer
 
+from sklearn_xmr import LabelNamesClassifier, XRLinearClassifier
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 NAMES = st.lists(st.lists(st.text(max_size=3), max_size=5), min_size=1, max_size=12)
@@ -173,3 +176,16 @@ def test_binarizers_saved_under_the_old_name_of_a_parameter():
     assert binarizer.get_params()["classes"] == ["sea"] and "names" not in vars(
         binarizer
     )
+
+
+def test_a_separator_that_splits_nothing_is_told():
+    y = ["sea, ship", "sea, air", "air, ship", "fire"]
+    message = "separator=';' splits 0 of the 4 rows with labels in y, but 3 contain ','"
+    with pytest.warns(UserWarning, match=message):
+        LabelNameBinarizer(separator=";").fit(y)
+    with pytest.warns(UserWarning, match=message):
+        LabelNamesClassifier(XRLinearClassifier(), separator=";").fit(np.eye(4), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LabelNameBinarizer(separator=",").fit(y)
+        LabelNameBinarizer(separator=";").fit(["sea", "ship", "air, fire"])
