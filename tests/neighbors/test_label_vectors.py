@@ -91,7 +91,7 @@ def test_errors_teach():
         XRLabelTextClassifier(NAMES).fit(TEXTS[:2], Y)
     with pytest.raises(TypeError, match="put it into a list"):
         XRLabelTextClassifier(NAMES).fit(TEXTS, Y).predict("one text")
-    with pytest.raises(ValueError, match="vectorizer before this"):
+    with pytest.raises(ValueError, match="vectorizer before XRStackingClassifier"):
         XRStackingClassifier().fit(TEXTS, Y)
 
 

@@ -1005,10 +1005,11 @@ def test_metadata_routing(problem):
         silent = clone(plain).set_params(ranker=XRLinearClassifier())
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
             silent.fit(texts, Y, sample_weight=weight)
+        scorer = make_topk_scorer(precision_at_k, k=1)
         search = GridSearchCV(
             clone(plain).set_fit_request(sample_weight=True),
             {"ranker": [None]},
-            scoring=make_topk_scorer(precision_at_k, k=1),
+            scoring=scorer.set_score_request(sample_weight=True),
             cv=2,
         ).fit(texts, Y, sample_weight=weight)
         got = search.best_estimator_.predict_topk(texts, 3)[1]

@@ -242,6 +242,7 @@ BAD_ACTING = {
     "post_processor": ["l5_hinge", "log_noop", None],
     "path_weight": [-0.1, 1.5, "half", None],
     "decision_threshold": [-0.1, 1.1, "high"],
+    "min_labels": [-1, 1.5, "one"],
     "label_weight": ["rare", [1.0, 2.0], -1],
     "n_neighbors": [0, -3, 2.5],
     "power": [-1, "2"],
