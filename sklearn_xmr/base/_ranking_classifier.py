@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_X_y
@@ -180,9 +179,7 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
 
     def _in_form_of_targets(self, scores, X):
         """A matrix of labels as y was: a sparse matrix, an array, or a table."""
-        if sparse.issparse(scores):
-            scores = align_sparse_type(scores)
-        return self.target_form_.in_table(scores, X)
+        return self.target_form_.in_table(align_sparse_type(scores), X)
 
     @on_snapshot
     def predict(self, X: MatrixLike) -> DenseOrSparse:

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from sklearn_xmr.preprocessing import LabelNameBinarizer
-from sklearn_xmr.utils._matrices import align_sparse_type, aligns_sparse
+from sklearn_xmr.utils._matrices import aligns_sparse
 from sklearn_xmr.utils._reading import named_errors
 from sklearn_xmr.utils._texts_and_names import is_missing, warn_of_separator
 from sklearn_xmr.utils._typing import NameList, PathOrStr
@@ -195,7 +195,7 @@ class _Names:
         pairs = zip(rows, target.indices, strict=True)
         data = [self.relevance[row][target_names[column]] for row, column in pairs]
         parts = np.array(data, dtype=np.float32), target.indices, target.indptr
-        return align_sparse_type(sparse.csr_matrix(parts, shape=target.shape))
+        return sparse.csr_matrix(parts, shape=target.shape)
 
     def warn_of_separator(self, path, column):
         """Warn where another separator seems to be meant."""

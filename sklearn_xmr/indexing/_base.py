@@ -144,8 +144,7 @@ class LabelClustererMixin(
         self.n_clusters_ = self.tree_.n_clusters
         if not self._fitted_with_labels:
             centers = unit_rows(_membership(self.labels_).T @ vectors)
-            is_sparse = sparse.issparse(centers)
-            self.cluster_centers_ = align_sparse_type(centers) if is_sparse else centers
+            self.cluster_centers_ = align_sparse_type(centers)
         return self
 
     def fit_predict(self, X: MatrixLike, y: MatrixLike | None = None) -> np.ndarray:

@@ -49,10 +49,10 @@ class TreeChangesMixin(TreeRankingMixin):
             negatives of the labels that join it.
         y : {array-like, sparse matrix} of shape (n_samples, n_labels + n_new) or \
                 (n_samples,)
-            Label indicator, whose last columns are the new labels; a table names them
-            if that of ``fit`` did. Or one class per
-            instance, where classes not in ``classes_`` are new. They are appended to
-            ``classes_``, which then need not be sorted.
+            Label indicator, whose last columns are the new labels; a table, if that of
+            ``fit`` was one. Or one class per instance, where classes not in
+            ``classes_`` are new: they are appended to it, so that it need not be
+            sorted.
         clusters : array-like of int of shape (n_new,), default=None
             Cluster that each new label joins, a column of ``transform``; by default
             the one with the highest matching scores, summed over its instances, or

@@ -149,10 +149,8 @@ class LabelNameBinarizer(
         ValueError
             If no name is frequent enough, or ``classes`` holds one twice.
         """
-        rows = _as_list(y)
-        strings = [names for names in rows if isinstance(names, str)]
-        warn_of_separator(strings, self.separator, "y")
-        counts = Counter(name for names in self.read(rows) for name in set(names))
+        rows = self._read_told(y)
+        counts = Counter(name for names in rows for name in set(names))
         self._set_columns(counts)
         return self
 
@@ -181,9 +179,8 @@ class LabelNameBinarizer(
             If no name is frequent enough, ``classes`` holds one twice, or, with
             ``handle_unknown="error"``, ``classes`` lacks one.
         """
-        given = _as_list(y)
-        self.fit(given)
-        y = self.read(given)
+        y = self._read_told(y)
+        self.fit(y)
         return self._indicator(y, self.classes is None or self._ignores_unknown())
 
     @change_in_one_step
@@ -314,6 +311,13 @@ class LabelNameBinarizer(
                 f"{labels.max()}"
             )
         return [self.classes_[row[row >= 0]].tolist() for row in labels]
+
+    def _read_told(self, y):
+        """Names of each instance; a separator that splits nothing is told."""
+        y = _as_list(y)
+        strings = [names for names in y if isinstance(names, str)]
+        warn_of_separator(strings, self.separator, "y")
+        return self.read(y)
 
     def _ignores_unknown(self):
         return self.handle_unknown == "ignore"

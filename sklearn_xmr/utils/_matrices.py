@@ -283,11 +283,12 @@ def _aligned(result):
         for name, part in result.items():
             result[name] = _aligned(part)
         return result
-    return align_sparse_type(result) if sparse.issparse(result) else result
+    return align_sparse_type(result)
 
 
 def align_sparse_type(matrix):
-    """A CSR matrix as scikit-learn's ``sparse_interface`` option requests it."""
-    if get_config().get("sparse_interface") == "sparray":
+    """CSR as scikit-learn's ``sparse_interface`` option requests it; else unchanged."""
+    is_sparse = sparse.issparse(matrix)
+    if is_sparse and get_config().get("sparse_interface") == "sparray":
         return sparse.csr_array(matrix)
     return matrix

@@ -130,9 +130,11 @@ def warn_of_separator(strings, separator, where):
     if not separator or len(strings) < 2:
         return
     n_split = sum(separator in string for string in strings)
+    if n_split * 20 > len(strings):
+        return
     n_with = {other: sum(other in s for s in strings) for other in USUAL_SEPARATORS}
     other = max(n_with, key=n_with.__getitem__)
-    if n_split * 20 <= len(strings) < n_with[other] * 2:
+    if n_with[other] * 2 > len(strings):
         warn(
             f"separator={separator!r} splits {n_split} of the {len(strings)} rows with "
             f"labels in {where}, but {n_with[other]} contain {other!r}: "
