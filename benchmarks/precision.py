@@ -31,7 +31,18 @@ SYSTEMS = {
     "XRLinearClassifier": ("sklearn_xmr", {}, True),
     "XRLinearClassifier, fast": (
         "sklearn_xmr",
-        {"negative_sampling": "tfn", "path_weight": 1.0},
+        {"negative_sampling": "tfn", "path_weight": 1.0, "beam_size": 10},
+        True,
+    ),
+    # The default until 2026-11-26: issue 19 measures from it.
+    "XRLinearClassifier, before": (
+        "sklearn_xmr",
+        {
+            "negative_sampling": "tfn",
+            "path_weight": 1.0,
+            "beam_size": 10,
+            "clusterer": {"branching_factor": 100, "max_leaf_size": 96},
+        },
         True,
     ),
     "XRLinearClassifier, precise": (
@@ -52,7 +63,9 @@ SYSTEMS = {
     ),
     "napkinXC": ("napkinxc", {}, False),
 }
-DEFAULT = [name for name in SYSTEMS if "flat" not in name and "Bonsai" not in name]
+ON_REQUEST = "XRLinearClassifier, before", "XRLinearClassifier, flat"
+ON_REQUEST += ("omikuji, 3 Bonsai trees",)
+DEFAULT = [name for name in SYSTEMS if name not in ON_REQUEST]
 FREQUENCIES = (1, 6, 51)  # training instances of a label: bounds of the groups
 COLUMNS = [f"{metric}@{k}" for metric in ("P", "PSP") for k in (1, 3, 5)]
 COLUMNS += ["nDCG@10", "model_mb", "fit_s", "predict_s"]

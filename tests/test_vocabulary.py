@@ -34,6 +34,7 @@ DIFFERENT = {
     "max_iter": "of a split, and of the solver",
     "negative_sampling": "of a tree's labels, and of the groups of a level",
     "method": "of k-means, and of calibration",
+    "beam_size": "only XRLinearClassifier makes its tree and its search of the data",
     "n_estimators": "few trees of labels, many trees of instances",
     "ranker": "of one group, or of all labels",
     "vectorizer": "a transformer can do without (None); label texts need one",

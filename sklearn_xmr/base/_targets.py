@@ -6,6 +6,7 @@ from operator import ne
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -241,6 +242,46 @@ class TargetForm:
         order = np.argsort(classes)
         codes = order[np.searchsorted(classes, y, sorter=order)]
         return classes, _one_hot(codes, len(classes))
+
+    def positions(self, labels: ArrayLike) -> np.ndarray:
+        """Find labels that a user names.
+
+        Parameters
+        ----------
+        labels : array-like of shape (n,)
+            Members of ``classes``, or a boolean mask of shape (n_labels,).
+
+        Returns
+        -------
+        ndarray of int64
+            Positions in ``classes``, ascending and once each.
+
+        Raises
+        ------
+        ValueError
+            If a label is not known, or there is none.
+        """
+        labels = np.unique(self._of_mask(column_or_1d(labels)))
+        unknown = labels[~np.isin(labels, self.classes)]
+        if len(labels) == 0 or len(unknown):
+            found = repr(unknown[0].item()) if len(unknown) else "an empty list"
+            raise ValueError(
+                f"labels must be members of classes_, which holds {self.n_labels}, "
+                f"found {found}"
+            )
+        return np.flatnonzero(np.isin(self.classes, labels))
+
+    def _of_mask(self, labels):
+        """Labels as they are, or those of a boolean mask."""
+        is_mask = labels.dtype == bool and np.asarray(self.classes).dtype != bool
+        if not is_mask:
+            return labels
+        if len(labels) != self.n_labels:
+            raise ValueError(
+                f"labels, a mask, must have a value for each of the {self.n_labels} "
+                f"labels, got {len(labels)}"
+            )
+        return self.classes[labels]
 
     def without(self, positions: np.ndarray) -> "TargetForm":
         """Remove labels from the form.

@@ -253,7 +253,7 @@ def _proposals(model, X, k, weights):
     labels, _ = model.model_.topk(
         X,
         k,
-        beam_size=model.beam_size,
+        beam_size=model.effective_beam_size,
         post_processor=model.scoring_rule,
         label_weight=weights,
     )

@@ -10,12 +10,15 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 
 from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
 from sklearn_xmr.compose._fitting import (
+    adds_labels,
     asking,
     fit_model,
     further_metadata,
+    own_copy,
     probabilities_of,
     route_fit,
     router_of_fit,
@@ -24,7 +27,7 @@ from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.compose._temperature import TemperatureScaling
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
-from sklearn_xmr.utils._fitted_state import fit_in_one_step
+from sklearn_xmr.utils._fitted_state import change_in_one_step, fit_in_one_step
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils._rankings import (
     csr_from_topk,
@@ -32,7 +35,7 @@ from sklearn_xmr.utils._rankings import (
     topk_of_csr,
     values_at,
 )
-from sklearn_xmr.utils._response import label_columns, last_step
+from sklearn_xmr.utils._response import label_columns, last_estimator, last_step
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import (
     HasMethods,
@@ -229,6 +232,86 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         self.estimator_ = fit_model(in_own_folder(base, "all"), data, parameters)
         log_line(self, f"model: fitted on {data.n_samples} instances")
         return self
+
+    @available_if(adds_labels)
+    @change_in_one_step
+    def add_labels(self, X: MatrixLike, y: MatrixLike, **parameters: Any) -> Self:
+        """Add new labels to the model; the curve stays, as it maps scores of any label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, HybridFeatures} of shape \
+                (n_samples, n_features), list of str or table
+            Instances of new and of old labels.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels + n_new) or \
+                (n_samples,)
+            As :meth:`XRLinearClassifier.add_labels` takes it.
+        **parameters : dict
+            What else the model's ``add_labels`` takes, such as ``sample_weight``.
+
+        Returns
+        -------
+        self : XRCalibratedClassifier
+            The changed estimator.
+
+        Raises
+        ------
+        ValueError
+            If y has no new label, or the model refuses the data. The estimator is
+            left unchanged.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import XRCalibratedClassifier
+        >>> from sklearn_xmr.datasets import make_xmr_classification
+        >>> X, Y = make_xmr_classification(
+        ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+        >>> clf = XRCalibratedClassifier(random_state=0).fit(X, Y[:, :45])
+        >>> clf.add_labels(X, Y).n_labels_
+        50
+        """
+        form, Y = self.target_form_.extended(y, y)
+        self.estimator_ = own_copy(self.estimator_)
+        ranker, features = last_step(self.estimator_, self._check_instances(X))
+        ranker.add_labels(features, Y, **parameters)
+        self.target_form_ = form
+
+    @available_if(adds_labels)
+    @change_in_one_step
+    def remove_labels(self, labels: ArrayLike) -> Self:
+        """Remove labels from the model; the others are ranked as before.
+
+        Parameters
+        ----------
+        labels : array-like of shape (n_removed,)
+            Members of ``classes_``, or a boolean mask of shape (n_labels,). The other
+            labels are renumbered, as the columns of y without them.
+
+        Returns
+        -------
+        self : XRCalibratedClassifier
+            The changed estimator.
+
+        Raises
+        ------
+        ValueError
+            If a label is not known, or none would be left. The estimator is left
+            unchanged.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import XRCalibratedClassifier
+        >>> from sklearn_xmr.datasets import make_xmr_classification
+        >>> X, Y = make_xmr_classification(
+        ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+        >>> clf = XRCalibratedClassifier(random_state=0).fit(X, Y)
+        >>> clf.remove_labels([0, 7]).n_labels_
+        48
+        """
+        gone = self.target_form_.positions(labels)
+        self.estimator_ = own_copy(self.estimator_)
+        last_estimator(self.estimator_).remove_labels(gone)
+        self.target_form_ = self.target_form_.without(gone)
 
     def _has_default_model(self):
         return self.estimator is None

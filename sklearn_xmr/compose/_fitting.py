@@ -1,7 +1,10 @@
 """Fitting the models inside: what each is given, and what it says of it."""
 
+from copy import copy
+
 import numpy as np
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -16,6 +19,34 @@ from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._sklearn import check_method_params, routing_enabled
 
 METADATA = ("sample_weight", "relevance", "negatives")
+
+
+def own_copy(estimator):
+    """A copy, down to the classifier of a pipeline, whose change the original lacks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier, pipeline or search.
+
+    Returns
+    -------
+    estimator
+        It shares all else with the original.
+    """
+    new = copy(estimator)
+    if hasattr(new, "best_estimator_"):
+        new.best_estimator_ = own_copy(new.best_estimator_)
+    elif isinstance(new, Pipeline):
+        *before, (name, last) = new.steps
+        new.steps = [*before, (name, own_copy(last))]
+    return new
+
+
+def adds_labels(self):
+    """Whether the model of a meta-estimator, fitted or not, can add labels."""
+    model = getattr(self, "estimator_", self.estimator)
+    return model is None or hasattr(last_estimator(model), "add_labels")
 
 
 def router_of_fit(estimator, models):

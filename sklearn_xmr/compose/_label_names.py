@@ -1,7 +1,6 @@
 """A classifier that takes label names and answers with label names."""
 
 from collections.abc import Callable
-from copy import copy
 from numbers import Integral
 from typing import Any
 
@@ -9,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_xmr.base import TrainingData
 from sklearn_xmr.compose._fitting import (
+    adds_labels,
     fit_model,
     further_metadata,
+    own_copy,
     route_fit,
     router_of_fit,
 )
@@ -59,23 +59,6 @@ def _ranks(estimator):
 
 def _has_probabilities(self):
     return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
-
-
-def _adds_labels(self):
-    return hasattr(
-        last_estimator(getattr(self, "estimator_", self.estimator)), "add_labels"
-    )
-
-
-def _own(estimator):
-    """A copy, down to the classifier of a pipeline, whose change the original lacks."""
-    new = copy(estimator)
-    if hasattr(new, "best_estimator_"):
-        new.best_estimator_ = _own(new.best_estimator_)
-    elif isinstance(new, Pipeline):
-        *before, (name, last) = new.steps
-        new.steps = [*before, (name, _own(last))]
-    return new
 
 
 @storable
@@ -381,7 +364,7 @@ class LabelNamesClassifier(
         new = sorted({name for row in rows for name in row} - known, key=str)
         return everything.set_params(classes=[*self.classes_, *new]).fit_transform(rows)
 
-    @available_if(_adds_labels)
+    @available_if(adds_labels)
     @change_in_one_step
     def add_labels(self, X: MatrixLike, y: MatrixLike, **parameters: Any) -> Self:
         """Add the names that y has and the model lacks, and train only these.
@@ -427,12 +410,12 @@ class LabelNamesClassifier(
         names = [*self.classes_, *sorted(new, key=str)]
         binarizer = clone(self.binarizer_).set_params(classes=names, min_count=1)
         Y = binarizer.fit_transform(y)
-        self.estimator_ = _own(self.estimator_)
+        self.estimator_ = own_copy(self.estimator_)
         ranker, X = last_step(self.estimator_, X)
         ranker.add_labels(X, Y, **parameters)
         self.binarizer_ = binarizer
 
-    @available_if(_adds_labels)
+    @available_if(adds_labels)
     @change_in_one_step
     def remove_labels(self, names: NameList) -> Self:
         """Remove names from the model; the others are ranked as before.
@@ -464,7 +447,7 @@ class LabelNamesClassifier(
         if unknown:
             raise ValueError(f"names must be members of classes_, got {unknown[0]!r}")
         gone = {column[name] for name in names}
-        self.estimator_ = _own(self.estimator_)
+        self.estimator_ = own_copy(self.estimator_)
         last_estimator(self.estimator_).remove_labels(sorted(gone))
         left = [name for name in self.classes_ if column[name] not in gone]
         self.binarizer_ = clone(self.binarizer_).set_params(classes=left).fit([left])

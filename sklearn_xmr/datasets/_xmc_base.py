@@ -4,7 +4,6 @@ import gzip
 import shutil
 import tarfile
 import xml.etree.ElementTree as ET
-import zipfile
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from sklearn.utils import Bunch
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._matrices import aligns_sparse, check_indices
-from sklearn_xmr.utils._reading import named_errors
+from sklearn_xmr.utils._reading import check_unpacked_size, most_unpacked, named_errors
 from sklearn_xmr.utils._sklearn import Interval, StrOptions, validate_params
 from sklearn_xmr.utils._typing import PathOrStr
 from sklearn_xmr.utils._whole_file import whole_file
@@ -32,7 +31,6 @@ NAMES = (
     "wiki-500k",
     "amazon-3m",
 )
-LEAST_ROOM, MOST_GROWTH = 1 << 30, 50  # bytes unpacked; times those of the archive
 SUBSETS = {"train": ("trn",), "test": ("tst",), "all": ("trn", "tst")}
 
 
@@ -185,7 +183,7 @@ def _unpack(archive, folder):
     Members are written by name and content alone, on every Python: no links, devices,
     owners or modes.
     """
-    room = max(LEAST_ROOM, MOST_GROWTH * archive.stat().st_size)
+    room = most_unpacked(archive)
     reading = named_errors(archive, OSError, "a whole archive")
     with reading, gzip.open(archive) as unpacked:
         limited = LimitedReader(unpacked, room)
@@ -252,7 +250,7 @@ def _matrix(path):
     """A matrix of finite numbers as CSR of float32, with valid indices."""
     advice = f": remove {path.parent} to fetch the set again"
     with named_errors(path, OSError, "a sparse matrix", advice):
-        _check_unpacked_size(path)
+        check_unpacked_size(path)
         matrix = sparse.load_npz(path)
         if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
             raise ValueError(f"{matrix.dtype} of shape {matrix.shape}")
@@ -265,13 +263,6 @@ def _matrix(path):
         if not np.isfinite(matrix.data).all():
             raise ValueError("values that are not finite")
     return matrix
-
-
-def _check_unpacked_size(path):
-    with zipfile.ZipFile(path) as packed:
-        n_bytes = sum(part.file_size for part in packed.infolist())
-    if n_bytes > max(LEAST_ROOM, MOST_GROWTH * path.stat().st_size):
-        raise ValueError(f"it unpacks to {n_bytes} bytes")
 
 
 def _check_sizes(folder, data, target, names, texts):

@@ -766,7 +766,7 @@ static int xm_read_classifier(xmr_model *m, int32_t node, int32_t names)
 {
     static const char *combiners[] = {"sigmoid", "l1_hinge", "l2_hinge", "l3_hinge",
                                       "l4_hinge"};
-    const int32_t beam = xm_state(m, node, "beam_size");
+    int32_t beam = xm_state(m, node, "beam_size");
     const int32_t post = xm_state(m, node, "post_processor");
     int32_t path = xm_state(m, node, "path_weight");
     const int32_t form = xm_state(m, node, "target_form_");
@@ -782,6 +782,8 @@ static int xm_read_classifier(xmr_model *m, int32_t node, int32_t names)
         if (xm_is_string(m, post, combiners[i]) || xm_is_string(m, post, logarithm))
             m->combiner = i;
     }
+    if (xm_is_string(m, beam, "auto"))
+        beam = xm_state(m, node, "beam_size_");
     if (path >= 0 && xm_is_string(m, path, "auto"))
         path = xm_state(m, node, "path_weight_");
     /* Files of 0.1 have no path_weight: 1. */

@@ -266,7 +266,7 @@ def follow(clf, X, k, names):
         parents, above = level.nodes[level.kept], level.scores[level.kept]
         levels.append(level)
     levels[-1].nodes = search.tree.label_order[levels[-1].nodes]
-    return SearchPath(levels, clf.beam_size, search.tree, names)
+    return SearchPath(levels, clf.effective_beam_size, search.tree, names)
 
 
 class _Search:
@@ -274,21 +274,21 @@ class _Search:
 
     def __init__(self, clf, X, k):
         self.model, self.tree, self.row = clf.model_, clf.model_.tree, as_row(X)
-        self.beam_size, self.k = clf.beam_size, k
+        self.beam_size, self.k = clf.effective_beam_size, k
         self.score_of = clf.scoring_rule.of_paths
         label_weight = checked_label_weights(clf)
         self.weights = _largest_weights(self.tree, label_weight)
         log_scores = self.model.topk(
             X,
             k,
-            beam_size=clf.beam_size,
+            beam_size=clf.effective_beam_size,
             post_processor=clf.scoring_rule,
             label_weight=label_weight,
         )[1]
         # What a node has to score to be opened by the exact search: as the k-th label.
         # Margins ("noop") of groups bound nothing: all nodes are opened.
         self.least = -np.inf
-        if clf.beam_size is None and not clf.scoring_rule.is_margin:
+        if clf.effective_beam_size is None and not clf.scoring_rule.is_margin:
             # Scores are summed as float32 logarithms there.
             self.least = np.exp(float(log_scores[0].min())) * (1 - 1e-5)
 

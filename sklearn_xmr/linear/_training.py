@@ -186,25 +186,61 @@ def _n_independent(tree, settings):
     return independent.get(settings.negative_sampling, 1)
 
 
-def defaults_of(Y):
-    """What suits n instances of a label in the mean: more caution, the fewer they are.
+class DataDefaults:
+    """What suits the training data: more caution, the fewer instances a label has.
 
     The scores of clusters that were learnt from few instances say little, and more
-    clusters are taken for the right one. The numbers are from held-out rows of three
-    data sets and samples of them: benchmarks/RESULTS.md.
+    clusters are taken for the right one. Where instances are few, a root with all
+    clusters as its children costs little, and no level of clusters in between can lose
+    a label. The numbers are from held-out rows of three data sets and samples of them:
+    benchmarks/RESULTS.md.
 
     Parameters
     ----------
     Y : csr_matrix of shape (n_samples, n_labels)
         Label indicator; labels without instances do not count.
 
-    Returns
-    -------
-    path_weight : float in [0, 0.75)
-    n_hard_clusters : int from 4 to 14
+    Attributes
+    ----------
+    n_instances : float
+        Mean number of instances of a label.
     """
-    n = len(Y.indices) / max(len(np.unique(Y.indices)), 1)
-    return 0.75 * n / (n + 3), round(4 + 60 / (n + 5))
+
+    FEW = 5
+
+    def __init__(self, Y):
+        n_seen = max(len(np.unique(Y.indices)), 1)
+        self.n_instances = len(Y.indices) / n_seen
+        self._n_columns_for_each = Y.shape[1] / n_seen
+
+    @property
+    def path_weight(self):
+        """Weight of a level's score by that of the level below (float below 0.85)."""
+        return 0.85 * self.n_instances / (self.n_instances + 6)
+
+    @property
+    def n_hard_clusters(self):
+        """Clusters for which an instance is a hard negative (int from 4 to 12)."""
+        return round(4 + 50 / (self.n_instances + 5))
+
+    @property
+    def beam_size(self):
+        """Nodes that the search keeps (int)."""
+        return 16 if self.n_instances < self.FEW else 10
+
+    @property
+    def max_leaf_size(self):
+        """Largest number of labels in a cluster, of which 96 have instances (int).
+
+        96 is three blocks of 32 labels, which the solver takes at once. Labels without
+        an instance are spread over the clusters: they shall not make more of them.
+        """
+        return int(96 * self._n_columns_for_each)
+
+    @property
+    def branching_factor(self):
+        """Largest number of children of an inner node of the label tree (int)."""
+        return 256 if self.n_instances < self.FEW else 100
 
 
 def train_level(X, target, teacher, offsets, settings, matched=None, weight=None):

@@ -7,9 +7,8 @@ leaves the estimator unchanged, and a ``topk_predictor`` made before keeps its m
 from numbers import Integral
 from typing import Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state
 
 from sklearn_xmr.base import TrainingData
 from sklearn_xmr.linear._solver._level_solver import warn_of_lost_weights
@@ -133,7 +132,7 @@ class TreeChangesMixin(TreeRankingMixin):
         >>> clf.remove_labels([0, 7]).n_labels_
         48
         """
-        gone = self._positions(labels)
+        gone = self.target_form_.positions(labels)
         self.model_ = self.model_.without_labels(gone)
         self.target_form_ = self.target_form_.without(gone)
 
@@ -206,30 +205,6 @@ class TreeChangesMixin(TreeRankingMixin):
         self.target_form_, Y = self.target_form_.extended(y, y)
         check_consistent_length(X, Y)
         return TrainingData.checked(X, Y, sample_weight, relevance)
-
-    def _positions(self, labels):
-        """Label numbers of members of ``classes_``, ascending and once each."""
-        labels = np.unique(self._of_mask(column_or_1d(labels)))
-        unknown = labels[~np.isin(labels, self.classes_)]
-        if len(labels) == 0 or len(unknown):
-            found = repr(unknown[0].item()) if len(unknown) else "an empty list"
-            raise ValueError(
-                f"labels must be members of classes_, which holds {self.n_labels_}, "
-                f"found {found}"
-            )
-        return np.flatnonzero(np.isin(self.classes_, labels))
-
-    def _of_mask(self, labels):
-        """Labels as they are, or those of a boolean mask."""
-        is_mask = labels.dtype == bool and np.asarray(self.classes_).dtype != bool
-        if not is_mask:
-            return labels
-        if len(labels) != self.n_labels_:
-            raise ValueError(
-                f"labels, a mask, must have a value for each of the {self.n_labels_} "
-                f"labels, got {len(labels)}"
-            )
-        return self.classes_[labels]
 
     def _check_node(self, level, node):
         whole = isinstance(level, Integral), isinstance(node, Integral)

@@ -44,6 +44,13 @@ class TreeRankingMixin(HybridRankingMixin):
         return post_processor_of(self.post_processor, weight)
 
     @property
+    def effective_beam_size(self) -> int | None:
+        """The ``beam_size`` of searches: a number where it is "auto" (int or None)."""
+        if isinstance(self.beam_size, str):
+            return getattr(self, "beam_size_", 10)  # no model of before has it
+        return self.beam_size
+
+    @property
     def tree_(self) -> LabelTree:
         """The label tree (LabelTree)."""
         return self.model_.tree
@@ -113,7 +120,7 @@ class TreeRankingMixin(HybridRankingMixin):
             found = self.model_.topk(
                 self._check_instances(X),
                 k,
-                beam_size=self.beam_size,
+                beam_size=self.effective_beam_size,
                 post_processor=self.scoring_rule,
                 label_weight=self._label_weights(),
                 return_n_visited=return_n_visited,
@@ -201,7 +208,7 @@ class TreeRankingMixin(HybridRankingMixin):
         return TopkPredictor(
             self.model_,
             self.top_k if k is None else check_count(k, "k"),
-            self.beam_size,
+            self.effective_beam_size,
             self.scoring_rule,
             self._label_weights(),
         )
@@ -211,7 +218,7 @@ class TreeRankingMixin(HybridRankingMixin):
         return self.model_.topk(
             self._check_instances(X),
             self._n_probabilities() if k is None else k,
-            beam_size=self.beam_size,
+            beam_size=self.effective_beam_size,
             post_processor=self.scoring_rule,
         )
 

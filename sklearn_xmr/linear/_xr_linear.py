@@ -20,9 +20,9 @@ from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
+    DataDefaults,
     TreeSettings,
     count_separate_levels,
-    defaults_of,
     estimate_model_nbytes,
     matching_clusters,
     train_tree,
@@ -50,9 +50,6 @@ from sklearn_xmr.utils._typing import (
 )
 from sklearn_xmr.utils._validation import for_set_output
 
-DEFAULT_BRANCHING_FACTOR = 100
-DEFAULT_LEAF_SIZE = 96  # three blocks of 32 labels, which the solver takes at once
-
 
 @storable
 class XRLinearClassifier(
@@ -73,8 +70,10 @@ class XRLinearClassifier(
     ----------
     clusterer : LabelTree or estimator, default=None
         The label tree, or an unfitted estimator whose ``fit(X, Y)`` sets ``tree_``;
-        None means a :class:`HierarchicalLabelClusterer` with ``branching_factor=100``
-        and ``max_leaf_size=96``: on trees of few levels, beam search misses less.
+        None means a :class:`HierarchicalLabelClusterer` with leaves of 96 labels that
+        have instances, and ``branching_factor=100`` or, where labels have fewer than
+        five instances in the mean, 256: on trees of few levels, beam search misses
+        less.
     C : float, default=1.0
         Inverse strength of the L2 regularisation.
     positive_cost : float, default=1.0
@@ -97,11 +96,12 @@ class XRLinearClassifier(
     n_hard_clusters : int or "auto", default="auto"
         Number of clusters for which an instance is a hard negative, those of its own
         labels included; used with ``negative_sampling="hard"``. "auto" takes 4 where
-        labels have many instances to 14 where they have few: ``4 + 60 / (n + 5)``.
-    beam_size : int or None, default=10
+        labels have many instances to 12 where they have few: ``4 + 50 / (n + 5)``.
+    beam_size : int, "auto" or None, default="auto"
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
-        None finds the exact best labels, by best-first search until no other node can
-        hold a better label.
+        "auto" takes 16 where labels have fewer than five instances in the mean, since
+        clusters are told apart badly there, and 10 elsewhere. None finds the exact best
+        labels, by best-first search until no other node can hold a better label.
     top_k : int, default=20
         Number of labels that ``predict_topk``, ``predict_proba`` and ``predict``
         retrieve.
@@ -124,7 +124,7 @@ class XRLinearClassifier(
         How much the score of a level counts, by that of the level below: a label's own
         score counts in full, that of its cluster with this exponent, of the cluster
         above with its square. 1 is the product along the path. "auto" takes
-        ``0.75 * n / (n + 3)``, where n is the mean number of instances of a label:
+        ``0.85 * n / (n + 6)``, where n is the mean number of instances of a label:
         clusters that were learnt from few instances are told apart badly.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
@@ -199,6 +199,8 @@ class XRLinearClassifier(
         The ``path_weight`` that "auto" takes.
     n_hard_clusters_ : int
         The ``n_hard_clusters`` that "auto" takes.
+    beam_size_ : int
+        The ``beam_size`` that "auto" takes.
     n_iter_ : int
         Largest number of iterations that a node needed.
     row_length_ : float
@@ -265,7 +267,11 @@ class XRLinearClassifier(
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "beam_size": [Interval(Integral, 1, None, closed="left"), None],
+        "beam_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "top_k": [Interval(Integral, 1, None, closed="left")],
         "weight_threshold": [Interval(Real, 0, None, closed="left")],
         "weight_dtype": [StrOptions(set(VALUE_TYPES))],
@@ -295,7 +301,7 @@ class XRLinearClassifier(
         loss: Literal["squared_hinge", "hinge", "logistic"] = "squared_hinge",
         negative_sampling: Literal["hard", "tfn", "man", "tfn+man"] = "hard",
         n_hard_clusters: int | Literal["auto"] = "auto",
-        beam_size: int | None = 10,
+        beam_size: int | Literal["auto"] | None = "auto",
         top_k: int = 20,
         weight_threshold: float = 0.09,
         weight_dtype: Literal["int8", "float16", "float32"] = "int8",
@@ -350,7 +356,8 @@ class XRLinearClassifier(
             The label tree with the weights of its nodes.
         **parameters
             Parameters of the estimator. Those of the training act when it changes:
-            when labels are added, for example. ``path_weight="auto"`` takes 1.
+            when labels are added, for example. ``path_weight="auto"`` takes 1 and
+            ``beam_size="auto"`` 10.
 
         Returns
         -------
@@ -392,6 +399,7 @@ class XRLinearClassifier(
         made.n_features_in_ = model.n_features + model.n_dense
         made.n_dense_features_ = model.n_dense
         made.row_length_ = made.path_weight_ = 1.0
+        made.beam_size_ = 10
         return made
 
     # --- fit -----------------------------------------------------------------------
@@ -452,11 +460,11 @@ class XRLinearClassifier(
         check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
+        self._take_defaults(data.Y)
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
-        self.path_weight_, self.n_hard_clusters_ = defaults_of(data.Y)
         settings, folder = self._settings(rng), self.checkpoint_dir
         n_tasks = count_separate_levels(tree, settings, folder)
         with tasks.task("levels", n_tasks) as levels:
@@ -477,6 +485,13 @@ class XRLinearClassifier(
     def _keeps_tree(self):
         return self.warm_start and hasattr(self, "model_")
 
+    def _take_defaults(self, Y):
+        """Set what "auto" takes."""
+        suited = DataDefaults(Y)
+        self.path_weight_ = suited.path_weight
+        self.n_hard_clusters_ = suited.n_hard_clusters
+        self.beam_size_ = suited.beam_size
+
     def _make_tree(self, data, rng):
         if self._keeps_tree():
             return self._kept_tree(data)
@@ -494,11 +509,12 @@ class XRLinearClassifier(
     def _clustered_tree(self, data, seed):
         """The tree of the default clusterer, or of a clone of the user's."""
         if self.clusterer is None:
-            # Against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
+            # 100 against 16: tate P@1 75.9 -> 76.3, tibkat P@3 29.9 -> 30.1, at the
             # same training time (benchmarks/RESULTS.md).
+            suited = DataDefaults(data.Y)
             self.clusterer_ = HierarchicalLabelClusterer(
-                branching_factor=DEFAULT_BRANCHING_FACTOR,
-                max_leaf_size=DEFAULT_LEAF_SIZE,
+                branching_factor=suited.branching_factor,
+                max_leaf_size=suited.max_leaf_size,
                 random_state=seed,
             )
         else:
@@ -550,7 +566,7 @@ class XRLinearClassifier(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
             n_hard_clusters=n_hard_clusters,
-            beam_size=self.beam_size,
+            beam_size=self.effective_beam_size,
             post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,
             relevance_norm=self.relevance_norm,
@@ -621,6 +637,7 @@ class XRLinearClassifier(
         probe = clone(self)
         data = probe._check_training(X, y)
         rng = check_random_state(probe.random_state)
+        probe._take_defaults(data.Y)
         tree = probe._make_tree(data, rng)
         return estimate_model_nbytes(data, tree, probe._settings(rng), share)
 
@@ -643,7 +660,7 @@ class XRLinearClassifier(
         """
         matching = self.model_.matching(
             self._check_instances(X),
-            beam_size=self.beam_size,
+            beam_size=self.effective_beam_size,
             post_processor=self.scoring_rule,
         )
         return for_set_output(self, matching)

@@ -47,7 +47,7 @@ COSTS = {
     "stack with labels' names": 8,
 }
 SHOWN = ("precision_at_1", "precision_at_5", "ndcg_at_5", "recall_at_5")
-FAST = {"negative_sampling": "tfn", "path_weight": 1.0}
+FAST = {"negative_sampling": "tfn", "path_weight": 1.0, "beam_size": 10}
 PRECISE = {"beam_size": 20}
 
 

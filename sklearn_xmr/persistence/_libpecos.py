@@ -11,7 +11,7 @@ from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear import ChunkedWeights, TreeModel, XRLinearClassifier
 from sklearn_xmr.utils._matrices import as_csr_float32, check_structure
 from sklearn_xmr.utils._ranges import pointers
-from sklearn_xmr.utils._reading import named_errors
+from sklearn_xmr.utils._reading import check_unpacked_size, named_errors
 
 LIBPECOS_POST_PROCESSORS = {
     f"{log}{name}": f"{log}{name}".replace("-", "_")
@@ -271,6 +271,7 @@ def _read_json(path):
 def _read_matrix(path, shape):
     """A saved sparse matrix, transposed: canonical CSR of float32."""
     with named_errors(path, ValueError, "a sparse matrix"):
+        check_unpacked_size(path)
         matrix = sparse.load_npz(path)  # which refuses pickled objects
         if matrix.format != "csc" or matrix.dtype.kind not in "fiub":
             raise ValueError(f"it is {matrix.format} of {matrix.dtype}, not csc")

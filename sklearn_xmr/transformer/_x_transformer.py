@@ -575,7 +575,7 @@ class XTransformerClassifier(
         return ranker.model_.topk(
             self._features(X),
             self._n_probabilities() if k is None else k,
-            beam_size=ranker.beam_size,
+            beam_size=ranker.effective_beam_size,
             post_processor=ranker.scoring_rule,
         )
 

@@ -1,6 +1,43 @@
 """Errors of files that other packages read: they name the file, and are as promised."""
 
+import zipfile
 from contextlib import contextmanager
+
+LEAST_ROOM, MOST_GROWTH = 1 << 30, 50  # bytes unpacked; times those of the archive
+
+
+def most_unpacked(path):
+    """Bytes that an archive may unpack to, so that none fills the memory or the disk.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+
+    Returns
+    -------
+    int
+    """
+    return max(LEAST_ROOM, MOST_GROWTH * path.stat().st_size)
+
+
+def check_unpacked_size(path):
+    """ValueError where a ZIP archive, as .npz is one, unpacks to too much.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+
+    Raises
+    ------
+    ValueError
+        If its parts are larger than :func:`most_unpacked`.
+    """
+    with zipfile.ZipFile(path) as packed:
+        n_bytes = sum(part.file_size for part in packed.infolist())
+    if n_bytes > most_unpacked(path):
+        raise ValueError(f"it unpacks to {n_bytes} bytes")
 
 
 @contextmanager

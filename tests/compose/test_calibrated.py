@@ -15,6 +15,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import (
+    LabelNamesClassifier,
     XRCalibratedClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
@@ -227,3 +228,65 @@ def test_texts_and_tables_go_unread_to_a_pipeline():
 def test_texts_need_a_pipeline():
     with pytest.raises(ValueError, match="put a vectorizer before XRCalibratedClass"):
         XRCalibratedClassifier().fit(["red bird", "blue fish"], np.eye(2))
+
+
+def test_labels_are_added_and_removed_and_the_curve_stays(data):
+    X, Y, X_test, _ = data
+    clf = XRCalibratedClassifier(random_state=0).fit(X, Y[:, :50])
+    inner, before = clf.estimator_, clf.predict_proba(X_test).toarray()
+    curve = clf.calibrator_
+    assert clf.add_labels(X, Y) is clf
+    assert clf.calibrator_ is curve and clf.n_labels_ == 60
+    assert inner.n_labels_ == 50  # whoever holds the old model keeps it
+    expected = clone(inner)
+    grown = clf.estimator_
+    vars(expected).update({k: v for k, v in vars(inner).items() if k.endswith("_")})
+    expected.add_labels(X, Y)
+    for one, other in zip(
+        grown.predict_topk(X_test, 5), expected.predict_topk(X_test, 5), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    labels, _ = clf.predict_topk(X_test, 3)
+    np.testing.assert_array_equal(labels, grown.predict_topk(X_test, 3)[0])
+    assert (labels >= 50).any()
+    clf.remove_labels(np.arange(50, 60))
+    pairs = sparse.csr_matrix(before).nonzero()
+    after = clf.predict_proba(X_test).toarray()
+    np.testing.assert_allclose(after[pairs], before[pairs], rtol=1e-6)
+    with pytest.raises(ValueError, match="labels must be members of classes_"):
+        clf.remove_labels([50])
+    with pytest.raises(ValueError, match="y must hold labels that the model does not"):
+        clf.add_labels(X, Y[:, :50])
+    assert clf.n_labels_ == clf.estimator_.n_labels_ == 50
+
+
+def test_classes_of_one_dimension_are_added_by_their_names(data):
+    X, y = data[0], np.array(["tree", "sea", "boat"])[np.arange(2000) % 3]
+    known = y != "sea"
+    clf = XRCalibratedClassifier(random_state=0).fit(X[known], y[known])
+    clf.add_labels(X, y)
+    assert clf.classes_.tolist() == ["boat", "tree", "sea"]
+    assert set(clf.predict(X)) <= {"boat", "tree", "sea"}
+    assert clf.remove_labels(["tree"]).classes_.tolist() == ["boat", "sea"]
+
+
+def test_names_are_added_to_a_calibrated_pipeline():
+    texts = [f"a {word} in the {place}" for word in WORDS for place in PLACES] * 20
+    names = [[word, place] for word in WORDS for place in PLACES] * 20
+    known = [[name for name in row if name != "owl"] for row in names]
+    base = XRCalibratedClassifier(XRLinearClassifier(random_state=0), random_state=0)
+    clf = LabelNamesClassifier(make_pipeline(TfidfVectorizer(), base))
+    kept = clf.fit(texts, known).estimator_
+    clf.add_labels(texts, names)
+    assert clf.classes_[-1] == "owl" and kept[-1].n_labels_ == clf.n_labels_ - 1
+    assert "owl" in clf.predict(["a owl in the wood"])[0]
+    assert "owl" not in clf.remove_labels(["owl"]).classes_
+
+
+def test_models_that_cannot_add_labels_say_so(data):
+    clf = XRCalibratedClassifier(XRNeighborsClassifier(), random_state=0)
+    assert not hasattr(clf, "add_labels") and not hasattr(clf, "remove_labels")
+
+
+WORDS = ["fox", "owl", "eel", "bee", "hen"]
+PLACES = ["sea", "wood", "yard", "field"]

@@ -16,6 +16,7 @@ from targets import assert_is_target
 
 from sklearn_xmr.datasets import _xmc_base, fetch_xmc_base, load_labelled_texts
 from sklearn_xmr.datasets._download import download
+from sklearn_xmr.utils import _reading
 
 ROWS = [
     {"title": "Moby Dick", "about": "A whale.", "subjects": "whales; sea"},
@@ -483,7 +484,7 @@ ROOM = 1 << 17
 def test_archives_unpack_within_a_folder_and_a_size(
     tmp_path, monkeypatch, content, message
 ):
-    monkeypatch.setattr(_xmc_base, "LEAST_ROOM", ROOM)
+    monkeypatch.setattr(_reading, "LEAST_ROOM", ROOM)
     archive = tmp_path / "set.tar.gz"
     archive.write_bytes(content)
     with pytest.raises(OSError, match=message) as caught:
@@ -517,7 +518,7 @@ def test_damaged_matrices_in_the_cache_are_named(
 ):
     server, _, _ = archive
     fetch_xmc_base(data_home=tmp_path, mirror=server.url)
-    monkeypatch.setattr(_xmc_base, "LEAST_ROOM", ROOM)
+    monkeypatch.setattr(_reading, "LEAST_ROOM", ROOM)
     (path,) = tmp_path.rglob("X.trn.npz")
     path.write_bytes(content)
     message = r"X\.trn\.npz cannot be read as a .* to fetch the set again"

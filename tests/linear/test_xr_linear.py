@@ -139,11 +139,49 @@ def test_the_path_counts_more_the_more_instances_a_label_has(small):
     clf = XRLinearClassifier(random_state=0).fit(X, Y)
     n_instances = Y.nnz / np.count_nonzero(Y.sum(axis=0))
     weight, n_hard = clf.path_weight_, clf.n_hard_clusters_
-    assert weight == pytest.approx(0.75 * n_instances / (n_instances + 3))
-    assert n_hard == round(4 + 60 / (n_instances + 5))
+    assert weight == pytest.approx(0.85 * n_instances / (n_instances + 6))
+    assert n_hard == round(4 + 50 / (n_instances + 5))
     given = clone(clf).set_params(path_weight=weight, n_hard_clusters=n_hard).fit(X, Y)
     for one, other in zip(clf.predict_topk(X), given.predict_topk(X), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def each_label_often(n_times, n_labels=9700):
+    """A problem in which each label has n_times instances, one feature of its own."""
+    labels = np.tile(np.arange(n_labels), n_times)
+    ones = np.ones(len(labels), dtype=np.float32)
+    Y = sparse.csr_matrix((ones, (np.arange(len(labels)), labels)))
+    return Y, Y
+
+
+def test_few_instances_of_labels_make_flat_trees_and_wide_searches():
+    few, many = (
+        XRLinearClassifier(random_state=0).fit(*each_label_often(n)) for n in (4, 5)
+    )
+    n_clusters = few.tree_.n_clusters
+    assert 100 < n_clusters == many.tree_.n_clusters
+    assert (few.beam_size_, few.effective_beam_size, few.tree_.n_levels) == (16, 16, 2)
+    assert (many.beam_size_, many.tree_.n_levels) == (10, 3)
+    X, _ = each_label_often(1)
+    assert np.diff(few.transform(X[:50]).indptr).max() == 16
+    given = clone(few).set_params(beam_size=16)
+    vars(given).update({k: v for k, v in vars(few).items() if k.endswith("_")})
+    for k in (1, 20):
+        for one, other in zip(
+            few.predict_topk(X[:50], k), given.predict_topk(X[:50], k), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    labels, _ = few.topk_predictor(3)(X[0])
+    np.testing.assert_array_equal(labels, few.predict_topk(X[:1], 3)[0][0])
+    assert few.set_params(beam_size=None).effective_beam_size is None
+    assert few.set_params(beam_size=3).effective_beam_size == 3
+
+
+def test_the_size_is_estimated_for_the_tree_that_fit_makes():
+    X, Y = each_label_often(4)
+    clf = XRLinearClassifier(random_state=0)
+    estimate = clf.estimate_model_size(X, Y, share=1)
+    assert estimate == pytest.approx(clf.fit(X, Y).nbytes_, rel=0.05)
 
 
 def test_costs_are_class_weights(random_problem):

@@ -137,6 +137,21 @@ def test_rows(library, tmp_path, parameters):
     reader.close()
 
 
+def test_the_beam_that_suits_few_instances(library, tmp_path):
+    X, Y = make_xmr_classification(300, 900, 300, random_state=0)
+    tree = HierarchicalLabelClusterer(max_leaf_size=6, random_state=0)
+    clf = XRLinearClassifier(tree, random_state=0).fit(X, Y)
+    assert clf.beam_size_ == 16 < clf.tree_.n_clusters
+    narrow = clone(clf).set_params(beam_size=10).fit(X, Y).predict_topk(X, k=7)[0]
+    save_model(clf, tmp_path / "model.xmr")
+    reader = Reader(library, tmp_path / "model.xmr")
+    labels, scores = clf.predict_topk(X, k=7)
+    assert (labels != narrow).any()
+    for i in range(X.shape[0]):
+        assert_same(reader.row(X[i], 7), labels[i], scores[i])
+    reader.close()
+
+
 def test_texts_of_tate_and_the_example(library, tag, tmp_path):
     """10,000 rows and texts, by the library and by the example."""
     train = load_tate_subjects(subset="train")

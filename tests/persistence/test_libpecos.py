@@ -7,6 +7,7 @@ The models and answers were written by libpecos 1.2.8:
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn_xmr import (
     save_model,
     topk_predictor,
 )
+from sklearn_xmr.utils import _reading
 
 FOLDER = Path(__file__).parent / "fixtures" / "libpecos"
 ANSWERS = json.loads((FOLDER / "answers.json").read_text())
@@ -188,6 +190,15 @@ def of_another_tree(folder):
     )
 
 
+def test_files_that_unpack_to_too_much(folder, monkeypatch):
+    monkeypatch.setattr(_reading, "LEAST_ROOM", 1000)
+    path = folder / "ranker" / "1.model" / "W.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", bytes(1 << 20))
+    with pytest.raises(ValueError, match=r"W.npz cannot .* unpacks to 1048576 bytes"):
+        load_libpecos_model(folder)
+
+
 def compiled(folder):
     path = folder / "ranker" / "1.model" / "param.json"
     path.write_text(path.read_text().replace('"bias"', '"is_mmap": true, "bias"'))
@@ -251,4 +262,5 @@ def test_from_model_checks_what_it_gets():
         XRLinearClassifier.from_model(model, beam_size=0)
     clf = XRLinearClassifier.from_model(model)
     assert clf.path_weight_ == clf.row_length_ == 1
+    assert clf.effective_beam_size == 10
     assert np.isnan(clf.propensities_).all()
