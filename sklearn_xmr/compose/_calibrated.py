@@ -7,12 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
+from sklearn_xmr.compose._curves import (
+    IsotonicCurve,
+    SigmoidCurve,
+    TemperatureScaling,
+    curve_of,
+)
 from sklearn_xmr.compose._fitting import (
     adds_labels,
     asking,
@@ -24,7 +28,6 @@ from sklearn_xmr.compose._fitting import (
     router_of_fit,
 )
 from sklearn_xmr.compose._progress import log_line
-from sklearn_xmr.compose._temperature import TemperatureScaling
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
 from sklearn_xmr.utils._fitted_state import change_in_one_step, fit_in_one_step
@@ -48,7 +51,11 @@ from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, RandomState, Self
 
 SMALLEST, LARGEST = 1e-6, 1 - 1e-6
-TIE_BREAK = 1e-4  # share of the model's own score
+CURVES = {
+    "isotonic": IsotonicCurve,
+    "sigmoid": SigmoidCurve,
+    "temperature": TemperatureScaling,
+}
 
 
 @storable
@@ -88,8 +95,9 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     ----------
     estimator_ : estimator
         The model, fitted on all instances.
-    calibrator_ : IsotonicRegression, LogisticRegression, TemperatureScaling or None
-        The curve; None where held-out labels were all right or all wrong.
+    calibrator_ : object with a ``predict``, or None
+        The curve, from scores to probabilities; None where held-out labels were all
+        right or all wrong.
     threshold_ : float
         What ``predict`` compares with, for "f1"; otherwise the parameter counts.
     classes_ : ndarray of shape (n_labels,)
@@ -364,17 +372,10 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
 
     def _calibrate(self, scores):
         """Probabilities strictly between 0 and 1, in the order of the scores."""
-        if self.calibrator_ is None:
-            proba = scores
-        elif isinstance(self.calibrator_, IsotonicRegression):
-            # Steps of the curve would make labels equal that the model ranks.
-            steps = self.calibrator_.predict(scores)
-            proba = (1 - TIE_BREAK) * steps + TIE_BREAK * scores
-        elif isinstance(self.calibrator_, TemperatureScaling):
-            proba = self.calibrator_.predict(scores)
-        else:
-            proba = self.calibrator_.predict_proba(_log(scores)[:, None])[:, 1]
-        return np.clip(proba, SMALLEST, LARGEST)
+        proba = scores
+        if self.calibrator_ is not None:
+            proba = curve_of(self.calibrator_).predict(scores)
+        return np.clip(proba, SMALLEST, LARGEST).astype(np.float32)
 
     def _threshold(self):
         if self.decision_threshold == "f1":
@@ -395,19 +396,11 @@ def _probabilities_at(model, X, pairs):
     return probabilities_of(ranker, ranker.score_pairs(features, pairs).data)
 
 
-def _log(scores):
-    return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-
-
 def _fit_curve(method, scores, hits, weights):
     """The calibrator, or None where nothing can be learnt."""
     if len(hits) == 0 or hits.all() or not hits.any():
         return None
-    if method == "isotonic":
-        return IsotonicRegression(out_of_bounds="clip").fit(scores, hits, weights)
-    if method == "temperature":
-        return TemperatureScaling.fit(scores, hits, weights)
-    return LogisticRegression(C=1e6).fit(_log(scores)[:, None], hits, weights)
+    return CURVES[method].fit(scores, hits, weights)
 
 
 def _best_f1_threshold(probabilities, hits, n_right):
