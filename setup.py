@@ -5,7 +5,9 @@
 core that this process may use).
 
 What was compiled is kept in ``build/``, in a folder for each set of flags: another
-build with the same flags, such as that of an extra, compiles only what has changed.
+build with the same flags, such as that of an extra, compiles only what has changed, by
+the content: pip builds beside a Cython that is new each time, which then writes all C
+files again.
 """
 
 import hashlib
@@ -51,6 +53,18 @@ def folder_for(*settings):
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
 
 
+def content_of(ext):
+    """A hash of the source of an extension, of all declarations and all headers.
+
+    Not of the C file: Cython writes parts of some in another order each time.
+    """
+    shared = sorted(Path("sklearn_xmr").rglob("*.pxd")) + HEADERS
+    paths = [Path(*ext.name.split(".")).with_suffix(".pyx"), *shared]
+    return folder_for(*(path.read_bytes() for path in paths))
+
+
+HEADERS = sorted(Path("sklearn_xmr").rglob("_*.h"))
+
 # Cython looks at the times of files only, not at its version and directives.
 C_FOLDER = Path("build", "cython", folder_for(Cython.__version__, DIRECTIVES))
 
@@ -95,18 +109,18 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def build_extension(self, ext):
-        """Compile, unless the last build kept a module newer than all its sources.
-
-        pip has editable installs compiled in a temporary folder, always anew.
-        """
+        """Compile, unless a module of the same sources is kept."""
         built = Path(self.get_ext_fullpath(ext.name))
-        kept = self.kept / f"{ext.name}{''.join(built.suffixes)}"
+        kept = self.kept / f"{ext.name}-{content_of(ext)}{''.join(built.suffixes)}"
         built.unlink(missing_ok=True)  # it may be of other flags
         if kept.exists():
             built.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(kept, built)  # with its time, which setuptools compares
+            shutil.copy2(kept, built)
+            return
         super().build_extension(ext)
         kept.parent.mkdir(parents=True, exist_ok=True)
+        for old in self.kept.glob(f"{ext.name}-*"):
+            old.unlink()
         part = kept.with_suffix(".part")
         shutil.copy2(built, part)
         part.replace(kept)  # whole or not at all
@@ -114,9 +128,9 @@ class BuildExt(build_ext):
 
 def extensions():
     """One extension for each .pyx, rebuilt when any header changes."""
-    headers = [str(header) for header in Path("sklearn_xmr").rglob("_*.h")]
+    depends = [str(header) for header in HEADERS]
     return [
-        Extension(".".join(path.with_suffix("").parts), [str(path)], depends=headers)
+        Extension(".".join(path.with_suffix("").parts), [str(path)], depends=depends)
         for path in sorted(Path("sklearn_xmr").rglob("*.pyx"))
     ]
 
