@@ -1,4 +1,9 @@
-"""Curves from scores to probabilities, of numbers alone: model files hold them."""
+"""Curves from scores to probabilities, of numbers alone: model files hold them.
+
+Each has ``fit(scores, hits, sample_weight)``, a class method that learns the curve from
+the scores of pairs (0 to 1), which of them were right (bool) and their weights or None,
+and ``predict(scores)``, the probabilities (float64); all arrays of shape (n_pairs,).
+"""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -35,36 +40,12 @@ class IsotonicCurve:
 
     @classmethod
     def fit(cls, scores, hits, sample_weight=None):
-        """Learn the curve, as :class:`sklearn.isotonic.IsotonicRegression` does.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n_pairs,)
-            Scores from 0 to 1.
-        hits : ndarray of bool of shape (n_pairs,)
-            Which were right.
-        sample_weight : ndarray of shape (n_pairs,), default=None
-            Weights.
-
-        Returns
-        -------
-        IsotonicCurve
-        """
+        """Learn the curve, as :class:`sklearn.isotonic.IsotonicRegression` does."""
         curve = IsotonicRegression().fit(scores, hits, sample_weight)
         return cls(np.float64(curve.X_thresholds_), np.float64(curve.y_thresholds_))
 
     def predict(self, scores):
-        """Probabilities.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n_pairs,)
-            Scores.
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_pairs,)
-        """
+        """Probabilities."""
         steps = np.interp(scores, self.scores, self.shares)
         return (1 - TIE_BREAK) * steps + TIE_BREAK * scores
 
@@ -94,37 +75,13 @@ class SigmoidCurve:
 
     @classmethod
     def fit(cls, scores, hits, sample_weight=None):
-        """Learn slope and intercept by logistic regression.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n_pairs,)
-            Scores from 0 to 1.
-        hits : ndarray of bool of shape (n_pairs,)
-            Which were right.
-        sample_weight : ndarray of shape (n_pairs,), default=None
-            Weights.
-
-        Returns
-        -------
-        SigmoidCurve
-        """
+        """Learn slope and intercept by logistic regression."""
         regression = LogisticRegression(C=1e6)
         regression.fit(_log(scores)[:, None], hits, sample_weight)
         return cls(regression.coef_[0, 0], regression.intercept_[0])
 
     def predict(self, scores):
-        """Probabilities.
-
-        Parameters
-        ----------
-        scores : ndarray of shape (n_pairs,)
-            Scores.
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_pairs,)
-        """
+        """Probabilities."""
         return expit(self.slope * _log(scores).astype(float) + self.intercept)
 
     def __repr__(self):
@@ -158,21 +115,7 @@ class TemperatureScaling:
 
     @classmethod
     def fit(cls, proba, hits, sample_weight=None):
-        """Find the factor of least log loss.
-
-        Parameters
-        ----------
-        proba : ndarray of shape (n_pairs,)
-            Probabilities.
-        hits : ndarray of bool of shape (n_pairs,)
-            Which were right.
-        sample_weight : ndarray of shape (n_pairs,), default=None
-            Weights.
-
-        Returns
-        -------
-        TemperatureScaling
-        """
+        """Find the factor of least log loss."""
         against = np.where(hits, -1.0, 1.0) * _log_odds(proba)
 
         def loss(log_factor):
@@ -184,17 +127,7 @@ class TemperatureScaling:
         return cls(np.exp(found.x))
 
     def predict(self, proba):
-        """Scaled probabilities.
-
-        Parameters
-        ----------
-        proba : ndarray of shape (n_pairs,)
-            Probabilities.
-
-        Returns
-        -------
-        ndarray of float64 of shape (n_pairs,)
-        """
+        """Scaled probabilities."""
         return expit(self.factor * _log_odds(proba))
 
     def __repr__(self):
