@@ -44,23 +44,23 @@ class Checkpoints:
             return None
         try:
             state = load_tensors(self.path)
-            fingerprint = state["fingerprint"]
+            is_own = state["fingerprint"] == self.fingerprint
+            if is_own:
+                state["tree"] = _tree_of(state["tree"])
+                state["matched"] = _matrix_of(state["matched"])
         except Exception as error:  # damaged pickles raise errors of any class
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
-                f"be read: delete it to start from the beginning ({error})"
+                "be read: delete it to start from the beginning "
+                f"({type(error).__name__}: {error})"
             ) from error
-        if fingerprint != self.fingerprint:
+        if not is_own:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
                 "run (other texts, labels or parameters): give a folder of its own, or "
                 f"delete {FILE} there"
             )
-        return {
-            **state,
-            "tree": _tree_of(state["tree"]),
-            "matched": _matrix_of(state["matched"]),
-        }
+        return state
 
     def save(self, *, tree, matched, **state):
         """Replace the state in one go: a kill leaves the one before.

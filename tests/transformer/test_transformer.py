@@ -49,6 +49,7 @@ from sklearn_xmr.transformer import (
 )
 from sklearn_xmr.transformer._cache import clear_cache
 from sklearn_xmr.transformer._cached_encoder import CachedEncoder
+from sklearn_xmr.transformer._checkpoints import Checkpoints
 from sklearn_xmr.transformer._encoder import TextEncoder, cpu_copy
 from sklearn_xmr.transformer._features import default_vectorizer
 from sklearn_xmr.transformer._heads import FullHead, Pairs, ShortlistHead
@@ -64,6 +65,7 @@ from sklearn_xmr.transformer._tokens import (
     batches_by_length,
     shuffled_batches,
 )
+from sklearn_xmr.transformer._torch import load_tensors, save_tensors
 
 CPU = torch.device("cpu")
 
@@ -407,6 +409,22 @@ def test_another_runs_checkpoint_is_refused(tiny, problem, tmp_path):
     make(tiny, checkpoint_dir=tmp_path).fit(texts, Y)
     with pytest.raises(ValueError, match="another run"):
         make(tiny, checkpoint_dir=tmp_path).fit(texts[::-1], Y)
+
+
+@pytest.mark.parametrize("part", ["tree", "matched", "fingerprint"])
+@pytest.mark.parametrize("damage", ["lost", "of another kind"])
+def test_a_damaged_checkpoint_names_its_folder(part, damage, tmp_path):
+    checkpoints = Checkpoints(tmp_path, "of these texts")
+    checkpoints.save(tree=LabelTree.flat(5), matched=None, level=0)
+    assert checkpoints.load()["tree"].n_labels == 5
+    state = load_tensors(checkpoints.path)
+    if damage == "lost":
+        del state[part]
+    else:
+        state[part] = 3
+    save_tensors(state, checkpoints.path)
+    with pytest.raises(ValueError, match=f"checkpoint_dir='{tmp_path}' holds"):
+        checkpoints.load()
 
 
 def test_the_same_seed_gives_the_same_model(tiny, problem):
