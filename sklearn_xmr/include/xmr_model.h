@@ -529,6 +529,57 @@ static int xm_read_table(xmr_model *m, int64_t start, int verify)
     return 1;
 }
 
+static float xm_value(const uint8_t *values, int kind, int64_t at)
+{
+    if (kind == 1)
+        return (float)((const int8_t *)values)[at];
+    if (kind == 4) {
+        float w;
+        memcpy(&w, values + 4 * at, 4);
+        return w;
+    }
+    uint16_t half;
+    memcpy(&half, values + 2 * at, 2);
+    const uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    float size;
+    memcpy(&size, &bits, 4);
+    size *= 5.192296858534828e33f;
+    return half & 0x8000 ? -size : size;
+}
+
+/* The one number of an array, little-endian as all of them. */
+static double xm_element(const xm_array *array)
+{
+    const int size = array->dtype[2] - '0';
+    const uint64_t bits = xm_little(array->data, size);
+    double number = (double)bits;
+    if (array->dtype[1] == 'f' && size < 8)
+        return xm_value(array->data, size, 0);
+    if (array->dtype[1] == 'f')
+        memcpy(&number, &bits, sizeof number);
+    else if (array->dtype[1] == 'i' && bits >> (8 * size - 1))
+        number -= ldexp(1, 8 * size);
+    return number;
+}
+
+/* Settings that came from NumPy, such as a grid's, lie in arrays: read them as numbers. */
+static void xm_open_scalars(xmr_model *m)
+{
+    for (int32_t i = 0; i < m->json.n_nodes; i++) {
+        xm_node *node = &m->json.nodes[i];
+        const int32_t place = xm_get(m, i, "scalar");
+        const double number = xm_kind_of(m, place) == XM_NUMBER
+            ? m->json.nodes[place].number : -1;
+        if (!(number >= 0 && number < m->n_arrays && number == floor(number)) ||
+            m->arrays[(int32_t)number].n_dims)
+            continue;
+        const xm_array *array = &m->arrays[(int32_t)number];
+        node->number = xm_element(array);
+        node->kind = array->dtype[1] != 'b' ? XM_NUMBER : node->number ? XM_TRUE : XM_FALSE;
+        node->first = -1;
+    }
+}
+
 static int xm_read_header(xmr_model *m, int verify)
 {
     static const uint8_t magic[8] = {0x93, 'X', 'M', 'R', '\r', '\n', 0x1a, '\n'};
@@ -557,7 +608,10 @@ static int xm_read_header(xmr_model *m, int verify)
         return xm_wrong(m, m->json.wrong ? m->json.wrong : "its header is no object");
     if (!xm_is_string(m, xm_get(m, 0, "package"), "sklearn_xmr"))
         return xm_wrong(m, "its header is not that of a model");
-    return xm_read_table(m, start, verify);
+    if (!xm_read_table(m, start, verify))
+        return 0;
+    xm_open_scalars(m);
+    return 1;
 }
 
 /* --- objects ------------------------------------------------------------------------------- */
@@ -1110,24 +1164,6 @@ static int xm_best_first(const void *a, const void *b)
 {
     const xm_candidate x = *(const xm_candidate *)a, y = *(const xm_candidate *)b;
     return xm_worse(x, y) ? 1 : xm_worse(y, x) ? -1 : 0;
-}
-
-static float xm_value(const uint8_t *values, int kind, int64_t at)
-{
-    if (kind == 1)
-        return (float)((const int8_t *)values)[at];
-    if (kind == 4) {
-        float w;
-        memcpy(&w, values + 4 * at, 4);
-        return w;
-    }
-    uint16_t half;
-    memcpy(&half, values + 2 * at, 2);
-    const uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
-    float size;
-    memcpy(&size, &bits, 4);
-    size *= 5.192296858534828e33f;
-    return half & 0x8000 ? -size : size;
 }
 
 /* Add x times a feature's weights to the scores of a chunk's nodes. A bucket holds the

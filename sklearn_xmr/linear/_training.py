@@ -209,7 +209,7 @@ class DataDefaults:
     FEW = 5
 
     def __init__(self, Y):
-        n_seen = max(np.count_nonzero(np.bincount(Y.indices)), 1)
+        n_seen = max(int(np.count_nonzero(np.bincount(Y.indices))), 1)
         self.n_instances = len(Y.indices) / n_seen
         self._n_columns_for_each = Y.shape[1] / n_seen
 

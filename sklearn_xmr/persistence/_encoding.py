@@ -227,6 +227,7 @@ class Encoder:
 
 
 _WAYS = (
+    (np.str_, lambda encoder, value, where: str(value)),
     (np.generic, Encoder._scalar),  # before float, of which numpy.float64 is one
     (float, Encoder._float),
     (np.ndarray, Encoder._array),

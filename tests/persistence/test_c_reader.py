@@ -119,6 +119,11 @@ LINEAR = [
     {"weight_dtype": "float32", "post_processor": "noop", "beam_size": 3},
     {"post_processor": "log_l1_hinge", "beam_size": None},
     {"loss": "logistic", "post_processor": "l4_hinge", "weight_threshold": 0},
+    # Settings as a grid of NumPy's numbers has them.
+    {"beam_size": np.int64(4), "path_weight": np.float64(0.25)},
+    {"beam_size": np.uint8(200), "path_weight": np.float32(0.5)},
+    {"beam_size": np.int16(3), "path_weight": np.float16(0.75)},
+    {"post_processor": np.str_("sigmoid"), "path_weight": np.int8(0)},
 ]
 
 

@@ -263,7 +263,7 @@ def test_values():
     shared = np.arange(3)
     value = {
         "numbers": [1, -(2**70), 2.5, float("inf"), True, None],
-        (1, "a"): (np.float32(0.1), np.int64(3), np.bool_(True)),
+        (1, "a"): (np.float32(0.1), np.int64(3), np.str_("x")),
         "sets": {frozenset((1, 2)), "ß"},
         "arrays": [shared, shared, np.zeros((2, 0), "f4"), np.array(5)],
         "big-endian": np.arange(3, dtype=">i4"),
