@@ -3,6 +3,7 @@
 It is read without running code: tensors, numbers, strings and what holds them.
 """
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import sparse
 
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.transformer._torch import load_tensors, save_tensors
+from sklearn_xmr.utils._matrices import checked_csr
 
 FILE = "training.pt"
 
@@ -42,18 +44,12 @@ class Checkpoints:
         """
         if self.path is None or not self.path.exists():
             return None
-        try:
+        with self.reading():
             state = load_tensors(self.path)
             is_own = state["fingerprint"] == self.fingerprint
             if is_own:
                 state["tree"] = _tree_of(state["tree"])
                 state["matched"] = _matrix_of(state["matched"])
-        except Exception as error:  # damaged pickles raise errors of any class
-            raise ValueError(
-                f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
-                "be read: delete it to start from the beginning "
-                f"({type(error).__name__}: {error})"
-            ) from error
         if not is_own:
             raise ValueError(
                 f"checkpoint_dir={str(self.path.parent)!r} holds the state of another "
@@ -61,6 +57,20 @@ class Checkpoints:
                 f"delete {FILE} there"
             )
         return state
+
+    @contextmanager
+    def reading(self):
+        """Raise a ValueError that names the folder for what a damaged state does."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged pickles raise errors of any class
+            raise ValueError(
+                f"checkpoint_dir={str(self.path.parent)!r} holds a {FILE} that cannot "
+                "be read: delete it to start from the beginning "
+                f"({type(error).__name__}: {error})"
+            ) from error
 
     def save(self, *, tree, matched, **state):
         """Replace the state in one go: a kill leaves the one before.
@@ -103,4 +113,11 @@ def _matrix_of(parts):
         return None
     *tensors, shape = parts
     arrays = tuple(tensor.numpy() for tensor in tensors)
-    return sparse.csr_matrix(arrays, shape=tuple(shape))
+    return checked_csr(sparse.csr_matrix(arrays, shape=tuple(shape)), "matched")
+
+
+def whole_number(value, most):
+    """An int from 0 to ``most`` of a state that was read; otherwise a ValueError."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{value!r}, not a whole number from 0 to {most}")
+    return value

@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 
 from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.transformer._checkpoints import whole_number
 from sklearn_xmr.transformer._gradient_scale import GradientScale
 from sklearn_xmr.transformer._heads import Pairs
 from sklearn_xmr.transformer._tokens import shuffled_batches
@@ -110,8 +111,11 @@ class FineTuningLoop:
         self._begin()
         optimizer = self._optimizer()
         n_steps = self.count_steps(level)
-        first = self._restore(checkpoint, optimizer, head)
-        best = _Best(checkpoint, self.settings.n_iter_no_change)
+        best = _Best(self.settings.n_iter_no_change)
+        first = 0
+        if checkpoint is not None:
+            with self.checkpoints.reading():
+                first = self._restore(checkpoint, optimizer, head, best, n_steps)
         self.progress.start(level.number, n_steps, first)
         with self.progress.tasks.task(f"level {level.number}", n_steps) as steps:
             for step in range(first, n_steps):
@@ -286,30 +290,23 @@ class FineTuningLoop:
             **to_keep,
         )
 
-    def _restore(self, state, optimizer, head):
+    def _restore(self, state, optimizer, head, best, n_steps):
         """Load a checkpoint; the step to resume at."""
-        if state is None:
-            return 0
         self.encoder.load_state(state["encoder"])
         head.load_state(state["head"])
         optimizer.load_state_dict(state["optimizer"])
-        self.progress.history = state["history"]
+        best.load_state(state["best"])
+        self.progress.history = [dict(entry) for entry in state["history"]]
         self.scale.load_state(state["scale"])
-        return state["step"]
+        return whole_number(state["step"], n_steps)
 
 
 class _Best:
     """The best validation metric and the weights that gave it."""
 
-    def __init__(self, state, patience):
+    def __init__(self, patience):
         self.patience = patience
-        kept = (state or {}).get("best") or {
-            "value": -1.0,
-            "misses": 0,
-            "weights": None,
-        }
-        self.value, self.misses = kept["value"], kept["misses"]
-        self.weights = kept["weights"]
+        self.value, self.misses, self.weights = -1.0, 0, None
 
     def offer(self, value, encoder, head):
         """Keep the weights if the metric is better; whether it is."""
@@ -326,7 +323,12 @@ class _Best:
 
     def state(self):
         """What a checkpoint keeps."""
-        return vars(self)
+        return {"value": self.value, "misses": self.misses, "weights": self.weights}
+
+    def load_state(self, state):
+        """Go on from :meth:`state`."""
+        self.value, self.misses = float(state["value"]), int(state["misses"])
+        self.weights = state["weights"]
 
     def restore(self, encoder, head):
         """Go back to the best weights, if anything was measured."""

@@ -166,6 +166,9 @@ class ShortlistHead:
     def load_state(self, state):
         """Resume from :meth:`state`."""
         for name in STATE:
+            here, there = getattr(self, name).shape, state[name].shape
+            if here != there:
+                raise ValueError(f"{name} of shape {tuple(there)}, not {tuple(here)}")
             setattr(self, name, state[name].to(self.device))
 
 

@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear import level_targets
-from sklearn_xmr.transformer._checkpoints import Checkpoints
+from sklearn_xmr.transformer._checkpoints import Checkpoints, whole_number
 from sklearn_xmr.transformer._fine_tuning_loop import FineTuningLoop, Level
 from sklearn_xmr.transformer._heads import FullHead, ShortlistHead, weights_of
 from sklearn_xmr.transformer._levels import (
@@ -55,7 +55,7 @@ def train_levels(settings, cached, data, features, clusterer, seed, key, progres
     loop = _make_loop(settings, cached, data, seed, key, progress)
     checkpoint, embedded = loop.checkpoints.load(), None
     if checkpoint is not None:
-        tree = checkpoint["tree"]
+        tree = _kept_tree(loop.checkpoints, checkpoint, data.Y.shape[1])
     else:
         embedded = _first_embeddings(cached, loop, data.X)
         X = embedded if features is None else features
@@ -84,6 +84,14 @@ def _make_loop(settings, cached, data, seed, key, progress):
         progress=progress,
         sample_weight=data.sample_weight,
     )
+
+
+def _kept_tree(checkpoints, state, n_labels):
+    with checkpoints.reading():
+        tree = state["tree"]
+        if tree.n_labels != n_labels:
+            raise ValueError(f"a tree of {tree.n_labels} labels, not {n_labels}")
+    return tree
 
 
 def _first_embeddings(cached, loop, texts):
@@ -131,7 +139,8 @@ class LevelTraining:
         """
         first, matched = 0, None
         if checkpoint is not None:
-            first, matched = checkpoint["level"], checkpoint["matched"]
+            with self.loop.checkpoints.reading():
+                first, matched = self._place(checkpoint)
         for number in range(first, self.tree.n_levels):
             pairs = self._pairs(number, matched)
             head = self._head(number, embedded, checkpoint)
@@ -144,6 +153,17 @@ class LevelTraining:
                     embedded = self.loop.encode()
                 matched = self._matched(number, head, embedded, pairs)
             checkpoint = None
+
+    def _place(self, checkpoint):
+        """Level that a killed run was at, and each instance's nodes above it."""
+        level = whole_number(checkpoint["level"], self.tree.n_levels - 1)
+        if level == 0:
+            return 0, None
+        matched = checkpoint["matched"]
+        shape = self.targets[level - 1].shape
+        if matched is None or matched.shape != shape:
+            raise ValueError(f"no matched nodes of shape {shape}")
+        return level, matched
 
     def _held_out(self, n_samples):
         """Rows to train on, and rows that early stopping measures on."""
@@ -168,7 +188,8 @@ class LevelTraining:
     def _head(self, number, embedded, checkpoint):
         """The head of a level: linear models on the embeddings, or a checkpoint's."""
         if checkpoint is not None:
-            weights = weights_of(checkpoint["head"])
+            with self.loop.checkpoints.reading():
+                weights = self._weights(number, checkpoint["head"])
         else:
             rng = np.random.RandomState([self.loop.seed, number])
             weights = first_head(
@@ -181,6 +202,14 @@ class LevelTraining:
             )
         kind = FullHead if self.is_full else ShortlistHead
         return kind(*weights, self.loop.device, self.settings.loss)
+
+    def _weights(self, number, state):
+        """Weights and biases of a level's nodes, of a checkpoint (two ndarrays)."""
+        weights, bias = weights_of(state)
+        n_nodes = self.targets[number].shape[1]
+        if len(bias) != n_nodes:
+            raise ValueError(f"weights of {len(bias)} nodes, not {n_nodes}")
+        return weights, bias
 
     def _matched(self, number, head, embedded, pairs):
         """Nodes of each instance whose children the next level looks at."""

@@ -49,7 +49,6 @@ from sklearn_xmr.transformer import (
 )
 from sklearn_xmr.transformer._cache import clear_cache
 from sklearn_xmr.transformer._cached_encoder import CachedEncoder
-from sklearn_xmr.transformer._checkpoints import Checkpoints
 from sklearn_xmr.transformer._encoder import TextEncoder, cpu_copy
 from sklearn_xmr.transformer._features import default_vectorizer
 from sklearn_xmr.transformer._heads import FullHead, Pairs, ShortlistHead
@@ -411,20 +410,39 @@ def test_another_runs_checkpoint_is_refused(tiny, problem, tmp_path):
         make(tiny, checkpoint_dir=tmp_path).fit(texts[::-1], Y)
 
 
-@pytest.mark.parametrize("part", ["tree", "matched", "fingerprint"])
-@pytest.mark.parametrize("damage", ["lost", "of another kind"])
-def test_a_damaged_checkpoint_names_its_folder(part, damage, tmp_path):
-    checkpoints = Checkpoints(tmp_path, "of these texts")
-    checkpoints.save(tree=LabelTree.flat(5), matched=None, level=0)
-    assert checkpoints.load()["tree"].n_labels == 5
-    state = load_tensors(checkpoints.path)
-    if damage == "lost":
-        del state[part]
-    else:
-        state[part] = 3
-    save_tensors(state, checkpoints.path)
-    with pytest.raises(ValueError, match=f"checkpoint_dir='{tmp_path}' holds"):
-        checkpoints.load()
+@pytest.mark.parametrize("head", ["shortlist", "full"])
+def test_a_damaged_checkpoint_names_its_folder(head, tiny, problem, tmp_path):
+    texts, Y = problem
+    tree = LabelTree.from_labels(np.arange(21) % 4)
+    model = make(tiny, head=head, clusterer=tree, checkpoint_dir=tmp_path)
+    model.set_params(fine_tuning__n_levels=None).fit(texts, Y)
+    path = tmp_path / "training.pt"
+    whole = load_tensors(path)
+    n_levels = 1 if head == "full" else 2
+    assert whole["level"] == n_levels - 1
+    strange = {
+        "tree": [torch.arange(2), torch.arange(1)],  # of one label
+        "level": n_levels,
+        "step": 10**9,
+        "head": {**whole["head"], "weight": whole["head"]["weight"][1:]},
+        "optimizer": {**whole["optimizer"], "param_groups": []},
+        "encoder": {name: w[:1] for name, w in whole["encoder"].items()},
+    }
+    if head == "shortlist":
+        data, indices, indptr, shape = whole["matched"]
+        strange["matched"] = [data, indices + 10**6, indptr, shape]
+    damaged = [{**whole, name: value} for name, value in strange.items()]
+    damaged += [{**whole, name: "3"} for name in whole if name != "fingerprint"]
+    damaged += [{k: v for k, v in whole.items() if k != name} for name in whole]
+    for state in damaged:
+        clear_cache()
+        save_tensors(state, path)
+        if state.get("matched") == "3" and head == "full":
+            continue  # a full head has one level, and none above
+        with pytest.raises(ValueError, match=f"checkpoint_dir='{tmp_path}' holds"):
+            clone(model).fit(texts, Y)
+    save_tensors(whole, path)
+    clone(model).fit(texts, Y)
 
 
 def test_the_same_seed_gives_the_same_model(tiny, problem):
