@@ -87,11 +87,10 @@ class Ours:
 class Libpecos:
     """libpecos' XR-Linear with its defaults (PIFA, nr_splits 16, leaves of 100)."""
 
-    beam_size = BEAM
-    indexer: dict = {}
-
     def __init__(self, parameters):
-        self.parameters = parameters
+        self.parameters = dict(parameters)
+        self.beam_size = self.parameters.pop("beam_size", BEAM)
+        self.indexer = self.parameters.pop("indexer", {})
 
     def fit(self, folder):
         """Tree and training, from CSR in memory."""
@@ -135,11 +134,9 @@ class LibpecosTuned(Libpecos):
     threshold of 0.001, teacher-forced and matcher-aware negatives, beam of 100.
     """
 
-    beam_size = 100
-    indexer = {"max_leaf_size": 16}
-
     def __init__(self, parameters):
         tuned = {"Cp": 4.0, "threshold": 1e-3, "rel_mode": "induce", "rel_norm": "l1"}
+        tuned |= {"beam_size": 100, "indexer": {"max_leaf_size": 16}}
         super().__init__({**tuned, "negative_sampling_scheme": "tfn+man", **parameters})
 
 

@@ -72,11 +72,20 @@ COLUMNS += ["nDCG@10", "model_mb", "fit_s", "predict_s"]
 
 
 def measure(name, data, work, seed):
-    """One run: what the worker measured, with propensity-scored precision."""
+    """One run of a system of the table."""
     worker, parameters, seeded = SYSTEMS[name]
     if seeded:
         parameters = {**parameters, "random_state": seed}
-    python = interpreter(environment(worker), work)
+    return {
+        "system": name,
+        "seed": seed,
+        **measure_system(worker, parameters, data, work),
+    }
+
+
+def measure_system(worker, parameters, data, work):
+    """What the worker measured, with propensity-scored precision and nDCG."""
+    python = interpreter_of(worker, work)
     result = run(worker, python, data, work, json.dumps(parameters))
     Y = sp.load_npz(data / "Y.tst.npz")
     labels = np.load(work / f"{worker}-{data.name}.npy")
@@ -92,7 +101,7 @@ def measure(name, data, work, seed):
         )
     result["nDCG@10"] = 100 * ndcg_at_k(Y, topk, k=10)
     result["predict_s"] = result["batch_us"] * Y.shape[0] / 1e6
-    return {"system": name, "seed": seed, **result}
+    return result
 
 
 def print_frequencies(runs):
@@ -118,11 +127,10 @@ def by_system(runs):
             yield name, own
 
 
-def environment(worker):
-    """Whose virtual environment a worker needs."""
-    if worker in ("stacking", "ensemble"):
-        return "sklearn_xmr"
-    return worker.partition("-")[0]
+def interpreter_of(worker, work):
+    """The Python of the virtual environment that a worker needs."""
+    ours = worker in ("stacking", "ensemble")
+    return interpreter("sklearn_xmr" if ours else worker.partition("-")[0], work)
 
 
 def print_tables(runs):

@@ -31,7 +31,15 @@ from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 CORPUS = Path(__file__).parent / "helpers" / "fuzzing" / "corpus"
 NEEDS = {"skops": "skops", "parquet": "pyarrow", "caches": "torch"}
-RUNS = {"xmc": 100, "texts": 100, "trees": 100, "archives": 20, "model": 60, "api": 60}
+RUNS = {
+    "xmc": 100,
+    "libpecos": 60,
+    "texts": 100,
+    "trees": 100,
+    "archives": 20,
+    "model": 60,
+    "api": 60,
+}
 
 
 @pytest.fixture

@@ -28,17 +28,21 @@ def dump_foreign(estimator, where):
     Raises
     ------
     TypeError
-        If skops cannot store it.
+        If skops cannot store it, or not load it again: a lambda has no name by which
+        it could be found.
     ImportError
         If skops is missing.
     """
     skops_io = _import_skops()
     try:
-        return skops_io.dumps(estimator)
+        content = skops_io.dumps(estimator)
+        needed = skops_io.get_untrusted_types(data=content)
+        skops_io.loads(content, trusted=needed)  # by its own process: trusted
     except Exception as error:  # skops raises what each type raises
         raise TypeError(
             f"{where}, a {type(estimator).__name__}, cannot be stored by skops: {error}"
         ) from error
+    return content
 
 
 def load_foreign(content, trusted):

@@ -19,6 +19,8 @@ LIBPECOS_POST_PROCESSORS = {
     for log in ("", "log-")
 } | {"noop": "noop"}
 
+MOST_BIAS = 1_000_000  # as XRLinearClassifier has it
+
 
 def load_libpecos_model(folder):
     """Load an XR-Linear model that libpecos has saved.
@@ -124,7 +126,7 @@ class _Level:
     def __init__(self, folder):
         self.folder, path = folder, folder / "param.json"
         found = _read_json(path)
-        self.bias = max(0.0, _number(found, "bias", path))
+        self.bias = _bias(found, path)
         search = found.get("pred_kwargs")
         if not isinstance(search, dict):
             raise ValueError(  # noqa: TRY004, the file's content is wrong
@@ -302,8 +304,11 @@ def _count(values, name, path):
     return count
 
 
-def _number(values, name, path):
-    number = values.get(name)
-    if type(number) not in (int, float) or not np.isfinite(number):
-        raise ValueError(f"{path}: {name} must be a finite number, got {number!r}")
-    return float(number)
+def _bias(values, path):
+    """Value of the constant feature (float from 0 to MOST_BIAS); 0 for none."""
+    bias = values.get("bias")
+    if type(bias) not in (int, float) or not bias <= MOST_BIAS:  # NaN is not
+        raise ValueError(
+            f"{path}: bias must be a number of at most {MOST_BIAS:,}, got {bias!r}"
+        )
+    return float(max(bias, 0))

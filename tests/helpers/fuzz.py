@@ -33,6 +33,7 @@ MOST_SHOWN = 3  # runs with the same finding
 KINDS = {  # where the class is
     "model": "model_files.ModelFiles",
     "skops": "model_files.SkopsFiles",
+    "libpecos": "model_files.LibpecosFolders",
     "xmc": "readers.XmcFiles",
     "texts": "readers.TextFiles",
     "parquet": "readers.ParquetFiles",

@@ -24,7 +24,7 @@ from sklearn.feature_extraction import text as sklearn_text
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import MaxAbsScaler
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 import sklearn_xmr
 from sklearn_xmr import (
@@ -215,6 +215,22 @@ def test_scikit_learns_parts_inside(tmp_path):
     save_model(own, path)
     with pytest.raises(ValueError, match=r"trusted=\['.*Scaler'\]"):
         load_model(path)
+
+
+def test_what_could_not_be_loaded_again_is_not_saved(tmp_path):
+    """A lambda has no name by which it could be found."""
+    pytest.importorskip("skops")
+    path = tmp_path / "model.xmr"
+    for function, kept in ((np.log1p, True), (lambda X: X, False)):
+        steps = FunctionTransformer(function), XRLinearClassifier()
+        model = make_pipeline(*steps).fit(np.eye(4), Y[:4])
+        if kept:
+            save_model(model, path)
+            continue
+        before = path.read_bytes()
+        with pytest.raises(TypeError, match="FunctionTransformer, cannot be stored"):
+            save_model(model, path)
+        assert path.read_bytes() == before
 
 
 def test_splitters_are_parameters(small, tmp_path):

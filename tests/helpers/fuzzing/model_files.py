@@ -7,6 +7,7 @@ made right.
 
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -15,12 +16,13 @@ from zlib import crc32
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
-from fuzzing.files import Case, FileKind, Finding
-from fuzzing.mutations import change_json, changed_member, damaged
+from fuzzing.files import Case, FileKind, Finding, require
+from fuzzing.mutations import change_json, changed_member, changed_npz, damaged
 from sklearn_xmr import (
     LabelNamesClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
+    load_libpecos_model,
     load_model,
     predict_topk,
     save_model,
@@ -179,3 +181,44 @@ class SkopsFiles(FileKind):
             return type(error).__name__
         same = found == self.expected[case.name]
         return "the same answers" if same else "other answers"
+
+
+class LibpecosFolders(FileKind):
+    """Folders of libpecos with one file damaged, or of other numbers and arrays."""
+
+    folders = Path(__file__).parents[2] / "persistence" / "fixtures" / "libpecos"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.seeds = [
+            Case(path.relative_to(self.folders).as_posix(), path.read_bytes())
+            for path in sorted(self.folders.glob("*/ranker/**/*"))
+            if path.is_file()
+        ]
+
+    def mutated(self, case, rng):
+        if case.name.endswith("npz"):
+            return Case(case.name, changed_npz(case.content, rng))
+        if rng.random() < 0.5:
+            return Case(case.name, damaged(case.content, rng))
+        values = json.loads(case.content)
+        change_json(values, rng)
+        return Case(case.name, json.dumps(values).encode())
+
+    def name_in_errors(self, case):
+        """That of a file, or of a folder in which two of them disagree."""
+        return str(self.folder)
+
+    def read(self, case):
+        model, _, name = case.name.partition("/")
+        copy = self.folder / model
+        shutil.copytree(self.folders / model, copy, dirs_exist_ok=True)
+        (copy / name).write_bytes(case.content)
+        clf = load_libpecos_model(copy)
+        X = np.eye(clf.n_features_in_, dtype=np.float32)[:5]
+        labels, scores = clf.predict_topk(X, 3)
+        require(labels.max() < clf.tree_.n_labels, "a label that is not there")
+        require(np.isfinite(scores).all(), "scores that are not finite")
+        save_model(clf, self.folder / "again.xmr")
+        load_model(self.folder / "again.xmr", verify=True)
+        return "a model"

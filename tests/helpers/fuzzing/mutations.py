@@ -1,8 +1,11 @@
 """Changes of bytes, texts and JSON, drawn from a ``random.Random``."""
 
+import io
 import json
 import re
 from copy import deepcopy
+
+import numpy as np
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 2**31 - 1, 2**31, 2**62, -(2**63), 2**64, 1e300, 0.5)
 OTHERS = (None, True, "", "x", [], {}, {"again": 0}, {"array": 0}, {"tuple": []})
@@ -112,3 +115,27 @@ def changed_member(name, part, rng):
     schema = json.loads(part)
     change_json(schema, rng)
     return json.dumps(schema).encode()
+
+
+def changed_npz(content, rng):
+    """Bytes, or arrays of other values, shapes or types, in SciPy's format."""
+    if rng.random() < 0.4:
+        return damaged(content, rng)
+    arrays = dict(np.load(io.BytesIO(content)))
+    name = rng.choice(list(arrays))
+    array = arrays[name]
+    way = rng.randrange(5)
+    if way == 0:
+        del arrays[name]
+    elif way == 1 and array.size and array.dtype.kind in "iuf":
+        array.flat[rng.randrange(array.size)] = rng.choice((-1, 0, 1, 5, 2**30))
+    elif way == 2:
+        arrays[name] = array.ravel()[: rng.randrange(array.size + 1)]
+    elif way == 3:
+        arrays[name] = np.array(rng.choice((b"csc", b"xyz", "csr", 3, 1.5, [[1]])))
+    else:
+        dtypes = ("U4", "S3") if array.dtype.kind in "US" else ("f8", "i8", "c8", "b1")
+        arrays[name] = array.astype(rng.choice(dtypes))
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()

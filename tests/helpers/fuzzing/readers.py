@@ -7,12 +7,13 @@ import itertools
 import json
 import shutil
 import tarfile
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from fuzzing.files import Case, FileKind, require
-from fuzzing.mutations import damaged, damaged_or_changed
+from fuzzing.mutations import changed_npz, damaged, damaged_or_changed
 from sklearn_xmr.datasets import (
     dump_xmc_file,
     fetch_xmc_base,
@@ -121,15 +122,25 @@ class TextFiles(FileKind):
         Case("texts.tsv", CSV.replace(b",", b"\t")),
         Case("texts.jsonl", JSON_LINES.encode()),
         Case("utf-16 texts.csv", CSV.decode().encode("utf-16")),
+        Case("headless texts.tsv", b'sea,gr\tMoby "Dick\tA whale.\n\tb\t\nsea\tc\td\n'),
+        Case("relevant texts.csv", CSV.replace(b"whales", b"whales::0.5")),
+        Case("kept texts.csv", CSV),
+        Case("kept texts.jsonl", JSON_LINES.encode()),
     ]
+    options: ClassVar[dict] = {
+        "utf-16": {"encoding": "utf-16"},
+        "headless": {"columns": ["labels", "text", "about"], "separator": ","},
+        "relevant": {"relevance_separator": "::"},
+        "kept": {"keep": ["about", "labels"]},
+    }
 
     def mutated(self, case, rng):
         return Case(case.name, damaged_or_changed(case.content, rng))
 
     def read(self, case):
-        encoding = "utf-16" if case.name.startswith("utf-16") else "utf-8"
+        options = self.options.get(case.name.partition(" ")[0], {})
         loaded = load_labelled_texts(
-            self.write(case), text=["text", "about"], encoding=encoding
+            self.write(case), text=["text", "about"], **options
         )
         texts, names = loaded.data, loaded.target_names
         check_matrix(loaded.target, "target")
@@ -139,7 +150,19 @@ class TextFiles(FileKind):
         require(names == sorted(set(names)), "names are not sorted or not different")
         tidy = all(name and name == name.strip() for name in names)
         require(tidy, "names with blanks around, or none")
+        for name, values in loaded.get("kept", {}).items():
+            require(len(values) == len(texts), f"{len(values)} values of {name}")
+        if "relevance" in loaded:
+            self.check_relevance(loaded.relevance, loaded.target)
         return "texts and labels"
+
+    def check_relevance(self, relevance, target):
+        """Positive numbers at the pairs of the target, and nowhere else."""
+        check_matrix(relevance, "relevance")
+        require((relevance.data > 0).all(), "relevance that is not positive")
+        same = (relevance.indptr == target.indptr).all()
+        same = same and np.array_equal(relevance.indices, target.indices)
+        require(same, "relevance of other pairs")
 
 
 COLUMNS = (
@@ -348,27 +371,3 @@ def damaged_near(content, rng):
     return (
         content[:first] + damaged(content[first : at + 255], rng) + content[at + 255 :]
     )
-
-
-def changed_npz(content, rng):
-    """Bytes, or arrays of other values, shapes or types, in SciPy's format."""
-    if rng.random() < 0.4:
-        return damaged(content, rng)
-    arrays = dict(np.load(io.BytesIO(content)))
-    name = rng.choice(list(arrays))
-    array = arrays[name]
-    way = rng.randrange(5)
-    if way == 0:
-        del arrays[name]
-    elif way == 1 and array.size and array.dtype.kind in "iuf":
-        array.flat[rng.randrange(array.size)] = rng.choice((-1, 0, 1, 5, 2**30))
-    elif way == 2:
-        arrays[name] = array.ravel()[: rng.randrange(array.size + 1)]
-    elif way == 3:
-        arrays[name] = np.array(rng.choice((b"csc", b"xyz", "csr", 3, 1.5, [[1]])))
-    else:
-        dtypes = ("U4", "S3") if array.dtype.kind in "US" else ("f8", "i8", "c8", "b1")
-        arrays[name] = array.astype(rng.choice(dtypes))
-    out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
-    return out.getvalue()
