@@ -235,7 +235,7 @@ class Napkinxc:
         """From the folder."""
         from napkinxc.models import PLT
 
-        self.model = PLT(str(path), verbose=False)
+        self.model = PLT(str(path), verbose=False, **self.parameters)
         self.model.load()
 
     def predict(self, X):

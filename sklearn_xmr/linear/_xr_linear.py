@@ -95,8 +95,9 @@ class XRLinearClassifier(
         - "tfn+man": both.
     n_hard_clusters : int or "auto", default="auto"
         Number of clusters for which an instance is a hard negative, those of its own
-        labels included; used with ``negative_sampling="hard"``. "auto" takes 4 where
-        labels have many instances to 12 where they have few: ``4 + 50 / (n + 5)``.
+        labels included; used with ``negative_sampling="hard"``. "auto" takes the larger
+        of ``4 + 50 / (n + 5)``, where n is the mean number of instances of a label, and
+        five thirds of the mean number of labels of an instance.
     beam_size : int, "auto" or None, default="auto"
         Number of nodes kept per level at prediction (and for matcher-aware negatives).
         "auto" takes 16 where labels have fewer than five instances in the mean, since
@@ -124,8 +125,11 @@ class XRLinearClassifier(
         How much the score of a level counts, by that of the level below: a label's own
         score counts in full, that of its cluster with this exponent, of the cluster
         above with its square. 1 is the product along the path. "auto" takes
-        ``0.85 * n / (n + 6)``, where n is the mean number of instances of a label:
-        clusters that were learnt from few instances are told apart badly.
+        ``0.85 * n / (n + 6) * (1 - c) ** 4``. Clusters that were learnt from few
+        instances are told apart badly: n is the mean number of instances of a label.
+        Labels that know many other clusters' instances need them less: c is the share
+        of ``n_hard_clusters`` in all clusters, at most a half; 0 without hard
+        negatives.
     label_weight : array-like of shape (n_labels,) or "inverse_propensity", default=None
         ``predict_topk`` ranks labels by weight times score; the search takes weights
         into account on all levels, so that ``beam_size=None`` is exact.
@@ -460,9 +464,9 @@ class XRLinearClassifier(
         check_repeatable(self)
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         rng = check_random_state(self.random_state)
-        self._take_defaults(data.Y)
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
+        self._take_defaults(data.Y, tree)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
         settings, folder = self._settings(rng), self.checkpoint_dir
@@ -485,12 +489,19 @@ class XRLinearClassifier(
     def _keeps_tree(self):
         return self.warm_start and hasattr(self, "model_")
 
-    def _take_defaults(self, Y):
+    def _take_defaults(self, Y, tree):
         """Set what "auto" takes."""
         suited = DataDefaults(Y)
-        self.path_weight_ = suited.path_weight
         self.n_hard_clusters_ = suited.n_hard_clusters
         self.beam_size_ = suited.beam_size
+        is_hard = self.negative_sampling == "hard"
+        coverage = self._effective_hard() / tree.n_clusters if is_hard else 0
+        self.path_weight_ = suited.path_weight(coverage)
+
+    def _effective_hard(self):
+        if self.n_hard_clusters == "auto":
+            return getattr(self, "n_hard_clusters_", 8)  # no model of before has it
+        return self.n_hard_clusters
 
     def _make_tree(self, data, rng):
         if self._keeps_tree():
@@ -558,14 +569,11 @@ class XRLinearClassifier(
         return self._tree_settings(self.solver_settings(rng))
 
     def _tree_settings(self, solver=None):
-        n_hard_clusters = self.n_hard_clusters
-        if n_hard_clusters == "auto":
-            n_hard_clusters = getattr(self, "n_hard_clusters_", 8)  # no model of before
         weighs = self.cost_sensitive == "propensity"
         return TreeSettings(
             solver=solver or SolverSettings(),
             negative_sampling=self.negative_sampling,
-            n_hard_clusters=n_hard_clusters,
+            n_hard_clusters=self._effective_hard(),
             beam_size=self.effective_beam_size,
             post_processor=self.scoring_rule,
             cost_sensitive=self.cost_sensitive,
@@ -637,8 +645,8 @@ class XRLinearClassifier(
         probe = clone(self)
         data = probe._check_training(X, y)
         rng = check_random_state(probe.random_state)
-        probe._take_defaults(data.Y)
         tree = probe._make_tree(data, rng)
+        probe._take_defaults(data.Y, tree)
         return estimate_model_nbytes(data, tree, probe._settings(rng), share)
 
     # set_output wraps what the class itself defines.

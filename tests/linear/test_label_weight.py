@@ -66,12 +66,12 @@ def test_ranking_is_exact(way, post_processor, fitted, weight, small):
 
 def test_exact_search_still_opens_few_nodes(fitted, weight, small):
     clf = fitted.set_params(
-        label_weight=weight, beam_size=None, post_processor="l3_hinge"
+        label_weight=weight, beam_size=None, post_processor="l3_hinge", path_weight=1.0
     )
     _, _, n_visited = clf.predict_topk(small[0], k=1, return_n_visited=True)
     n_inner = sum(len(offsets) - 1 for offsets in clf.tree_.offsets)
     assert n_visited.mean() < 0.7 * n_inner
-    clf.set_params(label_weight=None, beam_size=10)
+    clf.set_params(label_weight=None, beam_size=10, path_weight="auto")
 
 
 def test_equal_weights_change_nothing_but_the_scale(fitted, small):
@@ -114,7 +114,7 @@ def test_weights_can_be_chosen_by_search_and_survive_pickling(small):
     X, Y = small
     scorer = make_topk_scorer(psprecision_at_k, k=3, propensities=propensity_scores(Y))
     search = GridSearchCV(
-        XRLinearClassifier(TREE, random_state=0),
+        XRLinearClassifier(TREE, path_weight=1.0, random_state=0),
         {"label_weight": [None, "inverse_propensity"]},
         scoring=scorer,
         cv=2,
