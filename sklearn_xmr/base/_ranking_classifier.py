@@ -15,6 +15,7 @@ from sklearn_xmr.utils._fitted_state import add_new_parameters, on_snapshot
 from sklearn_xmr.utils._matrices import (
     align_sparse_type,
     as_csr_float32,
+    check_column_names,
     check_loaded_matrices,
     ready_csr,
 )
@@ -476,6 +477,7 @@ class RawInstancesMixin:
     """
 
     def _check_training(self, X, y, *args):
+        check_column_names(X, "X")
         if not is_raw(X):
             return super()._check_training(X, y, *args)
         if self._has_default_model():
@@ -487,6 +489,7 @@ class RawInstancesMixin:
         return TrainingData.checked(X, self._check_targets(X, y), *args)
 
     def _check_instances(self, X):
+        check_column_names(X, "X")
         return X if is_raw(X) else super()._check_instances(X)
 
 

@@ -1,6 +1,5 @@
 """The form of y in ``fit``: targets of any form in, predictions of that form out."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from operator import ne
 from typing import Any
@@ -12,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_xmr.metrics import propensity_scores
-from sklearn_xmr.utils._matrices import with_pairs_once
+from sklearn_xmr.utils._matrices import check_column_names, with_pairs_once
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import CSR, DenseOrSparse, MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
@@ -205,6 +204,7 @@ class TargetForm:
         table : object
             Targets that the user gave.
         """
+        check_column_names(table, "y")
         names = _column_names(table)
         if names is None or self.library is None:
             return
@@ -321,8 +321,15 @@ def readable_targets(y):
     Raises
     ------
     ValueError
-        If y holds collections of names or numbers, or is a table of names.
+        If y holds collections of names or numbers, or is a table of names, with two
+        columns of one name, or of another library than pandas and polars.
     """
+    check_column_names(y, "y")
+    if hasattr(y, "column_names"):  # pyarrow, whose columns are no names
+        raise ValueError(
+            "y must be an array, a sparse matrix, or a table of pandas or polars, got "
+            f"{type(y).__module__}.{type(y).__name__}; try y.to_pandas()"
+        )
     if _holds_collections(y):
         raise ValueError(
             "y must be a label indicator or hold one class for each instance, got "
@@ -357,13 +364,7 @@ def _column_names(table):
     names = getattr(table, "columns", None)
     if names is None or list(names) == list(range(len(names))):
         return None
-    names = np.fromiter(names, dtype=object, count=len(names))
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:
-        raise ValueError(
-            f"y must name its columns differently, found {twice[0]!r} twice"
-        )
-    return names
+    return np.fromiter(names, dtype=object, count=len(names))
 
 
 def _one_hot(codes, n_classes):

@@ -1,5 +1,6 @@
 """The structure of sparse matrices, which SciPy trusts: checks and conversions."""
 
+from collections import Counter
 from functools import wraps
 
 import numpy as np
@@ -15,7 +16,7 @@ INT32_MAX = np.iinfo(np.int32).max
 
 
 def check_structure(matrix, name):
-    """ValueError if a sparse matrix names places that there are not.
+    """ValueError if a matrix has places that there are not, or a table equal names.
 
     Before anything else works with it: SciPy's conversions, sums and changes of type
     trust the indices, and read and write out of bounds otherwise.
@@ -23,10 +24,11 @@ def check_structure(matrix, name):
     Parameters
     ----------
     matrix : object
-        What is no sparse matrix of two dimensions passes.
+        What is no sparse matrix of two dimensions and no table passes.
     name : str
         Name of the argument in errors.
     """
+    check_column_names(matrix, name)
     if not sparse.issparse(matrix) or matrix.ndim != 2:
         return
     if matrix.format in ("csr", "csc"):
@@ -37,6 +39,29 @@ def check_structure(matrix, name):
                 raise ValueError(
                     f"{name} is not a valid COO matrix: a place is outside"
                 )
+
+
+def check_column_names(table, name):
+    """ValueError if two columns of a table have the same name.
+
+    Features and labels are told apart by their names; scikit-learn's own error, since
+    1.9, does not say whose columns they are.
+
+    Parameters
+    ----------
+    table : object
+        What has no columns passes.
+    name : str
+        Name of the argument in errors.
+    """
+    names = getattr(table, "column_names", getattr(table, "columns", None))
+    if names is None or len(set(names)) == len(names):
+        return
+    [(twice, n)] = Counter(names).most_common(1)
+    raise ValueError(
+        f"{name} must name its columns differently, found {n} columns {twice!r}; give "
+        "each a name of its own, or give an array, whose columns have none"
+    )
 
 
 def as_csr_float32(X):

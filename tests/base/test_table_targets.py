@@ -6,8 +6,15 @@ from estimators import each_classifier
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    HybridFeatures,
+    XRCalibratedClassifier,
+    XRLabelTextClassifier,
+    XRLabelVectorsClassifier,
     XRLinearClassifier,
     load_model,
     predict_topk,
@@ -17,6 +24,8 @@ from sklearn_xmr import (
 from sklearn_xmr.datasets import make_xmr_classification
 from sklearn_xmr.inspection import explain
 from sklearn_xmr.metrics import precision_at_k
+from sklearn_xmr.model_selection import cross_validate
+from sklearn_xmr.preprocessing import LabelNameBinarizer
 
 pandas = pytest.importorskip("pandas")
 X, Y = make_xmr_classification(200, 40, 12, random_state=0)
@@ -89,8 +98,62 @@ def test_columns_in_another_order_are_refused():
         clf.score(X, TABLE[NAMES[::-1]])
     with pytest.raises(ValueError, match="where that had 'label 0' it has 'label 11'"):
         clf.add_labels(X, TABLE[NAMES[::-1]].assign(new=1))
-    with pytest.raises(ValueError, match="'label 0' (twice|2 times)"):
-        XRLinearClassifier().fit(X, TABLE[[*NAMES[:-1], NAMES[0]]])
+
+
+WORDS = pandas.DataFrame(X.toarray()).add_prefix("word ")
+TWICE = {
+    "X": WORDS.rename(columns={"word 9": "word 0"}),
+    "y": TABLE.rename(columns={"label 9": "label 0"}),
+}
+
+
+@each_classifier
+def test_columns_of_one_name_are_refused(clf):
+    with pytest.raises(ValueError, match="y must .* found 2 columns 'label 0'; give"):
+        clone(clf).fit(X, TWICE["y"])
+    with pytest.raises(ValueError, match="X must .* found 2 columns 'word 0'; give"):
+        clone(clf).fit(TWICE["X"], Y)
+    clf = clone(clf).fit(WORDS, TABLE)
+    with pytest.raises(ValueError, match="X must .* found 2 columns 'word 0'; give"):
+        clf.predict(TWICE["X"])
+    with pytest.raises(ValueError, match="y must .* found 2 columns 'label 0'; give"):
+        clf.score(WORDS, TWICE["y"])
+
+
+HYBRID = (X, np.ones((200, 1)))
+THEIRS = XRCalibratedClassifier(make_pipeline(StandardScaler(), XRLinearClassifier()))
+WITH_TEXTS = TWICE["X"].assign(text="a text")
+BINARIZER = LabelNameBinarizer(classes=NAMES).fit([])
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("X", lambda: XRLabelVectorsClassifier().fit(TWICE["X"], Y)),
+        ("X", lambda: HierarchicalLabelClusterer().fit(TWICE["X"], Y)),
+        ("X", lambda: THEIRS.fit(WITH_TEXTS, Y)),
+        ("X", lambda: cross_validate(XRLinearClassifier(), TWICE["X"], Y)),
+        ("dense", lambda: HybridFeatures(X, TWICE["X"])),
+        ("y", lambda: XRLinearClassifier().fit(HYBRID, TWICE["y"])),
+        ("y", lambda: XRLinearClassifier().fit(X, TABLE).add_labels(X, TWICE["y"])),
+        ("y", lambda: XRLabelTextClassifier(NAMES).fit(["text"] * 200, TWICE["y"])),
+        ("y", lambda: cross_validate(XRLinearClassifier(), X, TWICE["y"])),
+        ("relevance", lambda: XRLinearClassifier().fit(X, Y, relevance=TWICE["y"])),
+        ("Y", lambda: BINARIZER.inverse_transform(TWICE["y"])),
+        ("y_true", lambda: precision_at_k(TWICE["y"], DENSE * 1.0)),
+    ],
+)
+def test_columns_of_one_name_are_refused_everywhere(name, call):
+    with pytest.raises(ValueError, match=f"^{name} must name its columns dif"):
+        call()
+
+
+def test_arrow_targets_point_to_pandas():
+    arrow = pytest.importorskip("pyarrow").Table.from_pandas(TABLE)
+    with pytest.raises(ValueError, match=r"pyarrow.lib.Table; try y.to_pandas\(\)"):
+        XRLinearClassifier().fit(X, arrow)
+    with pytest.raises(ValueError, match="found 2 columns 'label 0'"):
+        XRLinearClassifier().fit(X, arrow.append_column("label 0", arrow.column(0)))
 
 
 def test_labels_are_added_and_removed_by_name():
