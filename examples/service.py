@@ -10,7 +10,7 @@ a client may ask; ``service_asgi.py`` beside this file is the same service for u
 the one to deploy. ``topk_predictor`` may be called from any number of threads, and the
 model is memory-mapped: several processes share one copy. To change the model, fit into
 the same path: the file is replaced whole, and the service takes it up with one of the
-next requests.
+next requests. A text without any known word gets no label.
 
 GET /healthz says whether it answers, GET /metrics how often and how fast, as Prometheus
 reads it. It answers this machine only; in a container, add ``--host 0.0.0.0``.
@@ -71,7 +71,8 @@ class Tagger:
         """Which file there is, and a function from a text to its labels."""
         # Before the file is opened: one that is replaced meanwhile is loaded again.
         found = os.stat(self.path)
-        best = topk_predictor(load_model(self.path), k=MOST)
+        # A text without a known word would get the most frequent labels.
+        best = topk_predictor(load_model(self.path), k=MOST, skip_empty=True)
         return (found.st_ino, found.st_mtime_ns), best
 
     def __call__(self, text, k=5):

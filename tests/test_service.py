@@ -206,6 +206,11 @@ def test_reasons_name_what_was_found(served, body, reason):
     assert ask(served[0], body) == (400, {"error": reason})
 
 
+@pytest.mark.parametrize("text", ["...", "zzzz qqqq"])
+def test_texts_without_a_known_word_get_no_label(served, text):
+    assert ask(served[0], json.dumps({"text": text})) == (200, [])
+
+
 def test_serve_says_where_it_listens_once_it_does(service, models, monkeypatch, capsys):
     monkeypatch.setattr(service.Server, "serve_forever", service.Server.server_close)
     command = ["service.py", "serve", str(models[0]), "--host", "127.0.0.2"]

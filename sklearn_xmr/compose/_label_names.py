@@ -300,20 +300,25 @@ class LabelNamesClassifier(
         return self.estimator_.predict_proba(X, **more)
 
     @on_snapshot
-    def topk_predictor(self, k: int = 5) -> Callable[..., TopK]:
+    def topk_predictor(
+        self, k: int = 5, *, skip_empty: bool = False
+    ) -> Callable[..., TopK]:
         """Make a function that ranks names for single instances.
 
         Parameters
         ----------
         k : int, default=5
             Number of names.
+        skip_empty : bool, default=False
+            Whether an instance that says nothing gets no name.
 
         Returns
         -------
         callable
             See :func:`sklearn_xmr.topk_predictor`.
         """
-        return _NamesFunction(topk_predictor(self.estimator_, k), self.classes_)
+        best = topk_predictor(self.estimator_, k, skip_empty=skip_empty)
+        return _NamesFunction(best, self.classes_)
 
     @on_snapshot
     def score(

@@ -288,10 +288,12 @@ def topk_predictor(
             f"but {type(clf).__name__} has none"
         )
     row, best = _row_function(steps), None
+    # A pipeline behind the names sees the features, and skips by itself.
+    skips_inside = skip_empty and not steps and hasattr(clf, "binarizer_")
     if hasattr(clf, "topk_predictor"):
-        best = clf.topk_predictor(k)
+        best = clf.topk_predictor(k, **({"skip_empty": True} if skips_inside else {}))
     is_general = best is None or (steps and (row is None or not takes_rows(best)))
-    if is_general or (skip_empty and row is None):
+    if is_general or (skip_empty and row is None and not skips_inside):
         best, row = _BestOfOne(estimator, k, skip_empty), None
     return TopkFunction(best, row, _classes(clf), skip_empty)
 

@@ -50,6 +50,9 @@ MODELS = {
     "calibrated names": LabelNamesClassifier(
         make_pipeline(TfidfVectorizer(), XRCalibratedClassifier(XRLinearClassifier()))
     ),
+    "names behind": make_pipeline(
+        TfidfVectorizer(), LabelNamesClassifier(XRLinearClassifier(random_state=0))
+    ),
 }
 
 
@@ -66,6 +69,15 @@ def test_texts_that_say_nothing_get_no_label_on_request(model):
     best = topk_predictor(model, 2, skip_empty=True)
     assert [len(best(text)[0]) for text in texts] == [0, 0, 2, 0]
     assert best("red bird")[0].tolist() == labels[2].tolist()
+
+
+@pytest.mark.parametrize("model", ["names", "names behind"])
+def test_texts_are_skipped_in_microseconds(model, monkeypatch):
+    model = clone(MODELS[model]).fit(TEXTS, NAMES)
+    # The way of all other estimators, which takes 20 times as long.
+    monkeypatch.setattr("sklearn_xmr.utils._response.predict_topk", None)
+    best = topk_predictor(model, 2, skip_empty=True)
+    assert [len(best(text)[0]) for text in ("", "unknown", "red bird")] == [0, 0, 2]
 
 
 def test_rows_that_say_nothing_get_no_label_on_request():
