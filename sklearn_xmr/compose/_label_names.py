@@ -70,6 +70,10 @@ class LabelNamesClassifier(
     One object for what otherwise are two, a binarizer of names and a classifier of
     column numbers: it is cloned, tuned, cross-validated and saved as one.
 
+    Equal names are one label. Where different labels share a name, as some of
+    :func:`~sklearn_xmr.datasets.load_tate_subjects` do, join to it what tells them
+    apart, such as the terms above: ``f"{path} > {name}"``.
+
     Parameters
     ----------
     estimator : estimator

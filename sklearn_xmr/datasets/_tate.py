@@ -49,7 +49,7 @@ def load_tate_subjects(
         target : csr_matrix of int64 of shape (n_samples, 8046)
             Label indicator.
         target_names : list of str of length 8046
-            Subject terms; a name may occur under several parents.
+            Subject terms, 7814 different ones; a name may occur under several parents.
         target_paths : list of str of length 8046
             The terms above each subject, as in "architecture > features".
         DESCR : str

@@ -40,6 +40,10 @@ class LabelNameBinarizer(
     vocabularies that are large, change, and are ranked: rare names can be left out,
     unknown ones are refused or ignored, top-k lists are translated.
 
+    Equal names are one label. Where different labels share a name, as some of
+    :func:`~sklearn_xmr.datasets.load_tate_subjects` do, join to it what tells them
+    apart, such as the terms above: ``f"{path} > {name}"``.
+
     Parameters
     ----------
     classes : sequence of hashable, default=None

@@ -25,6 +25,9 @@ def test_tate_has_the_documented_numbers():
     assert len(test.data) == test.target.shape[0] == 11795
     assert train.target.shape[1] == test.target.shape[1] == 8046
     assert len(train.target_names) == len(train.target_paths) == 8046
+    assert len(set(train.target_names)) == 7814
+    full = zip(train.target_paths, train.target_names, strict=True)
+    assert len(set(full)) == 8045  # but two people called Currie
     assert_is_target(train.target)
     assert_is_target(test.target)
     assert list(train) == ["data", "target", "target_names", "target_paths", "DESCR"]
