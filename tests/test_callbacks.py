@@ -71,6 +71,7 @@ def test_teardown_comes_after_a_failure_too(small):
     assert clf.fit(X, Y).score(X, Y) > 0
 
 
+@pytest.mark.filterwarnings("ignore:The estimator MaxAbsScaler does not support call")
 def test_callbacks_reach_through_search_and_pipeline(small):
     recorder = Recorder()
     pipeline = make_pipeline(MaxAbsScaler(), XRLinearClassifier(random_state=0))

@@ -109,6 +109,7 @@ def test_rankers_of_groups_equal_loops(sampling, small):
     "matcher",
     [None, XRNeighborsClassifier(10), KNeighborsClassifier(10), MLPClassifier((20,))],
 )
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # 200 epochs are enough here
 def test_any_indexer_and_any_matcher(indexer, matcher, small):
     X, Y = small
     clf = XMRClassifier(indexer, matcher, beam_size=4, random_state=0)
