@@ -325,7 +325,7 @@ def readable_targets(y):
         columns of one name, or of another library than pandas and polars.
     """
     check_column_names(y, "y")
-    if hasattr(y, "column_names"):  # pyarrow, whose columns are no names
+    if hasattr(type(y), "column_names"):  # pyarrow, whose columns are no names
         raise ValueError(
             "y must be an array, a sparse matrix, or a table of pandas or polars, got "
             f"{type(y).__module__}.{type(y).__name__}; try y.to_pandas()"

@@ -54,7 +54,9 @@ def check_column_names(table, name):
     name : str
         Name of the argument in errors.
     """
-    names = getattr(table, "column_names", getattr(table, "columns", None))
+    # Of the class: in pandas, a column of this name would be an attribute.
+    is_arrow = hasattr(type(table), "column_names")
+    names = table.column_names if is_arrow else getattr(table, "columns", None)
     if names is None or len(set(names)) == len(names):
         return
     [(twice, n)] = Counter(names).most_common(1)

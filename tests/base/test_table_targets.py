@@ -148,6 +148,11 @@ def test_columns_of_one_name_are_refused_everywhere(name, call):
         call()
 
 
+def test_a_column_may_be_called_as_an_attribute():
+    y = TABLE.rename(columns={"label 0": "column_names", "label 1": "columns"})
+    assert XRLinearClassifier().fit(X, y).classes_[:2].tolist() == list(y)[:2]
+
+
 def test_arrow_targets_point_to_pandas():
     arrow = pytest.importorskip("pyarrow").Table.from_pandas(TABLE)
     with pytest.raises(ValueError, match=r"pyarrow.lib.Table; try y.to_pandas\(\)"):
