@@ -164,9 +164,12 @@ class Ensemble(Stacking):
     """sklearn_xmr's trees alone."""
 
     def __init__(self, parameters):
-        from sklearn_xmr import XREnsembleClassifier
+        from sklearn_xmr import XREnsembleClassifier, XRLinearClassifier
 
-        self.model = XREnsembleClassifier(**{"random_state": 0, **parameters})
+        parameters = {"random_state": 0, **parameters}
+        if "estimator" in parameters:
+            parameters["estimator"] = XRLinearClassifier(**parameters["estimator"])
+        self.model = XREnsembleClassifier(**parameters)
 
 
 class Omikuji:

@@ -52,6 +52,12 @@ SYSTEMS = {
     ),
     "XRLinearClassifier, flat": ("sklearn_xmr", {"clusterer": "flat"}, True),
     "XREnsembleClassifier, 3 trees": ("ensemble", {}, True),
+    # On few rows more precise than three Bonsai trees in an eighth of their time.
+    "XREnsembleClassifier, 3 fast trees": (
+        "ensemble",
+        {"estimator": {"n_hard_clusters": 3, "path_weight": 0.5}},
+        True,
+    ),
     "XRStackingClassifier": ("stacking", {}, True),
     "libpecos": ("libpecos", {}, False),
     "libpecos, tuned": ("libpecos-tuned", {}, False),
@@ -64,7 +70,7 @@ SYSTEMS = {
     "napkinXC": ("napkinxc", {}, False),
 }
 ON_REQUEST = "XRLinearClassifier, before", "XRLinearClassifier, flat"
-ON_REQUEST += ("omikuji, 3 Bonsai trees",)
+ON_REQUEST += "omikuji, 3 Bonsai trees", "XREnsembleClassifier, 3 fast trees"
 DEFAULT = [name for name in SYSTEMS if name not in ON_REQUEST]
 FREQUENCIES = (1, 6, 51)  # training instances of a label: bounds of the groups
 COLUMNS = [f"{metric}@{k}" for metric in ("P", "PSP") for k in (1, 3, 5)]
