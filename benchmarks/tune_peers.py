@@ -56,15 +56,18 @@ SPACES = {
 }
 
 
-def drawn(space, number, seed):
-    """Settings of one try; the first takes the first of each list."""
-    rng = random.Random(f"{seed} {number}")
-    settings = {}
-    for name, values in space.items():
-        value = values[0] if number == 0 else rng.choice(values)
-        taken_apart = isinstance(value, dict) and name != "indexer"
-        settings.update(value if taken_apart else {name: value})
-    return settings
+def drawn(space, n, seed):
+    """So many different settings; the first takes the first of each list."""
+    rng, found = random.Random(seed), []
+    while len(found) < n:
+        settings = {}
+        for name, values in space.items():
+            value = rng.choice(values) if found else values[0]
+            taken_apart = isinstance(value, dict) and name != "indexer"
+            settings.update(value if taken_apart else {name: value})
+        if settings not in found:
+            found.append(settings)
+    return found
 
 
 def held_out_part(data, work, n_rows, seed):
@@ -81,10 +84,9 @@ def held_out_part(data, work, n_rows, seed):
 
 
 def tuned(peer, data, work, args, runs):
-    """The best of the tries (dict); each is written down."""
+    """The best of the tries (dict), or None where all failed; each is written down."""
     python, tries = interpreter_of(peer, work), []
-    for number in range(args.tries):
-        settings = drawn(SPACES[peer], number, args.seed)
+    for settings in drawn(SPACES[peer], args.tries, args.seed):
         try:
             text = json.dumps(settings)
             found = run(peer, python, data, work, text, timeout=args.timeout)
@@ -93,7 +95,7 @@ def tuned(peer, data, work, args, runs):
             continue
         tries.append((found["P@1"] + found["P@5"], settings))
         record(args, runs, data, f"{peer}, try", settings, found)
-    return max(tries, key=lambda each: each[0])[1]
+    return max(tries, key=lambda each: each[0])[1] if tries else None
 
 
 def record(args, runs, data, system, settings, found):
@@ -145,6 +147,9 @@ def main():
         part = held_out_part(data, args.work, args.rows, args.seed)
         for peer in args.peers.split(";"):
             settings = tuned(peer, part, args.work, args, runs)
+            if settings is None:
+                print(f"{peer}: no try ended within the limits", file=sys.stderr)
+                continue
             found = measure_system(peer, settings, data, args.work)
             record(args, runs, data, f"{peer}, tuned", settings, found)
         for seed in range(args.seeds):
