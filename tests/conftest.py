@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side share the cores
 import numpy as np
 import pytest
 from hypothesis import settings
+from joblib import cpu_count
 from scipy import sparse
 
 from sklearn_xmr.datasets import make_xmr_classification
@@ -19,6 +20,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models come from packages and te
 # The same examples on every run: a failure in CI can be repeated at a desk.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """A worker for each core, and one for each process that keeps others waiting.
+
+    Where eight processes compute, two workers would get a quarter of two cores.
+    """
+    cores = cpu_count()
+    waiting = round(os.getloadavg()[0]) - cores if hasattr(os, "getloadavg") else 0
+    return min(cores + max(waiting, 0), 4 * cores)
 
 
 @pytest.fixture
