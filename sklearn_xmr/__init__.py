@@ -3,7 +3,8 @@
 Three stages: group the labels into a tree (``indexing``), find the groups that fit
 an instance, and rank the labels inside them (``linear``). ``neighbors`` ranks by
 similar instances or labels, ``compose`` puts stages and models together,
-``transformer`` reads texts, ``persistence`` saves models. ``model_selection`` and
+``transformer`` reads texts, ``persistence`` saves models, ``distributed`` goes past
+one machine. ``model_selection`` and
 ``inspection`` work with any of the models; ``metrics``, ``datasets``,
 ``preprocessing`` and ``feature_extraction`` need none.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # editors and type checkers look no further than this
     from sklearn_xmr import (  # noqa: F401
         compose,
         datasets,
+        distributed,
         feature_extraction,
         inspection,
         model_selection,
@@ -105,6 +107,7 @@ _LATE = {
 _SUBPACKAGES = (
     "compose",
     "datasets",
+    "distributed",
     "feature_extraction",
     "inspection",
     "model_selection",

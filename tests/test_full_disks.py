@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults import full_disk, of_unix, read_only_folder
+from scipy import sparse
 
 from sklearn_xmr import LabelTree, XRLinearClassifier, save_model
-from sklearn_xmr.datasets import dump_xmc_file, make_xmr_classification
+from sklearn_xmr.datasets import (
+    dump_xmc_file,
+    make_xmr_classification,
+    open_csr,
+    write_csr,
+)
 from sklearn_xmr.datasets._download import download
 from sklearn_xmr.datasets._xmc_base import _unpack
+from sklearn_xmr.distributed import plan_fit, run_fit_task
 from sklearn_xmr.inspection import view_label_tree
 from sklearn_xmr.transformer._cache import cached_array, cached_tokens, cached_training
 from sklearn_xmr.transformer._tokens import TokenizedTexts
@@ -114,6 +121,28 @@ def test_a_checkpoint_on_a_full_disk_leaves_the_one_before(tmp_path):
         write_checkpoint(path)
     assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(path))
     assert path.read_bytes() == b"old"
+
+
+def test_a_part_on_a_full_disk_is_no_part(tmp_path):
+    plan = plan_fit(XRLinearClassifier(random_state=0), X, Y, tmp_path)
+    with pytest.raises(OSError) as error, full_disk(ROOM):
+        run_fit_task(tmp_path, 0)
+    part = tmp_path / "tree-1" / "parts" / plan.tasks[0].training.name
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(part))
+    assert not list(part.parent.iterdir())
+    run_fit_task(tmp_path, 0)
+    assert part.exists()
+
+
+def test_a_matrix_on_a_full_disk_is_not_finished(tmp_path):
+    matrix = sparse.random(3000, 100, 0.1, format="csr")
+    with pytest.raises(OSError) as error, full_disk(ROOM):
+        write_csr(matrix, tmp_path)
+    assert error.value.errno == errno.EFBIG
+    with pytest.raises(FileNotFoundError):
+        open_csr(tmp_path)
+    write_csr(matrix, tmp_path)
+    assert open_csr(tmp_path, verify=True).nnz == matrix.nnz
 
 
 def test_a_download_on_a_full_disk_is_continued(tmp_path):

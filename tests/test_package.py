@@ -37,6 +37,7 @@ ORDER = [
     "model_selection",
     "inspection",
     "persistence",
+    "distributed",
 ]
 FOR_ALL = ("utils", "base")
 SOURCES = [path for end in ("py", "pyx", "pxd") for path in ROOT.rglob(f"*.{end}")]

@@ -4,13 +4,16 @@ from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_xmr.base import BlockwiseRankingMixin, HybridRankingMixin
 from sklearn_xmr.compose._fitting import (
     asking,
+    fit_model,
     refuse_settings,
     route_fit,
     router_of_fit,
@@ -58,6 +61,10 @@ class XREnsembleClassifier(
         ``predict_topk`` ranks proposed labels by weight times score.
         "inverse_propensity" favours rare labels as propensity-scored metrics do.
         Takes effect without a refit.
+    n_jobs : int, default=None
+        Number of trees to fit at a time, as joblib counts: None means one, unless
+        ``joblib.parallel_config`` says otherwise; -1 means all cores. Each has its
+        share of the cores, so that it pays on machines with many.
     random_state : int, RandomState instance or None, default=None
         Seeds the trees.
     verbose : int, default=0
@@ -120,6 +127,7 @@ class XREnsembleClassifier(
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -143,6 +151,7 @@ class XREnsembleClassifier(
         decision_threshold: float = 0.5,
         min_labels: int = 0,
         label_weight: ArrayLike | Literal["inverse_propensity"] | None = None,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -153,6 +162,7 @@ class XREnsembleClassifier(
         self.decision_threshold = decision_threshold
         self.min_labels = min_labels
         self.label_weight = label_weight
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -203,16 +213,26 @@ class XREnsembleClassifier(
         base = self._model()
         refuse_settings(base, ("label_weight",), "estimator")
         parameters = route_fit(self, {"estimator": base}, data)["estimator"]
-        self.estimators_ = []
-        for number in range(1, self.n_estimators + 1):
-            model = in_own_folder(clone(base), f"tree_{number}")
-            model.set_params(random_state=draw_seed(rng))
-            with tasks.of_model(f"tree {number}", model):
-                model.fit(data.X, data.Y, **parameters)
-            log_line(self, f"tree {number} of {self.n_estimators}: {model.model_!r}")
-            self.estimators_.append(model)
+        trees = [self._tree(base, number, rng) for number in range(self.n_estimators)]
+        if effective_n_jobs(self.n_jobs) > 1:
+            fits = (delayed(fit_model)(tree, data, parameters) for tree in trees)
+            trees = Parallel(n_jobs=self.n_jobs)(fits)
+        else:
+            self._fit_in_turn(trees, data, parameters, tasks)
+        self.estimators_ = trees
         tasks.end(*given)
         return self
+
+    def _tree(self, base, number, rng):
+        tree = in_own_folder(clone(base), f"tree_{number + 1}")
+        return tree.set_params(random_state=draw_seed(rng))
+
+    def _fit_in_turn(self, trees, data, parameters, tasks):
+        """Fit trees one after another, and say how far it is."""
+        for number, tree in enumerate(trees, 1):
+            with tasks.of_model(f"tree {number}", tree):
+                fit_model(tree, data, parameters)
+            log_line(self, f"tree {number} of {len(trees)}: {tree.model_!r}")
 
     def _model(self):
         if self.estimator is None:

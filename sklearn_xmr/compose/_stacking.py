@@ -6,10 +6,12 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
@@ -99,6 +101,10 @@ class XRStackingClassifier(
         ``predict_topk`` ranks candidates by weight times score.
         "inverse_propensity" favours rare labels as propensity-scored metrics do.
         Takes effect without a refit.
+    n_jobs : int, default=None
+        Number of splits to fit at a time, as joblib counts: None means one, unless
+        ``joblib.parallel_config`` says otherwise; -1 means all cores. Each has its
+        share of the cores, so that it pays on machines with many.
     random_state : int, RandomState instance or None, default=None
         Draws the held-out instances, and seeds models that have no seed of their own.
     verbose : int, default=0
@@ -168,6 +174,7 @@ class XRStackingClassifier(
         "decision_threshold": [Interval(Real, 0, 1, closed="both")],
         "min_labels": [Interval(Integral, 0, None, closed="left")],
         "label_weight": ["array-like", StrOptions({"inverse_propensity"}), None],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -192,6 +199,7 @@ class XRStackingClassifier(
         decision_threshold: float = 0.5,
         min_labels: int = 0,
         label_weight: ArrayLike | Literal["inverse_propensity"] | None = None,
+        n_jobs: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -204,6 +212,7 @@ class XRStackingClassifier(
         self.decision_threshold = decision_threshold
         self.min_labels = min_labels
         self.label_weight = label_weight
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -297,13 +306,19 @@ class XRStackingClassifier(
             data, self.validation_size, self.cv, rng, X, y, sample_weight
         )
         tasks = self._begin_tasks(len(splits) + 2)
-        pairs = self._held_out_pairs(models, data, splits, tasks)
+        side_by_side = effective_n_jobs(self.n_jobs) > 1
+        if side_by_side:
+            pairs, fitted = self._fit_side_by_side(models, data, splits, tasks)
+        else:
+            pairs = self._held_out_pairs(models, data, splits, tasks)
         with tasks.task("classifier of pairs"):
             self.final_estimator_ = _fit_final(final, pairs)
         log_line(self, f"classifier of pairs: fitted on {pairs!r}")
-        with tasks.task("models"):
-            self.estimators_ = _fit_models(models, data, "all")
+        if not side_by_side:
+            with tasks.task("models"):
+                fitted = _fit_models(models, data, "all")
         log_line(self, f"models: {len(models)} fitted on {data.n_samples} instances")
+        self.estimators_ = fitted
         self.statistics_ = LabelStatistics(data.Y)
         tasks.end(X, y)
         return self
@@ -344,6 +359,17 @@ class XRStackingClassifier(
             See scikit-learn's user guide, "Metadata Routing".
         """
         return router_of_fit(self, self._named_models())
+
+    def _fit_side_by_side(self, models, data, splits, tasks):
+        """Pairs of held-out instances, and the models fitted on all, at a time."""
+        fits = [
+            delayed(self._pairs)(models, data, number, *split)
+            for number, split in enumerate(splits, 1)
+        ]
+        fits.append(delayed(_fit_models)(models, data, "all"))
+        with tasks.task("models, with and without held-out instances"):
+            *parts, fitted = Parallel(n_jobs=self.n_jobs)(fits)
+        return LabelledPairs.concatenate(parts), fitted
 
     def _held_out_pairs(self, models, data, splits, tasks):
         """Pairs of held-out instances and the labels that are proposed for them."""

@@ -67,11 +67,21 @@ def description(data, tree, settings):
     run["label tree"] = content_key([*tree.offsets], tree.label_order)
     run["version of sklearn_xmr"] = _version.__version__
     run["format of the weights"] = FORMAT
-    return {name: _plain(value) for name, value in run.items()}
+    return {name: plain_value(value) for name, value in run.items()}
 
 
-def _plain(value):
-    """A value as JSON holds it."""
+def plain_value(value):
+    """A setting as JSON holds it: infinity as its name.
+
+    Parameters
+    ----------
+    value : int, float, str or None
+        Of Python or NumPy.
+
+    Returns
+    -------
+    int, float, str or None
+    """
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not isfinite(value):
         return repr(value)
@@ -148,10 +158,7 @@ class LevelCheckpoints:
         OSError
             If it cannot be written; the levels before it stay.
         """
-        arrays = {**weights.arrays(), "n_iter": n_iter}
-        header = {name: getattr(weights, name) for name in SCALARS}
-        header["names"] = list(arrays)
-        self._write(_file_of(level), header, list(arrays.values()))
+        self._write(_file_of(level), *_packed(weights, n_iter))
 
     def _write(self, name, header, arrays):
         header = {"package": "sklearn_xmr", "run": self.run, **header}
@@ -171,7 +178,7 @@ class LevelCheckpoints:
         if kept != self.run:
             raise ValueError(
                 f"checkpoint_dir={str(self.folder)!r} holds the levels of another fit "
-                f"({name}), which differs in {_differences(kept, self.run)}: give a "
+                f"({name}), which differs in {differences(kept, self.run)}: give a "
                 "folder of its own, or delete that one to start from the beginning"
             )
         return file
@@ -187,6 +194,14 @@ def _file_of(level):
     return f"level_{level + 1}.xmr"
 
 
+def _packed(weights, n_iter):
+    """Header and arrays of a level's file."""
+    arrays = {**weights.arrays(), "n_iter": n_iter}
+    header = {name: getattr(weights, name) for name in SCALARS}
+    header["names"] = list(arrays)
+    return header, list(arrays.values())
+
+
 def _unpacked(file):
     """Weights and iterations of a level's file, in memory."""
     names = file.header["names"]
@@ -198,8 +213,8 @@ def _unpacked(file):
     return ChunkedWeights(**arrays, **scalars), n_iter
 
 
-def _differences(kept, run):
-    """Names of what differs, with short values on both sides."""
+def differences(kept, run):
+    """Names of what differs between two descriptions, with short values (str)."""
     names = [n for n in {**kept, **run} if kept.get(n) != run.get(n)]
     return ", ".join(_difference(n, kept.get(n), run.get(n)) for n in names)
 

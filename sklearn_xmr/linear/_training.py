@@ -1,5 +1,7 @@
 """Training of a label tree: from data, a tree and settings to a TreeModel."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +30,9 @@ from sklearn_xmr.utils._rankings import csr_from_topk
 
 # The search for hard negatives, whatever predictions use: that acts without a refit.
 HARD_SEARCH = {"beam_size": 10, "post_processor": "l3_hinge"}
+
+# What trains trees instead, such as the machines of a cluster.
+_trainer: ContextVar = ContextVar("trainer", default=None)
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,19 @@ def train_tree(
     >>> model.n_labels
     50
     """
+    trainer = _trainer.get()
+    if trainer is not None:
+        if checkpoint_dir is not None:
+            raise ValueError(
+                "checkpoint_dir must be None where others train, who keep what has "
+                f"been trained themselves; got {checkpoint_dir}"
+            )
+        return trainer(data, tree, settings)
     checkpoints = None
     if checkpoint_dir is not None:
         run = description(data, tree, settings)
         checkpoints = LevelCheckpoints(checkpoint_dir, run)
-    levels = _Levels(data, tree, settings)
+    levels = TreeLevels(data, tree, settings)
     weights, n_iter = [], [0]
     if _n_at_once(tree, settings, checkpoint_dir):
         weights, taken = levels.solve(levels.problems())
@@ -152,6 +165,42 @@ def train_tree(
     for number, level in enumerate(weights):
         log(f"level {number + 1} of {tree.n_levels}: {level!r}")
     return TreeModel(tree, weights), int(max(n_iter))
+
+
+@contextmanager
+def trained_by(trainer):
+    """Within it, label trees of this thread are trained by a function of yours.
+
+    Parameters
+    ----------
+    trainer : callable
+        Is given what :func:`train_tree` is given: ``trainer(data, tree, settings)``,
+        and returns what it returns, a model and the number of iterations.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> from sklearn_xmr.datasets import make_xmr_classification
+    >>> from sklearn_xmr.linear import train_tree, trained_by
+    >>> X, Y = make_xmr_classification(
+    ...     n_samples=500, n_features=300, n_labels=50, random_state=0)
+    >>> def training_that_says_so(data, tree, settings):
+    ...     print(f"{tree.n_labels} labels")
+    ...     with trained_by(None):
+    ...         return train_tree(data, tree, settings)
+    >>> with trained_by(training_that_says_so):
+    ...     clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    50 labels
+    """
+    token = _trainer.set(trainer)
+    try:
+        yield
+    finally:
+        _trainer.reset(token)
 
 
 def count_separate_levels(tree, settings, checkpoint_dir=None):
@@ -177,11 +226,23 @@ def _n_at_once(tree, settings, checkpoint_dir):
     """The number of levels, from the root, that are trained together."""
     if checkpoint_dir is not None or settings.negative_sampling in ("man", "tfn+man"):
         return 0
-    return _n_independent(tree, settings)
+    return n_independent_levels(tree, settings)
 
 
-def _n_independent(tree, settings):
-    """The number of levels, from the root, whose negatives need no other level."""
+def n_independent_levels(tree, settings):
+    """The number of levels, from the root, whose negatives need no other level.
+
+    Parameters
+    ----------
+    tree : LabelTree
+        The label tree.
+    settings : TreeSettings
+        Settings of the training.
+
+    Returns
+    -------
+    int
+    """
     independent = {"tfn": tree.n_levels, "hard": max(1, tree.n_levels - 1)}
     return independent.get(settings.negative_sampling, 1)
 
@@ -333,7 +394,7 @@ def train_new_labels(model, data, settings, clusters=None):
     if clusters is None:
         clusters = matching_clusters(model, data.X, data.Y[:, n_old:], settings)
     tree = model.tree.with_labels(clusters)
-    levels = _Levels(data, tree, settings)
+    levels = TreeLevels(data, tree, settings)
     trained = levels.solve_children(model, level, np.unique(clusters), n_old)
     return model.with_labels(clusters, trained)
 
@@ -357,7 +418,7 @@ def train_branch(model, data, settings, level, node):
     TreeModel
         Model with new weights under the node.
     """
-    levels, bounds = _Levels(data, model.tree, settings), np.array([node, node + 1])
+    levels, bounds = TreeLevels(data, model.tree, settings), np.array([node, node + 1])
     for below in range(level + 1, model.tree.n_levels):
         parents = np.arange(*bounds)
         trained = levels.solve_children(model, below, parents)
@@ -418,17 +479,62 @@ def estimate_model_nbytes(data, tree, settings, share):
         Size in bytes.
     """
     settings = replace(settings, negative_sampling="tfn")
-    problems = _Levels(data, tree, settings).problems()
+    problems = TreeLevels(data, tree, settings).problems()
     size = estimate_nbytes(data.X, problems, settings.solver, share)
     return size + tree.label_order.nbytes
 
 
-class _Levels:
+def model_above(tree, weights):
+    """The upper levels of a tree as a model, whose labels are the nodes of the last.
+
+    Parameters
+    ----------
+    tree : LabelTree
+        The whole tree.
+    weights : sequence of ChunkedWeights
+        Weights of its first levels.
+
+    Returns
+    -------
+    TreeModel
+    """
+    level = len(weights)
+    n_nodes = int(tree.offsets[level - 1][-1])
+    return TreeModel(LabelTree(tree.offsets[:level], np.arange(n_nodes)), weights)
+
+
+def matched_nodes(model, X, settings):
+    """Nodes that a model of the upper levels finds for instances, to train those below.
+
+    Parameters
+    ----------
+    model : TreeModel
+        See :func:`model_above`.
+    X : HybridFeatures of shape (n_samples, n_features)
+        Instances.
+    settings : TreeSettings
+        Settings of the training.
+
+    Returns
+    -------
+    csr_matrix of float32 of shape (n_samples, n_nodes)
+        Ones.
+    """
+    n_nodes = model.n_labels
+    k, search = settings.beam_size or n_nodes, settings.search
+    if settings.negative_sampling == "hard":
+        k = settings.n_hard_clusters
+        search = {**HARD_SEARCH, "beam_size": max(k, HARD_SEARCH["beam_size"])}
+    nodes, _ = model.topk(X, k, **search)
+    return csr_from_topk(nodes, np.ones(nodes.shape, dtype=np.float32), n_nodes)
+
+
+class TreeLevels:
     """The problems of all levels of a tree, and their solution."""
 
     def __init__(self, data, tree, settings):
         self.data, self.tree, self.settings = data, tree, settings
-        self.n_independent = _n_independent(tree, settings)
+        self.n_independent = n_independent_levels(tree, settings)
         self.mines = settings.negative_sampling == "hard"
         self.targets, self.weighted = _costs(data, tree, settings)
         self.known = None
@@ -456,15 +562,8 @@ class _Levels:
     def matched(self, weights):
         """Instances that the levels trained so far assign to each of their nodes."""
         level, settings = len(weights), self.settings
-        n_nodes = int(self.tree.offsets[level - 1][-1])
-        k, search = settings.beam_size or n_nodes, settings.search
-        if self.mines:
-            k = settings.n_hard_clusters
-            search = {**HARD_SEARCH, "beam_size": max(k, HARD_SEARCH["beam_size"])}
-        part = LabelTree(self.tree.offsets[:level], np.arange(n_nodes))
-        nodes, _ = TreeModel(part, weights).topk(self.data.X, k, **search)
-        ones = np.ones(nodes.shape, dtype=np.float32)
-        matched = csr_from_topk(nodes, ones, n_nodes)
+        model = model_above(self.tree, weights)
+        matched = matched_nodes(model, self.data.X, settings)
         if settings.negative_sampling == "tfn+man":
             return matched + ones_at(self.teacher(level))
         return matched

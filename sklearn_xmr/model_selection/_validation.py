@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_xmr.metrics import (
     get_topk_scorer,

@@ -26,7 +26,7 @@ from sklearn_xmr.utils._storable import is_storable, storable_class, storable_na
 # Parts of the package whose classes may be in a file.
 PARTS = frozenset(
     (
-        *("base", "compose", "feature_extraction", "indexing", "linear"),
+        *("base", "compose", "distributed", "feature_extraction", "indexing", "linear"),
         *("model_selection", "neighbors", "preprocessing", "transformer"),
     )
 )

@@ -9,10 +9,13 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_xmr.utils._matrices import as_csr_float32
+from sklearn_xmr.utils._ranges import row_blocks
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_array
+
+BLOCK_VALUES = 1 << 20  # whose squares are made at once
 
 
 @storable
@@ -160,10 +163,13 @@ class HybridFeatures:
             Sums of the squares of all features.
         """
         sums = np.einsum("ij,ij->i", self.dense, self.dense)
-        filled = np.flatnonzero(np.diff(self.sparse.indptr))
-        if len(filled):
-            squares = self.sparse.data * self.sparse.data
-            sums[filled] += np.add.reduceat(squares, self.sparse.indptr[filled])
+        values, indptr = self.sparse.data, self.sparse.indptr
+        for first, last in row_blocks(indptr, BLOCK_VALUES):  # X may be larger than RAM
+            start, end = indptr[[first, last]]
+            filled = first + np.flatnonzero(np.diff(indptr[first : last + 1]))
+            if len(filled):
+                squares = np.square(values[start:end])
+                sums[filled] += np.add.reduceat(squares, indptr[filled] - start)
         return sums
 
 

@@ -22,3 +22,26 @@ def ascend(values):
 def pointers(counts):
     """Start of each of consecutive ranges of these sizes, and the end of the last."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def row_blocks(indptr, n_values):
+    """Cut the rows of a CSR matrix into blocks of about so many stored values.
+
+    Parameters
+    ----------
+    indptr : ndarray of int of shape (n_rows + 1,)
+        First value of each row, and the number of values.
+    n_values : int
+        Largest number of values of a block that has more than one row.
+
+    Yields
+    ------
+    first, last : int
+        First row of a block, and the row after its last.
+    """
+    first, n_rows = 0, len(indptr) - 1
+    while first < n_rows:
+        end = np.searchsorted(indptr, indptr[first] + n_values, side="right")
+        last = int(min(max(end - 1, first + 1), n_rows))
+        yield first, last
+        first = last

@@ -67,8 +67,8 @@ def named_errors(path, kind, what, advice=""):
     """
     try:
         yield
-    except ImportError:
-        raise  # of a package that is not installed
+    except (ImportError, MemoryError):
+        raise  # of a package that is not installed, of a machine that is too small
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             if error.filename is not None:

@@ -30,6 +30,7 @@ class LevelProblem:
     positive_ptr: np.ndarray
     positive_rows: np.ndarray
     positive_weight: np.ndarray  # empty: all 1
+    first_child: int = 0  # its number where these are some children of a training
 
 
 def root_rows(n_samples):

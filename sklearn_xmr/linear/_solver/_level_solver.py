@@ -17,6 +17,7 @@ from sklearn_xmr.linear._weights._chunked_weights import (
     encode_dense,
     plan_chunks,
 )
+from sklearn_xmr.linear._weights._weight_part import WeightPart
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 from sklearn_xmr.utils._ranges import pointers
@@ -123,6 +124,43 @@ def solve_levels(X, problems, settings, sample_weight=None, only=None):
     n_iter = solver.n_iter[solver.n_iter > 0]
     warn_of_training(weights, n_iter, settings)
     return weights, n_iter
+
+
+def solve_part(X, problem, settings, sample_weight=None):
+    """Train some nodes of a level.
+
+    Parameters
+    ----------
+    X : HybridFeatures
+        Instances.
+    problem : LevelProblem
+        The problem of these nodes.
+    settings : SolverSettings
+        Settings of the node solver, with a ``row_length``.
+    sample_weight : ndarray of float32 of shape (n_samples,), default=None
+        Factor of the costs of each row.
+
+    Returns
+    -------
+    weights : WeightPart
+        Weights of the nodes.
+    n_iter : ndarray of int32 of shape (n_blocks,)
+        Iterations that each block needed.
+    """
+    plan = _plan_blocks(problem)
+    tasks = _plan_tasks(problem, plan)
+    solver = _solve(X, problem, plan, tasks, settings, sample_weight)
+    n_children, n_chunks = int(problem.child_ptr[-1]), len(plan.chunk_parent)
+    names = "chunk_rows", "chunk_entries", "features", "counts", "columns", "values"
+    part = WeightPart(
+        parent_ptr=plan.chunk_ptr,
+        child_ptr=plan.chunk_child,
+        **dict(zip(names, solver.copy_chunks(0, n_chunks), strict=True)),
+        **_node_arrays(solver, slice(0, n_children), settings),
+        n_features=X.sparse.shape[1],
+        value_type=settings.weight_dtype,
+    )
+    return part, solver.n_iter[solver.n_iter > 0]
 
 
 def _are_of_level(chunks, problems, plan, level):
@@ -255,7 +293,7 @@ def _concatenate(problems):
     """Several levels as one, with parents and children numbered consecutively."""
     if len(problems) == 1:
         return problems[0]
-    columns = {name: [] for name in LevelProblem.__annotations__}
+    columns = {name: [] for name in vars(problems[0]) if name != "first_child"}
     some_differ = any(len(problem.parent_use) for problem in problems)
     for problem in problems:
         for name, parts in columns.items():
@@ -336,9 +374,6 @@ def _collect(solver, plan, problems, settings, n_features):
             count_buckets(n_features, shift),
             SPARE,
         )
-        dense, dense_scale = encode_dense(
-            solver.dense[child:last_child], settings.weight_dtype
-        )
         weights.append(
             ChunkedWeights(
                 parent_ptr=plan.chunk_ptr[parent : last_parent + 1] - first,
@@ -346,10 +381,7 @@ def _collect(solver, plan, problems, settings, n_features):
                 chunk_ptr=chunk_ptr,
                 buckets=buckets,
                 packed=packed,
-                scale=solver.scale[child:last_child].copy(),
-                intercept=solver.intercept[child:last_child].copy(),
-                dense=dense,
-                dense_scale=dense_scale,
+                **_node_arrays(solver, slice(child, last_child), settings),
                 shift=shift,
                 n_features=n_features,
                 value_type=settings.weight_dtype,
@@ -357,3 +389,14 @@ def _collect(solver, plan, problems, settings, n_features):
         )
         parent, child = last_parent, last_child
     return weights
+
+
+def _node_arrays(solver, nodes, settings):
+    """What some nodes have beside their sparse weights, by name."""
+    dense, dense_scale = encode_dense(solver.dense[nodes], settings.weight_dtype)
+    return {
+        "scale": solver.scale[nodes].copy(),
+        "intercept": solver.intercept[nodes].copy(),
+        "dense": dense,
+        "dense_scale": dense_scale,
+    }

@@ -15,7 +15,7 @@ from cython.parallel cimport parallel, threadid
 from libc.float cimport FLT_MAX
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -143,6 +143,7 @@ cdef struct Problem:
     const int64_t *chunk_child      # chunk -> first child
     const int64_t *block_ptr        # chunk -> blocks
     const int32_t *block_children   # blocks x XMR_LANES: child, or -1
+    int64_t first_child             # its number in the whole training, for the seeds
 
 
 cdef struct Settings:
@@ -381,7 +382,8 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
     if problem.parent_use:
         b.use = problem.parent_use + problem.parent_ptr[parent]
     b.loss = settings.loss
-    passes = descend(b, n, settings, settings.seed ^ mix(<uint64_t>children[0]), ws)
+    passes = descend(b, n, settings, settings.seed ^ mix(
+        <uint64_t>(problem.first_child + children[0])), ws)
     if gram:
         xmr_weights_from_dual(b, <int32_t *>ws.order.data)
     return passes
@@ -678,6 +680,7 @@ cdef class NodeSolver:
     cdef _point_targets(self, problem, sample_weight):
         cdef Problem *p = &self.problem
         self.n_children = len(problem.positive_ptr) - 1
+        p.first_child = problem.first_child
         p.parent_ptr = int64_pointer(problem.parent_ptr, self.kept_alive)
         p.parent_rows = int32_pointer(problem.parent_rows, self.kept_alive)
         p.parent_use = uint8_pointer(problem.parent_use, self.kept_alive)
@@ -752,6 +755,42 @@ cdef class NodeSolver:
         for chunk in range(first, last):
             n_rows += self.out.chunks[chunk].n_rows
         return n_rows
+
+    def copy_chunks(self, int64_t first, int64_t last):
+        """The weights of chunks first .. last - 1 as feature rows, one after another.
+
+        Parameters
+        ----------
+        first, last : int
+
+        Returns
+        -------
+        chunk_rows, chunk_entries, features, counts, columns, values : ndarray
+            As ``pack_chunks`` of ``_bucket_layout.pyx`` takes them.
+        """
+        cdef int64_t i, item = xmr_item(self.settings.value_kind), n = last - first
+        cdef const Chunk *chunk
+        row_array = np.zeros(n + 1, dtype=np.int64)
+        entry_array = np.zeros(n + 1, dtype=np.int64)
+        cdef int64_t[::1] rows = row_array, entries = entry_array
+        for i in range(n):
+            rows[i + 1] = rows[i] + self.out.chunks[first + i].n_rows
+            entries[i + 1] = entries[i] + self.out.chunks[first + i].n_entries
+        feature_array = np.empty(rows[n], dtype=np.int32)
+        count_array = np.empty(rows[n], dtype=np.uint8)
+        column_array = np.empty(entries[n], dtype=np.uint8)
+        value_array = np.empty(entries[n] * item, dtype=np.uint8)
+        cdef int32_t[::1] features = feature_array
+        cdef uint8_t[::1] counts = count_array, columns = column_array
+        cdef uint8_t[::1] values = value_array
+        for i in range(n):
+            chunk = &self.out.chunks[first + i]
+            if chunk.n_rows:
+                memcpy(&features[rows[i]], chunk.features, chunk.n_rows * sizeof(int32_t))
+                memcpy(&counts[rows[i]], chunk.counts, chunk.n_rows)
+                memcpy(&columns[entries[i]], chunk.columns, chunk.n_entries)
+                memcpy(&values[entries[i] * item], chunk.values, chunk.n_entries * item)
+        return row_array, entry_array, feature_array, count_array, column_array, value_array
 
     def take_chunks(self, int64_t first, int64_t last, const int64_t[::1] chunk_child,
                     int shift, int64_t n_buckets, int64_t spare):

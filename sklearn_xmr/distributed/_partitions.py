@@ -1,0 +1,318 @@
+"""Predict table after table with a saved model, in any process."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from sklearn_xmr.distributed._tables import Rankings, column_of, columns_of, kind_of
+from sklearn_xmr.persistence import load_model
+from sklearn_xmr.utils._folders import Folder
+from sklearn_xmr.utils._response import last_estimator, predict_topk
+from sklearn_xmr.utils._typing import PathOrStr
+from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._whole_file import whole_file
+
+_models: dict[tuple, Any] = {}
+_loading = Lock()
+
+
+class PartitionPredictor:
+    """A function from a table to the table of its rows' best labels.
+
+    It is made of the path of a model file, so that it is small to send to workers:
+    each process loads the model at the first call, as a memory map that the processes
+    of a machine share, and keeps it. It takes and gives what engines hand their
+    functions: pyarrow tables and record batches, pandas and polars frames, dicts of
+    arrays. Empty tables are fine.
+
+    The result has these columns, a row for each row of the table:
+
+    - ``id``: that column of the table; only where ``id`` is given;
+    - ``labels``: list of int64, the numbers of the best labels, best first;
+    - ``scores``: list of float32, their scores;
+    - ``names``: list of str, their names; null where neither the model nor
+      ``label_names`` knows them.
+
+    Parameters
+    ----------
+    model : path-like or str
+        What :func:`~sklearn_xmr.save_model` has saved: a path or a URL that fsspec
+        knows.
+    k : int, default=5
+        Number of labels.
+    text : str, default=None
+        Column of the texts that the model takes; null counts as an empty text.
+    columns : list of str, default=None
+        Columns that the model takes as a pandas frame.
+    features : str, default=None
+        Column of lists of numbers that the model takes as a matrix. Exactly one of
+        ``text``, ``columns`` and ``features`` is given.
+    id : str, default=None
+        Column to keep, by which the result can be joined.
+    label_names : sequence of str, default=None
+        Names of the labels where the model has none.
+    skip_empty : bool, default=False
+        Whether a row that says nothing gets no label, as in
+        :func:`~sklearn_xmr.predict_topk`.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of ``text``, ``columns`` and ``features`` is given, or ``k``
+        is not a positive integer.
+
+    See Also
+    --------
+    predict_parquet : Predict files without an engine.
+
+    Notes
+    -----
+    Calls use as many threads as OpenMP may use in their process: Dask and Ray set one
+    for each task, Spark the cores of an executor.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_xmr import XRLinearClassifier, save_model
+    >>> from sklearn_xmr.distributed import PartitionPredictor
+    >>> from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
+    >>> y = ["birds", "birds", "fish", "fish"]
+    >>> model = make_pipeline(TfidfVectorizer(), XRLinearClassifier()).fit(texts, y)
+    >>> folder = TemporaryDirectory()
+    >>> save_model(model, folder.name + "/model.xmr")
+    >>> predictor = PartitionPredictor(
+    ...     folder.name + "/model.xmr", k=1, text="title", id="number")
+    >>> table = pd.DataFrame({"number": [7, 8], "title": ["a fish", "a bird"]})
+    >>> predictor(table)[["id", "names"]].values.tolist()
+    [[7, ['fish']], [8, ['birds']]]
+    >>> folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        model: PathOrStr,
+        k: int = 5,
+        *,
+        text: str | None = None,
+        columns: Sequence[str] | None = None,
+        features: str | None = None,
+        id: str | None = None,
+        label_names: Sequence[str] | None = None,
+        skip_empty: bool = False,
+    ) -> None:
+        self.model = os.fspath(model)
+        self.k = check_count(k, "k")
+        self.text, self.features, self.id = text, features, id
+        self.columns = None if columns is None else list(columns)
+        self.label_names = None if label_names is None else list(label_names)
+        self.skip_empty = skip_empty
+        given = {"text": text, "columns": columns, "features": features}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "exactly one of text, columns and features must name what the model "
+                f"takes, got {named or 'none'}"
+            )
+
+    def __call__(self, table: Any) -> Any:
+        """Rank the labels of each row.
+
+        Parameters
+        ----------
+        table : pyarrow.Table, RecordBatch, pandas or polars DataFrame, or dict
+            With the columns that were named.
+
+        Returns
+        -------
+        table
+            Of the same kind, with the columns above.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or the model refuses the rows.
+        TypeError
+            If it is no such table.
+        """
+        kind = kind_of(table)
+        needed = [self.text, self.features, self.id, *(self.columns or ())]
+        missing = {name for name in needed if name is not None} - set(columns_of(table))
+        if missing:
+            raise ValueError(
+                f"table must have the columns {sorted(missing)}, found "
+                f"{list(columns_of(table))}"
+            )
+        rankings = self._rank(table)
+        ids = None if self.id is None else column_of(table, self.id)
+        return kind(rankings, ids)
+
+    def map_batches(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Rank the labels of table after table, for Spark's ``mapInArrow``.
+
+        Parameters
+        ----------
+        batches : iterable of tables
+            See :meth:`__call__`.
+
+        Yields
+        ------
+        table
+        """
+        for batch in batches:
+            yield self(batch)
+
+    def spark_schema(self, schema: Any) -> str:
+        """Return the schema of the result, as ``mapInArrow`` wants it.
+
+        Parameters
+        ----------
+        schema : pyspark.sql.types.StructType
+            Schema of the frame: it knows the type of the ``id``.
+
+        Returns
+        -------
+        str
+            A schema in Spark's own language.
+        """
+        columns = "labels array<bigint>, scores array<float>, names array<string>"
+        if self.id is None:
+            return columns
+        return f"id {schema[self.id].dataType.simpleString()}, {columns}"
+
+    def _rank(self, table):
+        """Rankings of the rows of a table."""
+        model = _loaded(self.model)
+        X = self._instances(table)
+        if len(X) == 0:
+            return Rankings.none()
+        labels, scores = predict_topk(model, X, self.k, skip_empty=self.skip_empty)
+        return Rankings.of(labels, scores, self._names(model))
+
+    def _instances(self, table):
+        if self.text is not None:
+            texts = column_of(table, self.text)
+            return [text if isinstance(text, str) else _text_of(text) for text in texts]
+        if self.features is not None:
+            rows = column_of(table, self.features)
+            return np.array([np.asarray(row) for row in rows], dtype=np.float32)
+        return _as_pandas(table, self.columns)
+
+    def _names(self, model):
+        """Names of the labels by their numbers (ndarray), or None."""
+        classes = getattr(last_estimator(model), "classes_", None)
+        if self.label_names is not None:
+            n_labels = None if classes is None else len(classes)
+            if n_labels is not None and len(self.label_names) != n_labels:
+                raise ValueError(
+                    f"label_names must have the {n_labels} names of the model's labels,"
+                    f" got {len(self.label_names)}"
+                )
+            return np.array(self.label_names, dtype=object)
+        is_named = classes is not None and np.asarray(classes).dtype.kind in "OU"
+        return np.asarray(classes, dtype=object) if is_named else None
+
+
+def predict_parquet(
+    predictor: PartitionPredictor,
+    source: PathOrStr,
+    target: PathOrStr,
+    *,
+    batch_size: int = 8192,
+) -> int:
+    """Predict Parquet files, row group by row group, without an engine.
+
+    Parameters
+    ----------
+    predictor : PartitionPredictor
+        What to predict, and with which model.
+    source : path-like
+        A Parquet file, or a folder of such.
+    target : path-like
+        Folder of the results: files of the same names, each written whole or not at
+        all. A file that is there is passed over, so that a run that was ended goes on.
+    batch_size : int, default=8192
+        Rows that are in memory at once.
+
+    Returns
+    -------
+    int
+        Number of rows of all files, those passed over included.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    FileNotFoundError
+        If there is no Parquet file.
+    ValueError
+        If a column is missing, or a file is damaged.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.distributed import PartitionPredictor, predict_parquet
+    >>> predictor = PartitionPredictor("model.xmr", text="title", id="number")
+    >>> predict_parquet(predictor, "titles/", "subjects/")  # doctest: +SKIP
+    100000
+    """
+    import pyarrow.parquet as pq
+
+    check_count(batch_size, "batch_size")
+    source, target = Path(source), Path(target)
+    files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    if not files:
+        raise FileNotFoundError(f"{source} holds no file that ends in .parquet")
+    target.mkdir(parents=True, exist_ok=True)
+    n_rows = 0
+    for path in files:
+        file, result = pq.ParquetFile(path), target / path.name
+        n_rows += file.metadata.num_rows
+        if not result.exists():
+            _predict_file(predictor, file, result, batch_size)
+    return n_rows
+
+
+def _predict_file(predictor, file, result, batch_size):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with whole_file(result) as out:
+        empty = predictor(pa.Table.from_batches([], file.schema_arrow))
+        with pq.ParquetWriter(out, empty.schema) as writer:
+            for batch in file.iter_batches(batch_size):
+                writer.write_batch(predictor(batch))
+
+
+def _loaded(model):
+    """The model of a path, loaded once in a process and again when it has changed."""
+    folder, _, name = model.rpartition("/")
+    place = Folder(folder or ("/" if model.startswith("/") else "."))
+    key = model, place.version(name)
+    with _loading:
+        if key not in _models:
+            for old in [old for old in _models if old[0] == model]:
+                del _models[old]
+            _models[key] = load_model(place.read(name))
+        return _models[key]
+
+
+def _text_of(value):
+    """The empty text for a missing one, as None, NaN and pandas' NA say it."""
+    if value is None or value is getattr(sys.modules.get("pandas"), "NA", None):
+        return ""
+    if isinstance(value, float) and np.isnan(value):
+        return ""
+    raise ValueError(f"text must hold texts, found {value!r:.40}")
+
+
+def _as_pandas(table, columns):
+    import pandas as pd
+
+    return pd.DataFrame({name: column_of(table, name) for name in columns})

@@ -1,0 +1,380 @@
+"""Plans, tasks and their assembly: what comes out is what one process makes."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from same_models import assert_same
+from scipy import sparse
+from sklearn.pipeline import make_pipeline
+
+from sklearn_xmr import (
+    HierarchicalLabelClusterer,
+    HybridFeatures,
+    LabelNamesClassifier,
+    LabelTree,
+    XRCalibratedClassifier,
+    XREnsembleClassifier,
+    XRLinearClassifier,
+    XRNeighborsClassifier,
+    XRStackingClassifier,
+)
+from sklearn_xmr.datasets import (
+    load_tate_subjects,
+    make_xmr_classification,
+    open_csr,
+    write_csr,
+)
+from sklearn_xmr.distributed import (
+    FitPlan,
+    assemble_fit,
+    fit_distributed,
+    plan_fit,
+    run_fit_task,
+)
+from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+
+DEEP = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=6, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_xmr_classification(700, 300, 120, random_state=0)
+
+
+def in_tasks(estimator, X, y, folder, n_tasks=7, **fit_params):
+    """Fit by the three functions, with tasks of a stage in any order."""
+    plan = plan_fit(estimator, X, y, folder, n_tasks=n_tasks, **fit_params)
+    for stage in plan.stages:
+        for task in sorted(stage, key=lambda task: hash((task.number, 5))):
+            run_fit_task(folder, task.number)
+    return assemble_fit(folder)
+
+
+SETTINGS = {
+    "default": {},
+    "teacher-forced": {"negative_sampling": "tfn"},
+    "matcher-aware": {"negative_sampling": "man", "beam_size": 3},
+    "both": {"negative_sampling": "tfn+man", "path_weight": 0.5},
+    "exact search": {"negative_sampling": "man", "beam_size": None},
+    "wide": {"clusterer": None},
+    "flat": {"clusterer": LabelTree.flat(120)},
+    "float16": {"weight_dtype": "float16", "weight_threshold": 0.0},
+    "float32": {"weight_dtype": "float32", "loss": "logistic"},
+    "never pruned": {"weight_threshold": 0.0},
+    "all pruned": {"weight_threshold": 1e6},
+    "no intercept": {"bias": 0.0, "loss": "hinge"},
+    "by propensity": {"cost_sensitive": "propensity"},
+}
+
+
+@pytest.mark.filterwarnings("ignore:no weight of")
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_fit_in_tasks_equals_that_of_one_process(settings, problem, tmp_path):
+    clf = XRLinearClassifier(**{"clusterer": DEEP, "random_state": 0, **settings})
+    assert_same(in_tasks(clf, *problem, tmp_path / "a"), clf.fit(*problem), tmp_path)
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "relevance", "negatives", "all"])
+def test_what_is_known_of_the_data_takes_part(given, problem, tmp_path):
+    X, Y = problem
+    rng = np.random.default_rng(0)
+    relevance = Y.copy()
+    relevance.data = rng.integers(0, 5, len(Y.data)).astype(np.float32)
+    wrong = sparse.random(*Y.shape, 0.01, format="csr", random_state=0)
+    wrong -= wrong.multiply(Y)
+    wrong.eliminate_zeros()
+    known = {
+        "sample_weight": rng.integers(0, 3, len(Y.indptr) - 1),
+        "relevance": relevance,
+        "negatives": wrong,
+    }
+    known = known if given == "all" else {given: known[given]}
+    clf = XRLinearClassifier(DEEP, relevance_norm="max", random_state=0)
+    found = in_tasks(clf, X, Y, tmp_path / "a", **known)
+    assert_same(found, clf.fit(X, Y, **known), tmp_path)
+
+
+@pytest.mark.parametrize("n_tasks", [1, 3, 1000])
+def test_the_number_of_tasks_does_not_matter(n_tasks, problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    found = in_tasks(clf, *problem, tmp_path / "a", n_tasks=n_tasks)
+    assert_same(found, clf.fit(*problem), tmp_path)
+
+
+def test_sparse_and_dense_features(problem, tmp_path):
+    X, Y = problem
+    dense = np.random.default_rng(0).normal(size=(X.shape[0], 5))
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    kinds = HybridFeatures(X, dense), HybridFeatures(None, dense)
+    for number, both in enumerate(kinds):
+        found = in_tasks(clf, both, Y, tmp_path / str(number))
+        assert_same(found, clf.fit(both, Y), tmp_path)
+
+
+def test_classes_instead_of_an_indicator(problem, tmp_path):
+    X, Y = problem
+    y = np.char.add("class ", np.asarray(Y.argmax(axis=1)).ravel().astype(str))
+    clf = XRLinearClassifier(random_state=0)
+    assert_same(in_tasks(clf, X, y, tmp_path / "a"), clf.fit(X, y), tmp_path)
+
+
+def test_ensembles_train_their_trees_side_by_side(problem, tmp_path):
+    ensemble = XREnsembleClassifier(XRLinearClassifier(DEEP), 2, random_state=0)
+    plan = plan_fit(ensemble, *problem, tmp_path / "a")
+    assert {task.tree for task in plan.stages[0]} == {0, 1}
+    assert len([name for name in os.listdir(tmp_path / "a") if "features" in name]) == 1
+    found = in_tasks(ensemble, *problem, tmp_path / "a")
+    assert_same(found, ensemble.fit(*problem), tmp_path)
+
+
+def test_texts_and_names(tmp_path):
+    tate = load_tate_subjects()
+    texts = list(tate.data[:600])
+    names = [[tate.target_names[i] for i in row.indices] for row in tate.target[:600]]
+    model = make_pipeline(
+        TfidfVectorizer(),
+        LabelNamesClassifier(XRLinearClassifier(random_state=0)),
+    )
+    found = in_tasks(model, texts, names, tmp_path / "a")
+    assert_same(found, model.fit(texts, names), tmp_path)
+
+
+ASKING = {
+    "stack": XRStackingClassifier(random_state=0),
+    "calibrated": XRCalibratedClassifier(XRLinearClassifier(), random_state=0),
+}
+
+
+@pytest.mark.parametrize("model", ASKING.values(), ids=ASKING)
+def test_models_that_ask_their_trees_meanwhile(model, problem, tmp_path):
+    with pytest.raises(ValueError, match="must not ask its label trees"):
+        plan_fit(model, *problem, tmp_path / "plan")
+    found = fit_distributed(model, *problem, directory=tmp_path / "a")
+    model.fit(*problem)
+    for one, other in zip(
+        found.predict_topk(problem[0]), model.predict_topk(problem[0]), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_models_without_trees_are_refused(problem, tmp_path):
+    with pytest.raises(ValueError, match="must train label trees"):
+        plan_fit(XRNeighborsClassifier(), *problem, tmp_path)
+
+
+def test_neither_the_estimator_nor_later_fits_are_changed(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan_fit(clf, *problem, tmp_path)
+    assert not hasattr(clf, "model_")
+    assert clf.fit(*problem).predict_topk(problem[0], k=3)[0].shape == (700, 3)
+
+
+# --- folders of matrices, and URLs ----------------------------------------------------
+
+
+def test_matrices_of_folders_are_not_copied(problem, tmp_path):
+    for name, matrix in zip("XY", problem, strict=True):
+        write_csr(matrix, tmp_path / name)
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    found = in_tasks(clf, tmp_path / "X", tmp_path / "Y", tmp_path / "a")
+    assert not [name for name in os.listdir(tmp_path / "a") if "features" in name]
+    mapped = open_csr(tmp_path / "X"), open_csr(tmp_path / "Y")
+    assert_same(found, clf.fit(*mapped), tmp_path)
+
+
+def test_a_url_is_as_good_as_a_path(problem, tmp_path):
+    pytest.importorskip("fsspec")
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    found = in_tasks(clf, *problem, f"memory://{tmp_path.name}")
+    assert_same(found, clf.fit(*problem), tmp_path)
+
+
+# --- what goes wrong ------------------------------------------------------------------
+
+
+def test_a_part_that_is_missing_is_named(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan = plan_fit(clf, *problem, tmp_path, n_tasks=5)
+    with pytest.raises(FileNotFoundError, match=r"train-1-0-1.xmr is missing"):
+        assemble_fit(tmp_path)
+    search = next(task for task in plan.tasks if task.training.kind == "search")
+    with pytest.raises(FileNotFoundError, match="is missing: the task that writes it"):
+        run_fit_task(tmp_path, search.number)
+    with pytest.raises(ValueError, match="number must be 0 to"):
+        run_fit_task(tmp_path, len(plan.tasks))
+    with pytest.raises(FileNotFoundError, match="holds no plan"):
+        run_fit_task(tmp_path / "elsewhere", 0)
+
+
+@pytest.mark.parametrize("place", [40, 200, 5000])
+def test_a_damaged_part_is_named(place, problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    in_tasks(clf, *problem, tmp_path)
+    part = next((tmp_path / "tree-1" / "parts").glob("train-3-*"))
+    content = bytearray(part.read_bytes())
+    content[place] ^= 1
+    part.write_bytes(content)
+    with pytest.raises(ValueError, match=part.name):
+        assemble_fit(tmp_path)
+    shutil.copy(next((tmp_path / "tree-1" / "parts").glob("train-2-*")), part)
+    with pytest.raises(ValueError, match="the part of another task"):
+        assemble_fit(tmp_path)
+
+
+def test_a_fit_that_was_ended_goes_on(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan = plan_fit(clf, *problem, tmp_path, n_tasks=5)
+    for task in plan.stages[0]:
+        assert not run_fit_task(tmp_path, task.number)["was_done"]
+    again = plan_fit(clf, *problem, tmp_path, n_tasks=50)
+    assert [task.number for task in again.tasks if again.is_done(task)] == [
+        task.number for task in plan.stages[0]
+    ]
+    assert run_fit_task(tmp_path, plan.stages[0][0].number)["was_done"]
+    found = fit_distributed(clf, *problem, directory=tmp_path)
+    assert_same(found, clf.fit(*problem), tmp_path)
+
+
+def test_a_folder_of_another_fit_is_refused(problem, tmp_path):
+    X, Y = problem
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan_fit(clf, X, Y, tmp_path)
+    for other, data, what in (
+        (XRLinearClassifier(DEEP, C=2, random_state=0), (X, Y), r"C \* positive_cost"),
+        (clf, (X * 2, Y), "X"),
+        (clf, (X[::2], Y[::2]), "y"),
+    ):
+        with pytest.raises(ValueError, match=f"differs in .*{what}"):
+            fit_distributed(other, *data, directory=tmp_path)
+
+
+def fails(*args):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_task_that_fails_says_which_and_keeps_the_rest(
+    problem, tmp_path, monkeypatch
+):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    done = []
+
+    def fail_at_the_third(self, task):
+        done.append(task)
+        return fails() if len(done) == 3 else execute(self, task)
+
+    training = "sklearn_xmr.linear.StoredTraining.execute"
+    from sklearn_xmr.linear import StoredTraining
+
+    execute = StoredTraining.execute
+    with monkeypatch.context() as patch:
+        patch.setattr(training, fail_at_the_third)
+        with pytest.raises(
+            RuntimeError, match=r"task \d+ .* failed: OSError: .*No space"
+        ):
+            fit_distributed(clf, *problem, directory=tmp_path, n_tasks=9)
+    parts = os.listdir(tmp_path / "tree-1" / "parts")
+    assert parts and not [name for name in parts if "part" in name.rpartition(".")[2]]
+    assert_same(
+        fit_distributed(clf, *problem, directory=tmp_path), clf.fit(*problem), tmp_path
+    )
+
+
+def test_checkpoints_have_no_place_beside_parts(problem, tmp_path):
+    clf = XRLinearClassifier(random_state=0, checkpoint_dir=tmp_path / "levels")
+    with pytest.raises(ValueError, match="checkpoint_dir must be None"):
+        plan_fit(clf, *problem, tmp_path / "plan")
+
+
+def test_clients_that_are_none(problem, tmp_path):
+    with pytest.raises(TypeError, match="client must be a dask.distributed.Client"):
+        fit_distributed(XRLinearClassifier(), *problem, directory=tmp_path, client=3)
+
+
+# --- who does it ----------------------------------------------------------------------
+
+
+def test_an_executor(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=spawn) as executor:
+        found = fit_distributed(
+            clf, *problem, directory=tmp_path / "a", client=executor, n_tasks=8
+        )
+    assert_same(found, clf.fit(*problem), tmp_path)
+
+
+def test_joblib(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    with parallel_config("loky", n_jobs=2):
+        found = fit_distributed(clf, *problem, directory=tmp_path / "a", n_tasks=8)
+    assert_same(found, clf.fit(*problem), tmp_path)
+
+
+def test_progress_is_printed(problem, tmp_path, capsys):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    fit_distributed(clf, *problem, directory=tmp_path, n_tasks=3, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[fit_distributed] stage 1: ")
+    assert len(lines) == len(FitPlan(tmp_path).stages) + len(FitPlan(tmp_path).tasks)
+
+
+def command(*args):
+    call = [sys.executable, "-m", "sklearn_xmr.distributed", *map(str, args)]
+    return subprocess.run(call, capture_output=True, text=True, check=False)
+
+
+def test_a_batch_scheduler(problem, tmp_path, monkeypatch):
+    for name, matrix in zip("XY", problem, strict=True):
+        write_csr(matrix, tmp_path / name)
+    estimator = "XRLinearClassifier(negative_sampling='tfn', random_state=0)"
+    folder = tmp_path / "plan"
+    planned = command(
+        "plan", estimator, tmp_path / "X", tmp_path / "Y", folder, "--n-tasks", 2
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert planned.stdout.startswith("stage 1: ")
+    n_tasks = len(FitPlan(folder).tasks)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    assert command("task", folder, "--stage", 1).returncode == 0
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
+    for index in range(1, n_tasks):
+        assert command("task", folder, "--stage", 1, "--index", index).returncode == 0
+    assert "0 left" in command("stages", folder).stdout
+    assert command("assemble", folder, tmp_path / "model.xmr").returncode == 0
+    clf = XRLinearClassifier(negative_sampling="tfn", random_state=0)
+    clf.fit(problem[0], problem[1].astype(np.float32))
+    from sklearn_xmr import load_model
+
+    assert_same(load_model(tmp_path / "model.xmr"), clf, tmp_path)
+    wrong = command("plan", "print(1)", tmp_path / "X", tmp_path / "Y", folder)
+    assert wrong.returncode == 1 and "sklearn_xmr has no print" in wrong.stderr
+    missing = command("task", folder, "--stage", 1)
+    assert missing.returncode == 1 and "--index is missing" in missing.stderr
+
+
+def test_the_plan_says_what_tasks_cost(problem, tmp_path):
+    plan = plan_fit(XRLinearClassifier(DEEP, random_state=0), *problem, tmp_path)
+    n_children = sum(
+        task.training.n_labels for task in plan.tasks if task.training.kind == "train"
+    )
+    assert n_children == sum(assemble_sizes(plan))
+    for stage in plan.stages:
+        seconds = [task.training.seconds for task in stage]
+        assert seconds == sorted(seconds, reverse=True)
+        assert all(task.training.nbytes > 0 for task in stage)
+    assert json.dumps([task.training.n_rows for task in plan.tasks])
+
+
+def assemble_sizes(plan):
+    """Number of nodes of each level of the only tree."""
+    from sklearn_xmr.linear import StoredTraining
+
+    return StoredTraining(f"{plan.directory}/tree-1").tree.level_sizes
