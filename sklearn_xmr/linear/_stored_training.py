@@ -53,7 +53,6 @@ from sklearn_xmr.utils._reading import named_errors
 
 TRAINING, DENSE, SPARSE = "training.xmr", "dense.xmr", "sparse"
 SETTINGS = ("negative_sampling", "n_hard_clusters", "beam_size")
-SEARCHED_ROWS = 16384  # whose rankings are made at once
 
 
 def open_features(folder):
@@ -278,13 +277,10 @@ class StoredTraining:
 
     def _search(self, task):
         """The nodes that some instances are like: those of each node."""
-        model = self._above(task.level)
-        found = []
-        for first in range(task.first, task.last, SEARCHED_ROWS):
-            last = min(first + SEARCHED_ROWS, task.last)
-            rows = _row_range(self.X, first, last)
-            found.append(matched_nodes(model, rows, self.settings))
-        columns = _Columns.of(sparse.vstack(found, format="csr"))
+        rows = row_range(self.X.sparse, task.first, task.last)
+        X = HybridFeatures.of_blocks(rows, self.X.dense[task.first : task.last])
+        found = matched_nodes(self._above(task.level), X, self.settings)
+        columns = _Columns.of(found)
         return {}, [columns.ptr, columns.rows + np.int32(task.first)]
 
     def _train(self, task):
@@ -505,11 +501,6 @@ def _open(folder, name, verify=False):
         if verify:
             file.verify()
     return file
-
-
-def _row_range(X, first, last):
-    part = row_range(X.sparse, first, last)
-    return HybridFeatures.of_blocks(part, X.dense[first:last])
 
 
 @contextmanager

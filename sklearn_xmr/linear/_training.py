@@ -24,12 +24,16 @@ from sklearn_xmr.linear._solver._level_solver import (
     warn_of_training,
 )
 from sklearn_xmr.linear._tree_model import TreeModel
+from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._callbacks import NO_TASKS
+from sklearn_xmr.utils._csr_rows import row_range
 from sklearn_xmr.utils._ranges import pointers, ranges
 from sklearn_xmr.utils._rankings import csr_from_topk
 
 # The search for hard negatives, whatever predictions use: that acts without a refit.
 HARD_SEARCH = {"beam_size": 10, "post_processor": "l3_hinge"}
+
+SEARCHED_ROWS = 16384  # of a block: its ranking takes 2.6 MB, sparse rows 20
 
 # What trains trees instead, such as the machines of a cluster.
 _trainer: ContextVar = ContextVar("trainer", default=None)
@@ -506,6 +510,9 @@ def model_above(tree, weights):
 def matched_nodes(model, X, settings):
     """Nodes that a model of the upper levels finds for instances, to train those below.
 
+    Instances are searched for in blocks: the same blocks find the same nodes, to the
+    last bit, wherever they are searched for.
+
     Parameters
     ----------
     model : TreeModel
@@ -525,8 +532,20 @@ def matched_nodes(model, X, settings):
     if settings.negative_sampling == "hard":
         k = settings.n_hard_clusters
         search = {**HARD_SEARCH, "beam_size": max(k, HARD_SEARCH["beam_size"])}
-    nodes, _ = model.topk(X, k, **search)
-    return csr_from_topk(nodes, np.ones(nodes.shape, dtype=np.float32), n_nodes)
+    found = []
+    for first in range(0, len(X), SEARCHED_ROWS):
+        nodes, _ = model.topk(_rows(X, first, first + SEARCHED_ROWS), k, **search)
+        ones = np.ones(nodes.shape, dtype=np.float32)
+        found.append(csr_from_topk(nodes, ones, n_nodes))
+    return sparse.vstack(found, format="csr") if len(found) > 1 else found[0]
+
+
+def _rows(X, first, last):
+    """Some consecutive instances, which share the memory of all."""
+    if first == 0 and last >= len(X):
+        return X
+    part = row_range(X.sparse, first, min(last, len(X)))
+    return HybridFeatures.of_blocks(part, X.dense[first:last])
 
 
 class TreeLevels:

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 
 from sklearn_xmr.linear._constants import LANES
+from sklearn_xmr.linear._training import SEARCHED_ROWS
 
 # Seconds of one core for a row and a block of labels, and more per feature of the row:
-# a fit to tasks of tate-subjects and tibkat-gnd (benchmarks/distributed.py).
+# a fit to tasks of tate-subjects and tibkat-gnd (benchmarks/engines.py).
 SECONDS, SECONDS_FEATURE = 1.5e-6, 0.06e-6
 SEARCH_SECONDS = 20e-6  # for an instance, to find the nodes that it resembles
 SEARCH_BYTES = 200  # of its ranking
-LEAST_SEARCHED = 10_000  # instances of a search task, or all
 LARGE_VALUES = 1 << 21  # of features: more are read from the disk, not from memory
 ROW_BYTES = 4 * LANES + 32  # of a row in the solver, beside its features
 
@@ -102,8 +102,10 @@ def _numbers(levels):
 def _search_tasks(levels, number, stage, n_tasks):
     """Search for the instances that are negatives on a level."""
     n_samples = levels.data.n_samples
-    n_parts = max(1, min(n_tasks, n_samples // LEAST_SEARCHED))
-    bounds = np.linspace(0, n_samples, n_parts + 1).astype(int).tolist()
+    n_blocks = -(-n_samples // SEARCHED_ROWS)
+    n_parts = min(n_tasks, n_blocks)
+    bounds = np.linspace(0, n_blocks, n_parts + 1).astype(int) * SEARCHED_ROWS
+    bounds = np.minimum(bounds, n_samples).tolist()
     return [_search_task(stage, number, *ends) for ends in pairwise(bounds)]
 
 

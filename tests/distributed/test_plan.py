@@ -109,6 +109,16 @@ def test_the_number_of_tasks_does_not_matter(n_tasks, problem, tmp_path):
     assert_same(found, clf.fit(*problem), tmp_path)
 
 
+def test_searches_of_many_instances(tmp_path):
+    """Several search tasks, each for blocks of instances."""
+    X, Y = make_xmr_classification(35_000, 60, 40, random_state=0)
+    clf = XRLinearClassifier(DEEP, tol=2, random_state=0)
+    found = in_tasks(clf, X, Y, tmp_path / "a")
+    searches = [t for t in FitPlan(tmp_path / "a").tasks if t.training.kind == "search"]
+    assert len(searches) > 1
+    assert_same(found, clf.fit(X, Y), tmp_path)
+
+
 def test_sparse_and_dense_features(problem, tmp_path):
     X, Y = problem
     dense = np.random.default_rng(0).normal(size=(X.shape[0], 5))

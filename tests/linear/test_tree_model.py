@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
@@ -307,3 +308,17 @@ def test_weights_of_a_matrix_are_checked(changes, message):
     }
     with pytest.raises(ValueError, match=message):
         ChunkedWeights.from_csr(**(given | changes))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("n_rows", [4095, 4097, 8191, 8193, 12289, 20003])
+def test_large_batches_lose_no_row(n_rows, n_threads):
+    """The last rows of a batch of several blocks were answered with -1."""
+    X, Y = make_xmr_classification(300, 40, 12, random_state=0)
+    clf = XRLinearClassifier(random_state=0).fit(X, Y)
+    rows = np.arange(n_rows) % 300
+    expected = clf.predict_topk(X, k=5)
+    with threadpool_limits(n_threads):
+        found = clf.predict_topk(X[rows], k=5)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other[rows])

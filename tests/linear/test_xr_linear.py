@@ -19,6 +19,7 @@ from sklearn.model_selection import (
     cross_val_predict,
 )
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
@@ -880,3 +881,15 @@ def test_a_warm_start_on_blocks_forgets_feature_names(small):
     clf = XRLinearClassifier(warm_start=True, random_state=0).fit(table, Y)
     clf.fit(HybridFeatures(X, np.ones((600, 1))), Y)
     assert not hasattr(clf, "feature_names_in_")
+
+
+def test_hard_negatives_do_not_depend_on_threads():
+    """The search for them works on blocks of rows: more rows than one block holds."""
+    X, Y = make_xmr_classification(18_000, 60, 40, random_state=0)
+    tree = HierarchicalLabelClusterer(max_leaf_size=4, random_state=0)
+    models = []
+    for n_threads in (1, 2, 3):
+        with threadpool_limits(n_threads):
+            clf = XRLinearClassifier(tree, tol=2, random_state=0).fit(X, Y)
+        models.append([weights.packed.tobytes() for weights in clf.weights_])
+    assert models[0] == models[1] == models[2]

@@ -286,7 +286,7 @@ cdef class TreeSearch:
         """Search a block of rows at a time, each in one thread."""
         cdef int64_t n_rows = queries.n_rows, block, first, n
         cdef int64_t n_blocks = count_blocks(s, n_rows, n_threads)
-        cdef int64_t block_rows = max(1, -(-n_rows // n_blocks))
+        cdef int64_t block_rows = max(1, divided_up(n_rows, n_blocks))
         cdef int failed = 0
         cdef SearchWorkspace *ws
         cdef Signals signals = Signals()
@@ -485,8 +485,13 @@ cdef int64_t count_blocks(const Search *s, int64_t n_rows, int n_threads) noexce
     cdef int64_t most_rows = (1 << 21) // max(s.beam_size, s.k)
     cdef int64_t n_blocks
     most_rows = max(1, min(BLOCK_ROWS, most_rows))
-    n_blocks = -(-n_rows // most_rows)
-    return max(1, -(-n_blocks // n_threads) * n_threads)
+    n_blocks = divided_up(n_rows, most_rows)
+    return max(1, divided_up(n_blocks, n_threads) * n_threads)
+
+
+cdef inline int64_t divided_up(int64_t n, int64_t by) noexcept nogil:
+    """n / by, rounded up; C rounds -(-n // by) down."""
+    return (n + by - 1) // by
 
 
 cdef inline void copy_row(const Candidate *found, int64_t n, int64_t row,
