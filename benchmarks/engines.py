@@ -57,7 +57,12 @@ def dask_client():
 def ray_client():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
     yield ray, lambda: named_children("ray::")
     ray.shutdown()
 

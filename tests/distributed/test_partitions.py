@@ -258,7 +258,7 @@ def test_dask(parquet, paths):
 
 def test_ray(parquet, paths):
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=1, include_dashboard=False, _node_ip_address="127.0.0.1")
     try:
         predictor = PartitionPredictor(paths / "named.xmr", 2, text="title", id="key")
         data = ray.data.read_parquet(str(parquet))
