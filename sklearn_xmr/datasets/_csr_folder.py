@@ -199,7 +199,7 @@ def write_csr(matrix: MatrixLike, folder: PathOrStr) -> None:
             writer.append(row_range(matrix, first, last))
 
 
-def open_csr(folder: PathOrStr, *, verify: bool = False) -> CSR:
+def open_csr(folder: PathOrStr, *, verify: bool = False, check: bool = True) -> CSR:
     """Open a CSR matrix of a folder, with memory-mapped, read-only arrays.
 
     Parameters
@@ -209,6 +209,9 @@ def open_csr(folder: PathOrStr, *, verify: bool = False) -> CSR:
         a URL, whose files are copied to the local disk.
     verify : bool, default=False
         Compare all values with the checksums, which reads the whole matrix.
+    check : bool, default=True
+        Check that all columns exist and ascend in each row, which reads all of their
+        numbers. Without, rows must be checked before a kernel works with them.
 
     Returns
     -------
@@ -241,8 +244,9 @@ def open_csr(folder: PathOrStr, *, verify: bool = False) -> CSR:
         if verify:
             _compare(arrays, sums)
         matrix = csr_of_arrays(shape, **arrays)
-        check_indices(matrix, "the matrix")
-        _check_order(matrix)
+        if check:
+            check_indices(matrix, "the matrix")
+            _check_order(matrix)
     return matrix
 
 

@@ -48,6 +48,7 @@ from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._array_file import ArrayFile, write_array_file
 from sklearn_xmr.utils._csr_rows import row_range, take_rows
 from sklearn_xmr.utils._folders import Folder
+from sklearn_xmr.utils._matrices import check_indices
 from sklearn_xmr.utils._ranges import pointers, ranges, row_blocks
 from sklearn_xmr.utils._reading import named_errors
 
@@ -56,7 +57,7 @@ SETTINGS = ("negative_sampling", "n_hard_clusters", "beam_size")
 
 
 def open_features(folder):
-    """Instances of a folder, mapped (HybridFeatures).
+    """Instances of a folder, mapped and not checked (HybridFeatures).
 
     Parameters
     ----------
@@ -64,8 +65,8 @@ def open_features(folder):
         What :meth:`StoredTraining.write_features` has written, or a sparse matrix.
     """
     if not folder.exists(DENSE):
-        return HybridFeatures.of_blocks(open_csr(folder.url))
-    matrix = open_csr((folder / SPARSE).url)
+        return HybridFeatures.of_blocks(open_csr(folder.url, check=False))
+    matrix = open_csr((folder / SPARSE).url, check=False)
     return HybridFeatures.of_blocks(matrix, _open(folder, DENSE).array(0))
 
 
@@ -232,7 +233,7 @@ class StoredTraining:
 
     @cached_property
     def X(self):
-        """All instances, mapped (HybridFeatures)."""
+        """All instances, mapped; a task checks those that it uses (HybridFeatures)."""
         return open_features(Folder(self._features))
 
     # --- one task --------------------------------------------------------------------
@@ -278,6 +279,7 @@ class StoredTraining:
     def _search(self, task):
         """The nodes that some instances are like: those of each node."""
         rows = row_range(self.X.sparse, task.first, task.last)
+        check_indices(rows, "X")
         X = HybridFeatures.of_blocks(rows, self.X.dense[task.first : task.last])
         found = matched_nodes(self._above(task.level), X, self.settings)
         columns = _Columns.of(found)
@@ -507,12 +509,15 @@ def _open(folder, name, verify=False):
 def _rows_of(X, rows, folder):
     """Some instances: in memory where they are few, on the disk otherwise."""
     if rows is None or len(rows) == X.shape[0]:
+        check_indices(X.sparse, "X")
         yield X
         return
     dense, matrix = X.dense[rows], X.sparse
     counts = np.diff(matrix.indptr)[rows] if len(rows) else np.zeros(1, dtype=int)
     if counts.sum() <= LARGE_VALUES:
-        yield HybridFeatures.of_blocks(take_rows(matrix, rows), dense)
+        taken = take_rows(matrix, rows)
+        check_indices(taken, "X")
+        yield HybridFeatures.of_blocks(taken, dense)
         return
     beside = folder.url if folder.is_local else None
     with TemporaryDirectory(
