@@ -1,6 +1,8 @@
 """Compile the Cython extensions; everything else is declared in pyproject.toml.
 
 ``XMR_DEBUG=1`` switches bounds checks on, ``XMR_SANITIZE=address`` gcc's sanitizers.
+``XMR_OPENMP=0`` builds for one thread, as where the compiler has no OpenMP. On Windows,
+and with ``XMR_NO_VECTORS=1``, kernels have no vector extensions and are C++ (_simd.h).
 ``XMR_JOBS`` is the number of files that are compiled at a time (default: one for each
 core that this process may use).
 
@@ -32,6 +34,8 @@ DIRECTIVES = {
     "cdivision": True,
     "freethreading_compatible": True,
 }
+OPENMP = os.environ.get("XMR_OPENMP") != "0"
+NO_VECTORS = bool(os.environ.get("XMR_NO_VECTORS")) or os.name == "nt"
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() == 0; }"
 # -fno-math-errno lets sqrt be one instruction. gcc's unroll-and-jam turns the
 # central `out[:] += a * W[idx, :]` loop into scalar code, four times slower.
@@ -66,7 +70,8 @@ def content_of(ext):
 HEADERS = sorted(Path("sklearn_xmr").rglob("_*.h"))
 
 # Cython looks at the times of files only, not at its version and directives.
-C_FOLDER = Path("build", "cython", folder_for(Cython.__version__, DIRECTIVES))
+SETTINGS = folder_for(Cython.__version__, DIRECTIVES, NO_VECTORS)
+C_FOLDER = Path("build", "cython", SETTINGS)
 
 
 class BuildExt(build_ext):
@@ -93,19 +98,30 @@ class BuildExt(build_ext):
                 return False
         return True
 
-    def build_extensions(self):
-        openmp = ["-fopenmp"] if self.accepts(["-fopenmp"], OPENMP_PROBE) else []
-        flags = [flag for flag in WANTED_FLAGS if self.accepts(["-Werror", flag])]
-        stops = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
-        both = [*openmp, *stops] if SANITIZE else openmp
+    def flags(self):
+        """What to compile with, and what to compile and link with."""
+        if self.compiler.compiler_type == "msvc":
+            return ["/O2"], []  # not /openmp: our threads are those of POSIX
+        openmp = OPENMP and self.accepts(["-fopenmp"], OPENMP_PROBE)
+        both = ["-fopenmp"] if openmp else []
+        if SANITIZE:
+            both += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
         level = "-O1" if SANITIZE else "-O3"  # sanitized at -O3 takes eight minutes
         # -g0: a pyenv Python adds -g, five times the size.
         symbols = "-g" if DEBUG or SANITIZE else "-g0"
+        wanted = [flag for flag in WANTED_FLAGS if self.accepts(["-Werror", flag])]
+        if NO_VECTORS:
+            wanted.append("-DXMR_NO_VECTORS")
+        return [level, symbols, *wanted], both
+
+    def build_extensions(self):
+        compiling, both = self.flags()
         for ext in self.extensions:
-            ext.extra_compile_args = [level, symbols, *flags, *both]
+            ext.extra_compile_args = [*compiling, *both]
             ext.extra_link_args = both
-        how = self.compiler.compiler_so, level, symbols, flags, both
-        self.kept = Path("build", "kept", C_FOLDER.name, folder_for(how))
+        compiler = getattr(self.compiler, "compiler_so", self.compiler.compiler_type)
+        how = folder_for(compiler, compiling, both)
+        self.kept = Path("build", "kept", SETTINGS, how)
         super().build_extensions()
 
     def build_extension(self, ext):
@@ -128,9 +144,12 @@ class BuildExt(build_ext):
 
 def extensions():
     """One extension for each .pyx, rebuilt when any header changes."""
-    depends = [str(header) for header in HEADERS]
+    how = {
+        "depends": [str(header) for header in HEADERS],
+        "language": "c++" if NO_VECTORS else "c",
+    }
     return [
-        Extension(".".join(path.with_suffix("").parts), [str(path)], depends=depends)
+        Extension(".".join(path.with_suffix("").parts), [str(path)], **how)
         for path in sorted(Path("sklearn_xmr").rglob("*.pyx"))
     ]
 

@@ -78,7 +78,7 @@ cdef const uint8_t *parse_slowly(const uint8_t *p, const uint8_t *end,
             out[0] = float(token)
         except ValueError:
             return NULL
-        return NULL if b"_" in token else p + n
+        return p + n if b"_" not in token else NULL
 
 
 cdef inline const uint8_t *parse_value(const uint8_t *p, const uint8_t *end,

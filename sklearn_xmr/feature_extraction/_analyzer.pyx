@@ -195,10 +195,10 @@ cdef class Analyzer:
         self.settings = unit, lengths, ngram_range, lowercase, strip, stop_words
         self.stop_words = stop_words
         self.plan.stop_words = (
-            NULL if stop_words is None else (<TermTable>stop_words).checked_view()
+            (<TermTable>stop_words).checked_view() if stop_words is not None else NULL
         )
         self.folding = None if strip is None else folding_of(strip, lowercase)
-        self.plan.folding = NULL if strip is None else (<Folding>self.folding).blocks
+        self.plan.folding = (<Folding>self.folding).blocks if strip is not None else NULL
 
     def __reduce__(self):
         return type(self), self.settings

@@ -517,7 +517,8 @@ cdef class CorpusCounter:
             free_growing_terms(&self.tables[w])
             memset(&self.tables[w], 0, sizeof(GrowingTerms))
         free(self.sources)
-        self.sources, self.frequencies = NULL, None
+        self.sources = NULL
+        self.frequencies = None
         xmr_trim_heap()
 
     cdef _rank(self, const int32_t[::1] terms):

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../utils/_portable.h"
+
 enum { XMR_PADDING = 8 };
 
 /* Eight bytes as a little-endian number. */
@@ -16,7 +18,7 @@ static inline uint64_t xmr_load64(const uint8_t *p)
     uint64_t value;
     memcpy(&value, p, sizeof value);
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
+    value = __builtin_bswap64(value); /* who knows the order has this as well */
 #endif
     return value;
 }
@@ -30,8 +32,15 @@ static inline uint64_t xmr_load_few(const uint8_t *p, int64_t n)
 /* The halves of a 128-bit product, added without carry. */
 static inline uint64_t xmr_mix(uint64_t a, uint64_t b)
 {
+#ifdef __SIZEOF_INT128__
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    const uint64_t cross = (a0 * b0 >> 32) + a1 * b0;
+    const uint64_t high = a1 * b1 + (cross >> 32) + ((a0 * b1 + (uint32_t)cross) >> 32);
+    return a * b ^ high;
+#endif
 }
 
 /* 32 bits for the tables of terms: multiply and fold, eight bytes at a time. The
@@ -52,12 +61,6 @@ static inline int xmr_equal(const uint8_t *a, const uint8_t *b, int64_t n)
         if (xmr_load64(a) != xmr_load64(b))
             return 0;
     return xmr_load_few(a, n) == xmr_load_few(b, n);
-}
-
-/* Fetch into the cache what is read soon. */
-static inline void xmr_prefetch(const void *p)
-{
-    __builtin_prefetch(p);
 }
 
 static inline uint32_t xmr_rotate(uint32_t x, int bits)

@@ -141,7 +141,7 @@ cdef class TextCounter:
     def __init__(self, Analyzer analyzer not None, Weighting weighting not None,
                  TermTable terms=None, n_features=0, alternate_sign=False):
         self.analyzer, self.weighting, self.terms = analyzer, weighting, terms
-        self.lookup.terms = NULL if terms is None else terms.checked_view()
+        self.lookup.terms = terms.checked_view() if terms is not None else NULL
         self.lookup.n_features = len(terms) if terms is not None else n_features
         if not 0 <= self.lookup.n_features <= INT32_MAX or (
             terms is None and n_features == 0

@@ -44,7 +44,9 @@ cdef class Weighting:
         self.settings, self.kept_alive = (binary, sublinear_tf, idf, norm), []
         self.plan.binary, self.plan.sublinear_tf = binary, sublinear_tf
         self.plan.norm = NORMS.index(norm)
-        self.plan.idf, self.plan.idf32, self.n_factors = NULL, NULL, -1
+        self.plan.idf = NULL
+        self.plan.idf32 = NULL
+        self.n_factors = -1
         if idf is None:
             return
         self.n_factors = len(idf)

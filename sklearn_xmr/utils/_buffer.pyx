@@ -2,8 +2,8 @@
 
 from libc.stdlib cimport free, realloc
 
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void **out, size_t alignment, size_t size)
+cdef extern from "_portable.h" nogil:
+    void *xmr_aligned(size_t size)
 
 cdef size_t MOST_BYTES = (<size_t>-1) // 4  # room to grow without an overflow
 
@@ -20,10 +20,9 @@ cdef void *reserve(Buffer *buffer, size_t size) noexcept nogil:
         buffer.data = NULL
         buffer.size = 0
         size += size // 4 + 64
-        if posix_memalign(&buffer.data, 64, size) != 0:
-            buffer.data = NULL
-            return NULL
-        buffer.size = size
+        buffer.data = xmr_aligned(size)
+        if buffer.data != NULL:
+            buffer.size = size
     return buffer.data
 
 

@@ -6,11 +6,8 @@ from libc.string cimport memset
 
 from sklearn_xmr.utils._buffer cimport reserve
 
-cdef extern from *:
-    """
-    #define xmr_trailing_zeros(x) ((int32_t)__builtin_ctzll(x))
-    """
-    int32_t xmr_trailing_zeros(uint64_t x) noexcept nogil
+cdef extern from "_portable.h" nogil:
+    int32_t xmr_lowest_bit_64(uint64_t x)
 
 
 cdef CSR as_csr(const int64_t[::1] indptr, const int32_t[::1] indices,
@@ -70,12 +67,12 @@ cdef int32_t number_features(const CSR *X, const int32_t *rows, int64_t n,
         words = ws.touched[group]
         ws.touched[group] = 0
         while words:
-            word = (group << 6) + xmr_trailing_zeros(words)
+            word = (group << 6) + xmr_lowest_bit_64(words)
             words &= words - 1
             bits = ws.seen[word]
             ws.seen[word] = 0
             while bits and features:
-                feature = (word << 6) + xmr_trailing_zeros(bits)
+                feature = (word << 6) + xmr_lowest_bit_64(bits)
                 features[n_local] = feature
                 ws.local_id[feature] = n_local
                 n_local += 1

@@ -1,9 +1,8 @@
 /* Portable SIMD for row kernels: 8-lane vectors and run-time dispatch.
  *
- * The vectors are GNU vector extensions, so the compiler lowers them to whatever
- * the target has. XMR_CLONES compiles a function for baseline x86-64 and for
- * x86-64-v3 (AVX2 + FMA) and lets the loader choose: no -march is needed. Put it
- * on whole row loops: a dispatched call per non-zero costs more than it gains.
+ * The vectors are GNU vector extensions, which gcc and clang lower to whatever the target
+ * has: AVX2, SSE2, NEON. With XMR_NO_VECTORS they are arrays with operators, which C does
+ * not have: such a build, of any compiler, is compiled as C++ (see setup.py).
  */
 #ifndef XMR_SIMD_H
 #define XMR_SIMD_H
@@ -11,18 +10,128 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
-    defined(__GNUC__) && __GNUC__ >= 12 && !defined(XMR_NO_CLONES)
-#define XMR_CLONES __attribute__((unused, target_clones("default", "arch=x86-64-v3")))
-#else
-#define XMR_CLONES __attribute__((unused))
+#include "_portable.h"
+
+#if !defined(__GNUC__) || defined(_WIN32)
+#define XMR_NO_VECTORS 1
 #endif
 
-#define XMR_INLINE static inline __attribute__((always_inline))
+/* XMR_VERSIONS(type, name, (parameters), (arguments)) makes the function `name` of the
+ * inline function `name_body`: one version for any x86-64 and one for AVX2 and FMA, of
+ * which each call takes what the processor has, so that no -march is needed. Put it on
+ * whole row loops: a choice per non-zero costs more than it gains. gcc's target_clones
+ * would do the same, but not with clang, nor without glibc's loader.
+ * XMR_NO_CLONES leaves one version, to compare. */
+#if defined(__x86_64__) && !defined(XMR_NO_VECTORS) && !defined(XMR_NO_CLONES)
+#define XMR_HAS_AVX2 \
+    (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && \
+     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
+#define XMR_VERSIONS(type, name, parameters, arguments) \
+    __attribute__((noinline, target("avx2,fma,bmi,bmi2"))) \
+    static type name##_avx2 parameters { return name##_body arguments; } \
+    __attribute__((noinline)) \
+    static type name##_plain parameters { return name##_body arguments; } \
+    XMR_UNUSED static type name parameters \
+    { \
+        return XMR_HAS_AVX2 ? name##_avx2 arguments : name##_plain arguments; \
+    }
+#else
+#define XMR_VERSIONS(type, name, parameters, arguments) \
+    XMR_UNUSED static type name parameters { return name##_body arguments; }
+#endif
+
+#ifndef XMR_NO_VECTORS
 
 typedef float xmr_v8f __attribute__((vector_size(32)));
 typedef int32_t xmr_v8i __attribute__((vector_size(32)));
 typedef int64_t xmr_v4l __attribute__((vector_size(32)));
+typedef float xmr_v4f __attribute__((vector_size(16)));
+typedef int32_t xmr_v4i __attribute__((vector_size(16)));
+
+#else
+
+#ifndef __cplusplus
+#error "a build without vector extensions needs a C++ compiler"
+#endif
+
+template <class T, int N> struct xmr_vector {
+    T lane[N];
+    T &operator[](int i) { return lane[i]; }
+    T operator[](int i) const { return lane[i]; }
+    template <class U, int M> explicit operator xmr_vector<U, M>() const /* same bits */
+    {
+        static_assert(sizeof(U) * M == sizeof(T) * N, "vectors of one size");
+        xmr_vector<U, M> out;
+        memcpy(&out, this, sizeof out);
+        return out;
+    }
+};
+
+/* An operator of two vectors, or of a vector and a number, with lanes of type `result`
+ * that are `sign` times those of the operator. */
+#define XMR_OPERATOR(operation, result, sign) \
+    template <class T, int N> \
+    inline xmr_vector<result, N> operator operation(xmr_vector<T, N> a, xmr_vector<T, N> b) \
+    { \
+        xmr_vector<result, N> out; \
+        for (int i = 0; i < N; i++) \
+            out.lane[i] = sign(a.lane[i] operation b.lane[i]); \
+        return out; \
+    } \
+    template <class T, int N> \
+    inline xmr_vector<result, N> operator operation(xmr_vector<T, N> a, T b) \
+    { \
+        xmr_vector<result, N> out; \
+        for (int i = 0; i < N; i++) \
+            out.lane[i] = sign(a.lane[i] operation b); \
+        return out; \
+    } \
+    template <class T, int N> \
+    inline xmr_vector<result, N> operator operation(T a, xmr_vector<T, N> b) \
+    { \
+        xmr_vector<result, N> out; \
+        for (int i = 0; i < N; i++) \
+            out.lane[i] = sign(a operation b.lane[i]); \
+        return out; \
+    }
+XMR_OPERATOR(+, T, +)
+XMR_OPERATOR(-, T, +)
+XMR_OPERATOR(*, T, +)
+XMR_OPERATOR(/, T, +)
+XMR_OPERATOR(&, T, +)
+XMR_OPERATOR(|, T, +)
+XMR_OPERATOR(<<, T, +)
+XMR_OPERATOR(<, int32_t, -)
+XMR_OPERATOR(>, int32_t, -)
+XMR_OPERATOR(<=, int32_t, -)
+XMR_OPERATOR(>=, int32_t, -)
+XMR_OPERATOR(==, int32_t, -)
+#undef XMR_OPERATOR
+
+template <class T, int N> inline xmr_vector<T, N> operator-(xmr_vector<T, N> x)
+{
+    for (int i = 0; i < N; i++)
+        x.lane[i] = -x.lane[i];
+    return x;
+}
+
+template <class T, int N> inline xmr_vector<T, N> operator~(xmr_vector<T, N> x)
+{
+    for (int i = 0; i < N; i++)
+        x.lane[i] = ~x.lane[i];
+    return x;
+}
+
+template <class V> inline V &operator+=(V &a, V b) { return a = a + b; }
+template <class V> inline V &operator|=(V &a, V b) { return a = a | b; }
+
+typedef xmr_vector<float, 8> xmr_v8f;
+typedef xmr_vector<int32_t, 8> xmr_v8i;
+typedef xmr_vector<int64_t, 4> xmr_v4l;
+typedef xmr_vector<float, 4> xmr_v4f;
+typedef xmr_vector<int32_t, 4> xmr_v4i;
+
+#endif
 
 /* All-ones lanes where the bit of that lane is set; v is the vector's number. */
 XMR_INLINE xmr_v8i xmr_lane_mask(uint32_t bits, int v)
@@ -58,7 +167,8 @@ XMR_INLINE xmr_v8f xmr_max(xmr_v8f a, xmr_v8f b) { return xmr_select(a > b, a, b
 
 XMR_INLINE xmr_v8f xmr_splat(float x)
 {
-    return (xmr_v8f){x, x, x, x, x, x, x, x};
+    const xmr_v8f all = {x, x, x, x, x, x, x, x};
+    return all;
 }
 
 XMR_INLINE xmr_v8f xmr_load(const float *from) /* at any alignment */

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#ifdef _WIN32
+#if !defined(_OPENMP) || defined(_WIN32)
 
 static size_t xmr_stack_size;
 

@@ -8,8 +8,14 @@
 #ifdef _OPENMP
 #include <omp.h>
 #define xmr_team_size() omp_get_num_threads()
-#else
+#define xmr_read(from, order) __atomic_load_n(from, __ATOMIC_##order)
+#define xmr_write(to, value, order) __atomic_store_n(to, value, __ATOMIC_##order)
+#define xmr_add(to, value, order) __atomic_fetch_add(to, value, __ATOMIC_##order)
+#else /* one thread, with any compiler */
 #define xmr_team_size() 1
+#define xmr_read(from, order) (*(from))
+#define xmr_write(to, value, order) (*(to) = (value))
+#define xmr_add(to, value, order) ((*(to) += (value)) - (value))
 #endif
 
 typedef struct {
@@ -30,38 +36,42 @@ static inline double xmr_now(void)
 
 static inline void xmr_sleep(double seconds)
 {
+#ifdef _OPENMP
     struct timespec pause = {0, (long)(1e9 * seconds)};
     nanosleep(&pause, NULL);
+#else
+    (void)seconds; /* one thread waits for none */
+#endif
 }
 
 /* The next task, or -1. */
 static inline int64_t xmr_take(xmr_work *work)
 {
     int64_t task;
-    if (__atomic_load_n(&work->stop, __ATOMIC_RELAXED))
+    if (xmr_read(&work->stop, RELAXED))
         return -1;
-    task = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED);
+    task = xmr_add(&work->next, 1, RELAXED);
     return task < work->n_tasks ? task : -1;
 }
 
 static inline int xmr_is_stopped(const xmr_work *work)
 {
-    return __atomic_load_n(&work->stop, __ATOMIC_RELAXED);
+    return xmr_read(&work->stop, RELAXED);
 }
 
 static inline void xmr_stop(xmr_work *work)
 {
-    __atomic_store_n(&work->stop, 1, __ATOMIC_RELAXED);
+    xmr_write(&work->stop, 1, RELAXED);
 }
 
 static inline void xmr_leave(xmr_work *work)
 {
-    __atomic_fetch_add(&work->n_done, 1, __ATOMIC_RELEASE);
+    (void)xmr_add(&work->n_done, 1, RELEASE);
 }
 
 static inline int xmr_all_have_left(const xmr_work *work, int n_others)
 {
-    return __atomic_load_n(&work->n_done, __ATOMIC_ACQUIRE) >= n_others;
+    return xmr_read(&work->n_done, ACQUIRE) >= n_others;
 }
 
 #endif

@@ -30,10 +30,11 @@ cdef extern from "../../utils/_topk_heap.h" nogil:
 cdef extern from *:
     """
     #define XMR_NO_LIMIT INT64_MAX
-    #define xmr_prefetch(address) __builtin_prefetch(address)
     """
-    void prefetch "xmr_prefetch"(const void *address) noexcept nogil
     int64_t NO_LIMIT "XMR_NO_LIMIT"
+
+cdef extern from "../../utils/_portable.h" nogil:
+    void prefetch "xmr_prefetch"(const void *address)
 
 cdef enum:
     WAVES = 3

@@ -69,7 +69,7 @@ XMR_INLINE int64_t xmr_find_byte(const uint8_t *low, const uint8_t *counts, int6
         const __m128i x = _mm_loadu_si128((const __m128i *)(low + i));
         const __m128i c = _mm_loadu_si128((const __m128i *)(counts + i));
         const int found = _mm_movemask_epi8(_mm_cmpeq_epi8(x, want));
-        const int at = __builtin_ctz(found | 0x10000);
+        const int at = xmr_lowest_bit(found | 0x10000);
         const __m128i earlier = _mm_cmplt_epi8(place, _mm_set1_epi8((char)at));
         const __m128i sums = _mm_sad_epu8(_mm_and_si128(c, earlier), zero);
         total += at + _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4);
@@ -117,8 +117,8 @@ XMR_INLINE void xmr_prefetch_bucket(const uint8_t *packed, const uint32_t *bucke
 {
     if (bucket[1] == bucket[0])
         return;
-    __builtin_prefetch(packed + bucket[0]);
-    __builtin_prefetch(packed + bucket[0] + 64);
+    xmr_prefetch(packed + bucket[0]);
+    xmr_prefetch(packed + bucket[0] + 64);
 }
 
 /* The feature's row in a chunk whose bytes begin at `packed`: 0 where it has none, 1 for
@@ -143,14 +143,11 @@ XMR_INLINE int xmr_find(const xmr_level *level, const uint8_t *packed, int32_t f
         return 0;
     hit->units = counts + n + before * (1 + xmr_item(level->kind));
     hit->count = counts[row] + 1;
-    __builtin_prefetch(hit->units);
+    xmr_prefetch(hit->units);
     return 1 + (row < n_full);
 }
 
 /* --- margins ---------------------------------------------------------------------- */
-
-typedef float xmr_v4f __attribute__((vector_size(16)));
-typedef int32_t xmr_v4i __attribute__((vector_size(16)));
 
 /* Four values from any address; those beyond the first `left` are zeros, since what lies
  * there may be no number. */
@@ -159,7 +156,7 @@ XMR_INLINE xmr_v4f xmr_load_values(const uint8_t *values, const int kind, int32_
     const xmr_v4i place = {0, 1, 2, 3}, all = {left, left, left, left};
     const xmr_v4i keep = place < all;
     xmr_v4f w;
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(XMR_NO_VECTORS)
     if (kind == XMR_INT8) { /* gcc 12 converts bytes one by one */
         const __m128i zero = _mm_setzero_si128();
         int32_t bytes;
@@ -194,7 +191,7 @@ XMR_INLINE void xmr_add_entries(const int kind, const xmr_hit *hits, int64_t n_h
 
 /* The same of full rows, two rows at once. A plain loop: gcc turns it into vectors. */
 XMR_INLINE void xmr_add_full_rows(const int kind, const xmr_hit *hits, int64_t n_hits,
-                                  int64_t n, float *restrict scores)
+                                  int64_t n, float *XMR_RESTRICT scores)
 {
     int64_t h = 0;
     for (; h + 1 < n_hits; h += 2) {
@@ -242,9 +239,9 @@ XMR_INLINE void xmr_dots(const int n_queries, const float *w, const float *const
 /* The chunk's dense weights times the dense features of up to XMR_QUERIES queries, into
  * margins[query * XMR_CHUNK_WIDTH + child]: a node's weights are decoded (into `w`, n_dense long)
  * and loaded once for all of them. */
-XMR_CLONES static void xmr_dense_margins(const xmr_level *level, int64_t chunk,
-                                         const float *const *x, int n_queries,
-                                         float *restrict w, float *margins)
+XMR_INLINE void xmr_dense_margins_body(const xmr_level *level, int64_t chunk,
+                                       const float *const *x, int n_queries,
+                                       float *XMR_RESTRICT w, float *margins)
 {
     const float *tile[XMR_QUERIES];
     const int32_t n = level->n_dense;
@@ -271,15 +268,20 @@ XMR_CLONES static void xmr_dense_margins(const xmr_level *level, int64_t chunk,
     }
 }
 
+XMR_VERSIONS(void, xmr_dense_margins,
+             (const xmr_level *level, int64_t chunk, const float *const *x, int n_queries,
+              float *XMR_RESTRICT w, float *margins),
+             (level, chunk, x, n_queries, w, margins))
+
 /* --- a chunk ------------------------------------------------------------------------ */
 
 /* scores[child] = w.x + b, with the dense margins, if any. First all buckets are
  * requested from memory: a query of a hundred features misses the cache that many times
  * in every chunk, and waits for them together. `hits` has room for the query's features
  * and one more: full rows are listed from its end. */
-XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
-                                       const xmr_query *query, const float *dense_margins,
-                                       xmr_hit *hits, float *scores)
+XMR_INLINE void xmr_score_chunk_body(const xmr_level *level, int64_t chunk,
+                                     const xmr_query *query, const float *dense_margins,
+                                     xmr_hit *hits, float *scores)
 {
     const int64_t first = level->child_ptr[chunk];
     const int64_t n = level->child_ptr[chunk + 1] - first;
@@ -315,11 +317,16 @@ XMR_CLONES static void xmr_score_chunk(const xmr_level *level, int64_t chunk,
         scores[c] += dense_margins[c];
 }
 
+XMR_VERSIONS(void, xmr_score_chunk,
+             (const xmr_level *level, int64_t chunk, const xmr_query *query,
+              const float *dense_margins, xmr_hit *hits, float *scores),
+             (level, chunk, query, dense_margins, hits, scores))
+
 /* Margins into log scores below a parent's, to which they add weight * log sigmoid(v), or
  * weight * -max(0, 1 - v)**power for the hinges, whose code is the power. XMR_NOOP leaves
  * margins as they are. */
-XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, float weight,
-                                      float parent)
+XMR_INLINE void xmr_log_scores_body(float *scores, int64_t n, int combiner, float weight,
+                                    float parent)
 {
     if (combiner == XMR_SIGMOID) {
         for (int64_t c = 0; c < n; c++) {
@@ -338,15 +345,19 @@ XMR_CLONES static void xmr_log_scores(float *scores, int64_t n, int combiner, fl
     }
 }
 
+XMR_VERSIONS(void, xmr_log_scores,
+             (float *scores, int64_t n, int combiner, float weight, float parent),
+             (scores, n, combiner, weight, parent))
+
 /* The nodes that score at least so much, ascending; their number. */
-XMR_CLONES static int64_t xmr_candidates(const float *scores, int64_t n, float least,
-                                         uint8_t *nodes)
+XMR_INLINE int64_t xmr_candidates_body(const float *scores, int64_t n, float least,
+                                       uint8_t *nodes)
 {
     int64_t count = 0, c = 0;
     for (; c + 7 < n; c += 8) {
         uint32_t bits = xmr_or(xmr_lane_bits(xmr_load(scores + c) >= least, 0));
         for (; bits; bits &= bits - 1)
-            nodes[count++] = (uint8_t)(c + __builtin_ctz(bits));
+            nodes[count++] = (uint8_t)(c + xmr_lowest_bit(bits));
     }
     for (; c < n; c++) {
         nodes[count] = (uint8_t)c;
@@ -354,5 +365,9 @@ XMR_CLONES static int64_t xmr_candidates(const float *scores, int64_t n, float l
     }
     return count;
 }
+
+XMR_VERSIONS(int64_t, xmr_candidates,
+             (const float *scores, int64_t n, float least, uint8_t *nodes),
+             (scores, n, least, nodes))
 
 #endif

@@ -238,7 +238,7 @@ cdef class TreeSearch:
             s.beam_size = clip_count(beam_size, widest, "beam_size")
         s.k = clip_count(k, self.levels[s.n_levels - 1].n_nodes, "k")
         s.label_order = &self.label_order[0] if s.n_levels == self.n_levels else NULL
-        s.weight_steps = NULL if weights is None else weights.pointers
+        s.weight_steps = weights.pointers if weights is not None else NULL
         s.root_score = 0 if weights is None else weights.root_score
         return s
 

@@ -10,11 +10,8 @@ from sklearn_xmr.linear._constants cimport XMR_CHUNK_BLOCKS, XMR_LANES
 cdef extern from "../_weights/_values.h" nogil:
     void xmr_store_value(void *values, int kind, int64_t at, float w, float inverse_scale)
 
-cdef extern from *:
-    """
-    #define xmr_lowest_bit(x) __builtin_ctz(x)
-    """
-    int xmr_lowest_bit(uint32_t x) noexcept nogil
+cdef extern from "../../utils/_portable.h" nogil:
+    int xmr_lowest_bit(uint32_t x)
 
 # A weight alone in its feature row takes twice the space of others: it must be this many
 # times the threshold.

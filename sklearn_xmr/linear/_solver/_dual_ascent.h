@@ -184,24 +184,28 @@ XMR_INLINE void xmr_weights_body(const int nv, xmr_block *b, int32_t *order)
 
 /* Width and loss are constants in each instance, so that lanes stay in registers. */
 #define XMR_DEFINE_PASSES(nv) \
-    XMR_CLONES static void xmr_squared_hinge_##nv(xmr_block *b) \
+    XMR_INLINE void xmr_squared_hinge_##nv##_body(xmr_block *b) \
     { \
         if (b->cost) xmr_hinge_body(nv, 1, 1, b); \
         else xmr_hinge_body(nv, 1, 0, b); \
     } \
-    XMR_CLONES static void xmr_plain_hinge_##nv(xmr_block *b) \
+    XMR_INLINE void xmr_plain_hinge_##nv##_body(xmr_block *b) \
     { \
         if (b->cost) xmr_hinge_body(nv, 0, 1, b); \
         else xmr_hinge_body(nv, 0, 0, b); \
     } \
-    XMR_CLONES static void xmr_logistic_##nv(xmr_block *b) \
+    XMR_INLINE void xmr_logistic_##nv##_body(xmr_block *b) \
     { \
         xmr_logistic_body(nv, b); \
     } \
-    XMR_CLONES static void xmr_weights_##nv(xmr_block *b, int32_t *order) \
+    XMR_INLINE void xmr_weights_##nv##_body(xmr_block *b, int32_t *order) \
     { \
         xmr_weights_body(nv, b, order); \
-    }
+    } \
+    XMR_VERSIONS(void, xmr_squared_hinge_##nv, (xmr_block *b), (b)) \
+    XMR_VERSIONS(void, xmr_plain_hinge_##nv, (xmr_block *b), (b)) \
+    XMR_VERSIONS(void, xmr_logistic_##nv, (xmr_block *b), (b)) \
+    XMR_VERSIONS(void, xmr_weights_##nv, (xmr_block *b, int32_t *order), (b, order))
 XMR_DEFINE_PASSES(1)
 XMR_DEFINE_PASSES(2)
 XMR_DEFINE_PASSES(3)
@@ -231,8 +235,8 @@ static void xmr_weights_from_dual(xmr_block *b, int32_t *order)
 
 /* Bit per lane: this feature's weight is not zero and at least the threshold; the
  * largest weight of each lane so far goes to `largest`. Returns how many are kept. */
-XMR_CLONES static int64_t xmr_kept_weights(const xmr_block *b, float threshold,
-                                           uint32_t lanes, uint32_t *kept, float *largest)
+XMR_INLINE int64_t xmr_kept_weights_body(const xmr_block *b, float threshold,
+                                         uint32_t lanes, uint32_t *kept, float *largest)
 {
     const int nv = b->n_vectors;
     const xmr_v8f *W = (const xmr_v8f *)b->W;
@@ -247,11 +251,16 @@ XMR_CLONES static int64_t xmr_kept_weights(const xmr_block *b, float threshold,
             bits |= xmr_lane_bits(size >= least, v);
         }
         kept[f] = xmr_or(bits) & lanes;
-        count += __builtin_popcount(kept[f]);
+        count += xmr_count_bits(kept[f]);
     }
     for (int v = 0; v < nv; v++)
         xmr_store(largest + 8 * v, top[v]);
     return count;
 }
+
+XMR_VERSIONS(int64_t, xmr_kept_weights,
+             (const xmr_block *b, float threshold, uint32_t lanes, uint32_t *kept,
+              float *largest),
+             (b, threshold, lanes, kept, largest))
 
 #endif

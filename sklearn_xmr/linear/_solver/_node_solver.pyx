@@ -87,13 +87,9 @@ cdef extern from "_dual_ascent.h" nogil:
 cdef extern from "../_weights/_values.h" nogil:
     int64_t xmr_item(int kind)
 
-cdef extern from *:
-    """
-    #define xmr_lowest_bit(x) __builtin_ctz(x)
-    #define xmr_count_bits(x) __builtin_popcount(x)
-    """
-    int xmr_lowest_bit(uint32_t x) noexcept nogil
-    int xmr_count_bits(uint32_t x) noexcept nogil
+cdef extern from "../../utils/_portable.h" nogil:
+    int xmr_lowest_bit(uint32_t x)
+    int xmr_count_bits(uint32_t x)
 
 cdef enum:
     PARTIAL_PASSES = 3    # over pending rows, between two passes over all
@@ -210,7 +206,8 @@ cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
     b.dense_rows = NULL
     if n < data.X.n_rows:
         b.dense_rows = rows
-    b.n_rows, b.gram = n, NULL
+    b.n_rows = n
+    b.gram = NULL
     return 0
 
 
@@ -378,7 +375,8 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
     mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
                    <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
-    b.mined_cost, b.use = settings.mined_cost, NULL
+    b.mined_cost = settings.mined_cost
+    b.use = NULL
     if problem.parent_use:
         b.use = problem.parent_use + problem.parent_ptr[parent]
     b.loss = settings.loss

@@ -62,21 +62,21 @@ typedef struct {
 XMR_INLINE void xmr_prefetch_row(const xmr_block *b, int64_t visit)
 {
     if (visit + 2 * XMR_PREFETCH_DISTANCE < b->n_visits)
-        __builtin_prefetch(&b->indptr[b->order[visit + 2 * XMR_PREFETCH_DISTANCE]]);
+        xmr_prefetch(&b->indptr[b->order[visit + 2 * XMR_PREFETCH_DISTANCE]]);
     if (visit + XMR_PREFETCH_DISTANCE < b->n_visits) {
         const int64_t row = b->order[visit + XMR_PREFETCH_DISTANCE];
         const int64_t at = b->indptr[row];
-        __builtin_prefetch(&b->indices[at]);
-        __builtin_prefetch(&b->values[at]);
-        __builtin_prefetch(&b->dual[row * 8 * b->n_vectors]);
+        xmr_prefetch(&b->indices[at]);
+        xmr_prefetch(&b->values[at]);
+        xmr_prefetch(&b->dual[row * 8 * b->n_vectors]);
     }
     if (visit + XMR_PREFETCH_WEIGHTS < b->n_visits) {
         const int64_t row = b->order[visit + XMR_PREFETCH_WEIGHTS];
         const char *W = (const char *)b->W;
         const int64_t bytes = sizeof(xmr_v8f) * b->n_vectors;
         for (int64_t k = b->indptr[row]; k < b->indptr[row + 1]; k++) {
-            __builtin_prefetch(W + b->indices[k] * bytes);
-            if (bytes > 64) __builtin_prefetch(W + b->indices[k] * bytes + 64);
+            xmr_prefetch(W + b->indices[k] * bytes);
+            if (bytes > 64) xmr_prefetch(W + b->indices[k] * bytes + 64);
         }
     }
 }
@@ -145,8 +145,8 @@ XMR_INLINE xmr_v8f *xmr_dense_weights(const xmr_block *b, int v)
 }
 
 /* sums[r] = sum over j of x[r][j] * W[j], for eight rows. */
-XMR_CLONES static void xmr_rows_times_weights(const float *const *x, const xmr_v8f *W,
-                                              int32_t n, xmr_v8f *sums)
+XMR_INLINE void xmr_rows_times_weights_body(const float *const *x, const xmr_v8f *W,
+                                            int32_t n, xmr_v8f *sums)
 {
     xmr_v8f s[XMR_TILE];
     for (int r = 0; r < XMR_TILE; r++)
@@ -159,6 +159,10 @@ XMR_CLONES static void xmr_rows_times_weights(const float *const *x, const xmr_v
     for (int r = 0; r < XMR_TILE; r++)
         sums[r] = s[r];
 }
+
+XMR_VERSIONS(void, xmr_rows_times_weights,
+             (const float *const *x, const xmr_v8f *W, int32_t n, xmr_v8f *sums),
+             (x, W, n, sums))
 
 /* W[j] += sum over r of x[r][j] * step[r], for m rows. */
 XMR_INLINE void xmr_add_rows(const int m, const float *const *x, const xmr_v8f *step,
@@ -178,8 +182,8 @@ XMR_INLINE void xmr_add_rows(const int m, const float *const *x, const xmr_v8f *
     }
 }
 
-XMR_CLONES static void xmr_weights_plus_rows(int m, const float *const *x,
-                                             const xmr_v8f *step, int32_t n, xmr_v8f *W)
+XMR_INLINE void xmr_weights_plus_rows_body(int m, const float *const *x,
+                                           const xmr_v8f *step, int32_t n, xmr_v8f *W)
 {
     switch (m) {
     case 1: xmr_add_rows(1, x, step, n, W); break;
@@ -192,6 +196,10 @@ XMR_CLONES static void xmr_weights_plus_rows(int m, const float *const *x,
     case 8: xmr_add_rows(8, x, step, n, W); break;
     }
 }
+
+XMR_VERSIONS(void, xmr_weights_plus_rows,
+             (int m, const float *const *x, const xmr_v8f *step, int32_t n, xmr_v8f *W),
+             (m, x, step, n, W))
 
 /* x_r.x_s of one row with those before it, all at once. */
 XMR_INLINE void xmr_tile_gram_row(const int r, int32_t n_dense, xmr_tile *t)
@@ -212,7 +220,7 @@ XMR_INLINE void xmr_tile_gram_row(const int r, int32_t n_dense, xmr_tile *t)
             t->gram[r][s] += t->x[r][j] * t->x[s][j];
 }
 
-XMR_CLONES static void xmr_tile_gram(int32_t n_dense, xmr_tile *t)
+XMR_INLINE void xmr_tile_gram_body(int32_t n_dense, xmr_tile *t)
 {
     xmr_tile_gram_row(1, n_dense, t);
     xmr_tile_gram_row(2, n_dense, t);
@@ -222,6 +230,10 @@ XMR_CLONES static void xmr_tile_gram(int32_t n_dense, xmr_tile *t)
     xmr_tile_gram_row(6, n_dense, t);
     xmr_tile_gram_row(7, n_dense, t);
 }
+
+XMR_VERSIONS(void, xmr_tile_gram,
+             (int32_t n_dense, xmr_tile *t),
+             (n_dense, t))
 
 /* The rows visit .. visit + 7 of b->order; missing ones repeat the first. */
 XMR_INLINE void xmr_open_tile(const int nv, const xmr_block *b, int64_t visit, xmr_tile *t)
@@ -332,7 +344,7 @@ XMR_INLINE void xmr_move(const int nv, xmr_block *b, int64_t visit, xmr_tile *t,
 /* All products of the node's rows, XMR_LANES rows at a time: these are the weights of so
  * many lanes, and the margins of all rows the products. W must be zeros, as wide as all
  * lanes, and is so again. `order` has room for n_rows. */
-XMR_CLONES static void xmr_make_gram(const xmr_block *block, int32_t *order, float *gram)
+XMR_INLINE void xmr_make_gram_body(const xmr_block *block, int32_t *order, float *gram)
 {
     xmr_block b = *block;
     xmr_tile tile;
@@ -369,5 +381,9 @@ XMR_CLONES static void xmr_make_gram(const xmr_block *block, int32_t *order, flo
         }
     }
 }
+
+XMR_VERSIONS(void, xmr_make_gram,
+             (const xmr_block *block, int32_t *order, float *gram),
+             (block, order, gram))
 
 #endif

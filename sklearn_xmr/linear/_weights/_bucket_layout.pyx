@@ -163,7 +163,10 @@ cdef ChunkRows slice_chunk(const int64_t[::1] chunk_rows, const int64_t[::1] chu
     cdef int64_t row = chunk_rows[chunk], entry = chunk_entries[chunk]
     rows.n_rows = chunk_rows[chunk + 1] - row
     rows.width = child_ptr[chunk + 1] - child_ptr[chunk]
-    rows.features, rows.counts, rows.columns, rows.values = NULL, NULL, NULL, NULL
+    rows.features = NULL
+    rows.counts = NULL
+    rows.columns = NULL
+    rows.values = NULL
     if rows.n_rows > 0:
         rows.features, rows.counts = &features[row], &counts[row]
         rows.columns, rows.values = &columns[entry], &values[entry * item]

@@ -2,6 +2,7 @@
 #ifndef XMR_VALUES_H
 #define XMR_VALUES_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ static inline void xmr_store_value(void *values, int kind, int64_t at, float w,
     else if (kind == XMR_FLOAT16)
         ((uint16_t *)values)[at] = xmr_to_half(w);
     else
-        ((int8_t *)values)[at] = (int8_t)__builtin_rintf(w * inverse_scale);
+        ((int8_t *)values)[at] = (int8_t)rintf(w * inverse_scale);
 }
 
 XMR_INLINE float xmr_value(const void *values, int kind, int64_t at)
