@@ -217,6 +217,7 @@ class XREnsembleClassifier(
         if effective_n_jobs(self.n_jobs) > 1:
             fits = (delayed(fit_model)(tree, data, parameters) for tree in trees)
             trees = Parallel(n_jobs=self.n_jobs)(fits)
+            log_line(self, f"{len(trees)} trees, several at a time")
         else:
             self._fit_in_turn(trees, data, parameters, tasks)
         self.estimators_ = trees

@@ -1,6 +1,8 @@
 """CSR matrices as folders of arrays: written in pieces, read as memory maps."""
 
 import json
+import os
+import secrets
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -42,6 +44,8 @@ class CSRWriter:
     ------
     FileExistsError
         If the folder holds a matrix.
+    ValueError
+        If the folder is a URL.
     OSError
         If it cannot be written.
 
@@ -67,13 +71,19 @@ class CSRWriter:
     """
 
     def __init__(self, folder: PathOrStr, vectorizer: Any = None) -> None:
-        self.folder, self.vectorizer = Path(folder), vectorizer
+        if "://" in os.fspath(folder):
+            raise ValueError(
+                f"folder must be a local one, got {os.fspath(folder)!r}: copy what has "
+                "been written there"
+            )
+        self.folder, self.vectorizer = Path(Folder(folder).url), vectorizer
         if (self.folder / META).exists():
             raise FileExistsError(f"{self.folder} holds a matrix: give another folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._arrays = {n: _GrowingArray(self.folder, n, t) for n, t in DTYPES.items()}
         self._arrays["indptr"].append(np.zeros(1, dtype=np.int64))
         self._n_features: int | None = None
+        self._closed = False
 
     def append(self, batch: MatrixLike) -> None:
         """Write the rows of a batch.
@@ -109,9 +119,13 @@ class CSRWriter:
 
     def close(self) -> None:
         """Finish the matrix; without a batch, the folder stays unfinished."""
-        sums = {name: array.close() for name, array in self._arrays.items()}
-        if self._n_features is None:
+        if self._closed:
             return
+        self._closed = True
+        if self._n_features is None:  # nothing was written
+            self._abandon()
+            return
+        sums = {name: array.close() for name, array in self._arrays.items()}
         shape = [self._arrays["indptr"].size - 1, self._n_features]
         meta = {"format": FORMAT, "shape": shape, "crc32": sums}
         with whole_file(self.folder / META) as file:
@@ -123,16 +137,23 @@ class CSRWriter:
     def __exit__(self, kind: object, *rest: object) -> None:
         if kind is None:
             self.close()
-        else:
-            for array in self._arrays.values():
-                array.abandon()
+        elif not self._closed:
+            self._closed = True
+            self._abandon()
+
+    def _abandon(self):
+        for array in self._arrays.values():
+            array.abandon()
 
 
 class _GrowingArray:
     """A .npy file of one dimension whose length is known at the end."""
 
     def __init__(self, folder, name, dtype):
-        self._file = open(folder / f"{name}.npy", "wb")  # noqa: SIM115, until close
+        # Under a name of its own until it is complete: another writer may be at work.
+        self._path = folder / f"{name}.npy"
+        unfinished = folder / f".{name}.{secrets.token_hex(4)}.part"
+        self._file = open(unfinished, "xb")  # noqa: SIM115, until close
         self._dtype, self.size, self.last, self._sum = np.dtype(dtype), 0, 0, 0
         self._write_header()
 
@@ -148,10 +169,12 @@ class _GrowingArray:
         self._file.seek(0)
         self._write_header()
         self._file.close()
+        os.replace(self._file.name, self._path)
         return self._sum
 
     def abandon(self):
         self._file.close()
+        os.unlink(self._file.name)
 
     def _write_header(self):
         header = {"descr": self._dtype.str, "fortran_order": False}

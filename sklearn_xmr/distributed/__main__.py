@@ -8,13 +8,16 @@
 
 ESTIMATOR is a Python expression of an estimator of this package, as
 "XRLinearClassifier(random_state=0)"; X and Y are folders of matrices. In a job array,
-``task`` without ``--index`` takes the number that the scheduler gives the job.
+``task`` without ``--index`` takes the number that the scheduler gives the job, counted
+from the first of the array; jobs beyond the last task do nothing.
 """
 
 import argparse
 import ast
 import os
 import sys
+
+from sklearn.base import BaseEstimator
 
 import sklearn_xmr
 from sklearn_xmr.distributed import (
@@ -27,33 +30,45 @@ from sklearn_xmr.distributed import (
 )
 from sklearn_xmr.persistence import save_model
 
-# Where schedulers tell a job of an array which one it is.
-ARRAY_VARIABLES = (
-    "SLURM_ARRAY_TASK_ID",
-    "PBS_ARRAY_INDEX",
-    "SGE_TASK_ID",
-    "LSB_JOBINDEX",
-)
+# Where schedulers tell a job of an array which one it is, and the number of the first.
+ARRAY_VARIABLES = {
+    "SLURM_ARRAY_TASK_ID": "SLURM_ARRAY_TASK_MIN",
+    "PBS_ARRAY_INDEX": None,
+    "SGE_TASK_ID": "SGE_TASK_FIRST",
+    "LSB_JOBINDEX": None,
+}
+FROM_ONE = ("SGE_TASK_ID", "LSB_JOBINDEX")  # arrays that usually begin with 1
 
 
 def estimator_of(text):
-    """An estimator from its expression: constants as arguments, nothing else."""
-    call = ast.parse(text, mode="eval").body
+    """An estimator from its expression: constants and estimators as arguments."""
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"ESTIMATOR is no expression: {text} ({error})") from error
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
         raise ValueError(  # noqa: TRY004
             f"ESTIMATOR must be a call such as XRLinearClassifier(C=2), got {text}"
         )
-    if call.func.id not in sklearn_xmr.__all__:
-        raise ValueError(f"sklearn_xmr has no {call.func.id}")
+    name = call.func.id
+    kind = getattr(sklearn_xmr, name) if name in sklearn_xmr.__all__ else None
+    if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
+        raise ValueError(f"sklearn_xmr has no estimator {name}")  # noqa: TRY004
     arguments = [_value_of(argument) for argument in call.args]
     keywords = {keyword.arg: _value_of(keyword.value) for keyword in call.keywords}
-    return getattr(sklearn_xmr, call.func.id)(*arguments, **keywords)
+    return kind(*arguments, **keywords)
 
 
 def _value_of(node):
     if isinstance(node, ast.Call):
         return estimator_of(ast.unparse(node))
-    return ast.literal_eval(node)
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(
+            f"ESTIMATOR may have constants and estimators as arguments, found "
+            f"{ast.unparse(node)}"
+        ) from error
 
 
 def plan(args):
@@ -77,22 +92,32 @@ def stages(args):
 def task(args):
     """Do one task of a stage, or several in turn."""
     found = FitPlan(args.directory)
+    n_stages = len(found.stages)
+    if not 1 <= args.stage <= n_stages:
+        raise ValueError(f"--stage must be 1 to {n_stages}, got {args.stage}")
     tasks = found.stages[args.stage - 1]
     index = args.index if args.index is not None else _array_index()
+    if index < 0:
+        raise ValueError(f"--index must be 0 or more, got {index}")
+    if index >= len(tasks):  # of an array that has more jobs than there are tasks
+        print(f"stage {args.stage} has {len(tasks)} tasks: there is no task {index}")
     for one in tasks[index :: args.step or len(tasks)]:
         print(one, run_fit_task(args.directory, one.number), flush=True)
 
 
 def _array_index():
-    for name in ARRAY_VARIABLES:
+    """Number of this job in its array, from 0."""
+    for name, first in ARRAY_VARIABLES.items():
         if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    raise ValueError(f"--index is missing, and none of {ARRAY_VARIABLES} is set")
+            start = os.environ.get(first or "", "1" if name in FROM_ONE else "0")
+            return int(os.environ[name]) - int(start)
+    raise ValueError(f"--index is missing, and none of {list(ARRAY_VARIABLES)} is set")
 
 
 def assemble(args):
     """Save the model of a plan that has been done."""
-    save_model(assemble_fit(args.directory), args.model)
+    trusted = args.trusted.split(",") if args.trusted else ()
+    save_model(assemble_fit(args.directory, trusted=trusted), args.model)
 
 
 def predict(args):
@@ -132,7 +157,9 @@ def parser():
     one.add_argument("--stage", type=int, required=True, help="from 1")
     one.add_argument("--index", type=int, help="from 0; default: of the job array")
     one.add_argument("--step", type=int, help="then also this many further on, ...")
-    command(assemble, "directory", "model")
+    command(assemble, "directory", "model").add_argument(
+        "--trusted", help="types of other packages, separated by commas"
+    )
     many = command(predict, "model", "source", "target")
     for name in ("--text", "--columns", "--features", "--id"):
         many.add_argument(name)

@@ -7,6 +7,7 @@ function reads and writes files.
 
 import sys
 from concurrent.futures import Executor, as_completed
+from contextlib import suppress
 
 from joblib import Parallel, delayed
 
@@ -30,7 +31,7 @@ def driver_of(client):
         If it is none of these.
     """
     if client is None:
-        parallel = Parallel()  # with the backend that is configured now
+        parallel = _parallel()
         return lambda function, arguments: parallel(
             delayed(function)(*args) for args in arguments
         )
@@ -46,6 +47,14 @@ def driver_of(client):
         "client must be a dask.distributed.Client, the module ray, a SparkSession, a "
         f"concurrent.futures.Executor or None (joblib), got {type(client).__name__}"
     )
+
+
+def _parallel():
+    """joblib with the backend that is configured now, as results come if it can."""
+    for how in ("generator_unordered", "generator"):
+        with suppress(ValueError, TypeError):  # not each backend and version
+            return Parallel(return_as=how)
+    return Parallel()
 
 
 def _by_executor(executor, function, arguments):

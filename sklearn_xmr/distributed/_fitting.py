@@ -46,7 +46,8 @@ def fit_distributed(
     ----------
     estimator : estimator
         Any estimator whose label trees :class:`XRLinearClassifier` trains: itself,
-        ensembles, stacks, calibrated ones, pipelines. It is not changed.
+        ensembles, stacks, calibrated ones, searches, pipelines. A clone is fitted:
+        ``warm_start=True`` has nothing to begin with.
     X : array-like, sparse matrix, HybridFeatures, list of str, or path
         What its ``fit`` takes; or the folder of a matrix of
         :class:`~sklearn_xmr.datasets.CSRWriter`, which is mapped and not copied, so
@@ -132,34 +133,70 @@ def _fit_tree_by_tree(estimator, X, y, directory, n_tasks, crew, **fit_params):
         crew.work_off(plan)
         return PlannedTree(len(planner.trainings) - 1, tree).trained(plan)
 
-    with trained_by(train), parallel_config("sequential"):
-        return clone(estimator).fit(X, y, **fit_params)
+    try:
+        with trained_by(train), parallel_config("sequential"):
+            fitted = clone(estimator).fit(X, y, **fit_params)
+    finally:
+        crew.raise_what_failed()  # where a search would take another model instead
+    if not planner.trainings:
+        raise ValueError(
+            f"estimator must train label trees, but {type(estimator).__name__} has "
+            "trained none: use its fit"
+        )
+    return fitted
 
 
 class _Crew:
     """Works plans off, and says how far it is."""
 
     def __init__(self, driver, verbose):
-        self.driver, self.verbose = driver, verbose
+        self.driver, self.verbose, self.failure = driver, verbose, None
 
     def work_off(self, plan):
         """Have all tasks done that have not been, stage by stage."""
+        self.raise_what_failed()
         for number, stage in enumerate(plan.stages, 1):
             tasks = [task for task in stage if not plan.is_done(task)]
             self._say(1, f"stage {number}: {len(tasks)} of {len(stage)} tasks to do")
             calls = [(plan.directory, task.number) for task in tasks]
-            for done in self.driver(_run_or_say, calls):
-                if "error" in done:
-                    raise RuntimeError(
-                        f"{plan.tasks[done['number']]} failed: {done['error']}; what "
-                        f"has been done stays in {plan.directory}, and the same call "
-                        "goes on from there"
-                    )
-                self._say(2, f"{plan.tasks[done['number']]}: {done['seconds']:.1f} s")
+            try:
+                for done in self.driver(_run_or_say, calls):
+                    self._take(done, plan)
+            except Exception as error:  # noqa: BLE001, of any engine
+                self._fail(error, plan, stage)
+
+    def raise_what_failed(self):
+        """RuntimeError if a task has failed before."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _take(self, done, plan):
+        task = plan.tasks[done["number"]]
+        if "error" in done:
+            raise _TaskFailed(f"{task} failed: {done['error']}")
+        self._say(2, f"{task}: {done['seconds']:.1f} s")
+
+    def _fail(self, error, plan, stage):
+        """RuntimeError that says which task failed, or which are left, and why."""
+        if isinstance(error, _TaskFailed):
+            what = str(error)
+        else:  # workers have died, or the engine has
+            left = [str(task) for task in stage if not plan.is_done(task)]
+            what = f"{type(error).__name__}: {error}; not done: {', '.join(left[:3])}"
+            what += f" and {len(left) - 3} more" if len(left) > 3 else ""
+        self.failure = RuntimeError(
+            f"{what}; what has been done stays in {plan.directory}, and the same call "
+            "goes on from there"
+        )
+        raise self.failure from error
 
     def _say(self, level, line):
         if self.verbose >= level:
             print(f"[fit_distributed] {line}", flush=True)
+
+
+class _TaskFailed(Exception):
+    """A task has raised an error, which its message tells."""
 
 
 def _run_or_say(directory, number):

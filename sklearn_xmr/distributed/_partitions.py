@@ -1,5 +1,6 @@
 """Predict table after table with a saved model, in any process."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,9 @@ class PartitionPredictor:
     - ``names``: list of str, their names; null where neither the model nor
       ``label_names`` knows them.
 
+    In pandas, the lists are columns of Arrow's types where pyarrow is installed, so
+    that empty partitions have the same.
+
     Parameters
     ----------
     model : path-like or str
@@ -73,7 +77,7 @@ class PartitionPredictor:
     Notes
     -----
     Calls use as many threads as OpenMP may use in their process: Dask and Ray set one
-    for each task, Spark the cores of an executor.
+    for each task, Spark ``spark.task.cpus``.
 
     Examples
     --------
@@ -194,20 +198,19 @@ class PartitionPredictor:
         if len(X) == 0:
             return Rankings.none()
         labels, scores = predict_topk(model, X, self.k, skip_empty=self.skip_empty)
-        return Rankings.of(labels, scores, self._names(model))
+        classes = getattr(last_estimator(model), "classes_", None)
+        return Rankings.of(labels, scores, classes, self._names(classes))
 
     def _instances(self, table):
         if self.text is not None:
             texts = column_of(table, self.text)
             return [text if isinstance(text, str) else _text_of(text) for text in texts]
         if self.features is not None:
-            rows = column_of(table, self.features)
-            return np.array([np.asarray(row) for row in rows], dtype=np.float32)
+            return _matrix_of(column_of(table, self.features), self.features)
         return _as_pandas(table, self.columns)
 
-    def _names(self, model):
+    def _names(self, classes):
         """Names of the labels by their numbers (ndarray), or None."""
-        classes = getattr(last_estimator(model), "classes_", None)
         if self.label_names is not None:
             n_labels = None if classes is None else len(classes)
             if n_labels is not None and len(self.label_names) != n_labels:
@@ -216,8 +219,9 @@ class PartitionPredictor:
                     f" got {len(self.label_names)}"
                 )
             return np.array(self.label_names, dtype=object)
-        is_named = classes is not None and np.asarray(classes).dtype.kind in "OU"
-        return np.asarray(classes, dtype=object) if is_named else None
+        if classes is None or np.array_equal(classes, np.arange(len(classes))):
+            return None  # columns of an indicator
+        return np.array([str(name) for name in classes], dtype=object)
 
 
 def predict_parquet(
@@ -253,7 +257,8 @@ def predict_parquet(
     FileNotFoundError
         If there is no Parquet file.
     ValueError
-        If a column is missing, or a file is damaged.
+        If a column is missing, a file is damaged, or ``target`` is the folder of
+        ``source`` or holds files that this predictor has not written.
 
     Examples
     --------
@@ -270,30 +275,67 @@ def predict_parquet(
     if not files:
         raise FileNotFoundError(f"{source} holds no file that ends in .parquet")
     target.mkdir(parents=True, exist_ok=True)
+    if target.resolve() in (path.resolve().parent for path in files):
+        raise ValueError(f"target must be another folder than source, got {target}")
     n_rows = 0
     for path in files:
         file, result = pq.ParquetFile(path), target / path.name
         n_rows += file.metadata.num_rows
-        if not result.exists():
-            _predict_file(predictor, file, result, batch_size)
+        schema = _schema(predictor, file)
+        if result.exists():
+            _check_written(result, schema)
+        else:
+            _predict_file(predictor, file, result, schema, batch_size)
     return n_rows
 
 
-def _predict_file(predictor, file, result, batch_size):
+def _schema(predictor, file):
+    """Schema of the results of a file, which says what has made them."""
+    import pyarrow as pa
+
+    empty = predictor(pa.Table.from_batches([], file.schema_arrow))
+    said = {"settings": vars(predictor), "model": _version(predictor.model)}
+    return empty.schema.with_metadata({"sklearn_xmr": json.dumps(said)})
+
+
+def _check_written(result, schema):
+    """ValueError unless a file of results was written by the same predictor."""
+    import pyarrow.parquet as pq
+
+    if (pq.read_schema(result).metadata or {}).get(b"sklearn_xmr") != schema.metadata[
+        b"sklearn_xmr"
+    ]:
+        raise ValueError(
+            f"{result} was written by another predictor or model: give another target, "
+            "or delete what is there"
+        )
+
+
+def _predict_file(predictor, file, result, schema, batch_size):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with whole_file(result) as out:
-        empty = predictor(pa.Table.from_batches([], file.schema_arrow))
-        with pq.ParquetWriter(out, empty.schema) as writer:
-            for batch in file.iter_batches(batch_size):
-                writer.write_batch(predictor(batch))
+    with whole_file(result) as out, pq.ParquetWriter(out, schema) as writer:
+        for batch in file.iter_batches(batch_size):
+            found = pa.Table.from_batches([predictor(batch)])
+            writer.write_table(found.replace_schema_metadata(schema.metadata))
+
+
+def _place(model):
+    """Folder and name of a model file."""
+    folder, _, name = model.replace(os.sep, "/").rpartition("/")
+    return Folder(folder or ("/" if model.startswith("/") else ".")), name
+
+
+def _version(model):
+    """What changes when a model file is replaced (str)."""
+    place, name = _place(model)
+    return place.version(name)
 
 
 def _loaded(model):
     """The model of a path, loaded once in a process and again when it has changed."""
-    folder, _, name = model.rpartition("/")
-    place = Folder(folder or ("/" if model.startswith("/") else "."))
+    place, name = _place(model)
     key = model, place.version(name)
     with _loading:
         if key not in _models:
@@ -301,6 +343,17 @@ def _loaded(model):
                 del _models[old]
             _models[key] = load_model(place.read(name))
         return _models[key]
+
+
+def _matrix_of(rows, name):
+    """Rows of numbers, of one length, as a matrix."""
+    lengths = {len(row) if hasattr(row, "__len__") else None for row in rows}
+    if len(lengths) > 1 or None in lengths:
+        raise ValueError(
+            f"{name} must hold lists of numbers of one length, found the lengths "
+            f"{sorted(map(str, lengths))}"
+        )
+    return np.array([np.asarray(row) for row in rows], dtype=np.float32)
 
 
 def _text_of(value):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, groupby
@@ -10,6 +11,7 @@ from typing import Any
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 
 from sklearn_xmr.compose import LabelNamesClassifier, XREnsembleClassifier
 from sklearn_xmr.datasets import open_csr
@@ -26,7 +28,6 @@ from sklearn_xmr.utils._array_file import ArrayFile, write_array_file
 from sklearn_xmr.utils._content_key import content_key
 from sklearn_xmr.utils._folders import Folder
 from sklearn_xmr.utils._reading import named_errors
-from sklearn_xmr.utils._response import last_estimator
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, PathOrStr
 from sklearn_xmr.utils._validation import check_count
@@ -196,7 +197,7 @@ def plan_fit(
     estimator : estimator
         An :class:`XRLinearClassifier`, or what only fits some of these and asks none
         of them meanwhile: :class:`XREnsembleClassifier`, pipelines and
-        :class:`LabelNamesClassifier` of such. It is not changed.
+        :class:`LabelNamesClassifier` of such. A clone is fitted.
     X : array-like, sparse matrix, HybridFeatures, list of str, or path
         What its ``fit`` takes; or the folder of a matrix of
         :class:`~sklearn_xmr.datasets.CSRWriter`, which is mapped and not copied.
@@ -217,8 +218,8 @@ def plan_fit(
     Raises
     ------
     ValueError
-        If the folder holds the plan of another fit, the estimator asks its trees while
-        it is fitted (:func:`fit_distributed` can fit it), or ``fit`` raises it.
+        If the folder holds the plan of another fit, the estimator is another
+        (:func:`fit_distributed` can fit it), or ``fit`` raises it.
     TypeError
         If the estimator cannot be saved.
     OSError
@@ -234,12 +235,14 @@ def plan_fit(
     --------
     See :class:`FitPlan`.
     """
-    planned, plan = planned_estimator(
-        estimator, X, y, directory, n_tasks=n_tasks, **fit_params
-    )
-    with Folder(directory).writing() as path:
-        save_model(planned, path / ESTIMATOR)
-    return plan
+    if not only_fits_trees(estimator):
+        raise ValueError(
+            "estimator must be an XRLinearClassifier, an XREnsembleClassifier, or a "
+            f"pipeline or LabelNamesClassifier of one, got {type(estimator).__name__}; "
+            "fit_distributed fits others too"
+        )
+    given = {"n_tasks": n_tasks, **fit_params}
+    return planned_estimator(estimator, X, y, directory, **given)[1]
 
 
 def run_fit_task(directory: PathOrStr, number: int) -> dict[str, Any]:
@@ -293,13 +296,16 @@ def run_fit_task(directory: PathOrStr, number: int) -> dict[str, Any]:
     }
 
 
-def assemble_fit(directory: PathOrStr) -> Any:
+def assemble_fit(directory: PathOrStr, *, trusted: Sequence[str | type] = ()) -> Any:
     """Make the fitted estimator of a plan whose tasks have all been done.
 
     Parameters
     ----------
     directory : path-like or str
         Folder of the plan.
+    trusted : collection of str, default=()
+        Types of other packages that the estimator needs, as :func:`load_model` takes
+        them.
 
     Returns
     -------
@@ -311,14 +317,14 @@ def assemble_fit(directory: PathOrStr) -> Any:
     FileNotFoundError
         If a task has not been done.
     ValueError
-        If a part is damaged.
+        If a part is damaged, or the estimator needs types that are not trusted.
 
     Examples
     --------
     See :class:`FitPlan`.
     """
     plan, folder = FitPlan(directory), Folder(directory)
-    planned = load_model(folder.read(ESTIMATOR), trusted=())
+    planned = load_model(folder.read(ESTIMATOR), trusted=trusted)
     return completed(planned, plan)
 
 
@@ -444,7 +450,9 @@ def planned_estimator(estimator, X, y, directory, n_tasks=N_TASKS, **fit_params)
     Raises
     ------
     ValueError
-        If the estimator asks its trees while it is fitted, or trains none.
+        If the estimator asks its trees while it is fitted.
+    TypeError
+        If it cannot be saved.
     """
     planner = planner_of(directory, n_tasks)
     X, y = opened_data(planner, X, y)
@@ -458,21 +466,31 @@ def planned_estimator(estimator, X, y, directory, n_tasks=N_TASKS, **fit_params)
             f"{type(estimator).__name__} does: its fit cannot be planned, but "
             "fit_distributed can fit it"
         ) from error
-    if not planner.trainings:
-        raise ValueError(
-            f"estimator must train label trees, but {type(estimator).__name__} has "
-            "trained none: give an XRLinearClassifier, or what is made of such"
-        )
-    planner.finish()
+    with Folder(directory).writing() as path:
+        save_model(planned, path / ESTIMATOR)
+    planner.finish()  # last: the plan is complete
     return planned, FitPlan(directory)
 
 
 def only_fits_trees(estimator):
     """Whether an estimator fits label trees, and asks none of them meanwhile (bool)."""
-    last = last_estimator(estimator)
-    if isinstance(last, LabelNamesClassifier):
-        return only_fits_trees(last.estimator)
-    return type(last) in (XRLinearClassifier, XREnsembleClassifier)
+    if isinstance(estimator, Pipeline):
+        *before, (_, last) = estimator.steps
+        return not any(_holds_trees(step) for _, step in before) and only_fits_trees(
+            last
+        )
+    if isinstance(estimator, LabelNamesClassifier):
+        return only_fits_trees(estimator.estimator)
+    return type(estimator) in (XRLinearClassifier, XREnsembleClassifier)
+
+
+def _holds_trees(step):
+    """Whether a transformer is or holds an estimator that trains label trees."""
+    inside = step.get_params(deep=True).values() if hasattr(step, "get_params") else ()
+    return any(
+        isinstance(part, (XRLinearClassifier, XREnsembleClassifier))
+        for part in (step, *inside)
+    )
 
 
 def planner_of(directory, n_tasks):

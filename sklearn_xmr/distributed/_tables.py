@@ -30,7 +30,7 @@ class Rankings:
         return cls(np.zeros(1, np.int32), empty.astype(np.int64), empty, None)
 
     @classmethod
-    def of(cls, labels, scores, names):
+    def of(cls, labels, scores, classes, names):
         """Of top-k lists.
 
         Parameters
@@ -38,18 +38,19 @@ class Rankings:
         labels : ndarray of shape (n_rows, k)
             Numbers, -1 for none; or names, None for none.
         scores : ndarray of float of shape (n_rows, k)
+        classes : array-like of shape (n_labels,) or None
+            What a model that answers with names calls its labels.
         names : ndarray of object of shape (n_labels,), or None
-            Names of the numbers.
+            Names to show, by the numbers of the labels.
         """
         if labels.dtype.kind in "iu":
             found = labels >= 0
             numbers = labels[found]
-            shown = None if names is None else names[numbers]
         else:
             found = np.array([[one is not None for one in row] for row in labels])
-            shown = labels[found]
-            number_of = {name: number for number, name in enumerate(names)}
-            numbers = np.array([number_of[name] for name in shown], dtype=np.int64)
+            number_of = {name: number for number, name in enumerate(classes)}
+            numbers = np.array([number_of[one] for one in labels[found]], np.int64)
+        shown = None if names is None else names[numbers]
         ends = np.append(0, np.cumsum(found.sum(axis=1))).astype(np.int32)
         return cls(ends, numbers.astype(np.int64), scores[found], shown)
 
@@ -136,9 +137,26 @@ def _as_pandas(table, rankings, ids):
 
     columns = {} if ids is None else {"id": ids}
     for name in COLUMNS:
-        lists = [None if one is None else list(one) for one in rankings.lists(name)]
-        columns[name] = pd.Series(lists, index=table.index, dtype=object)
+        lists = [_plain(one) for one in rankings.lists(name)]
+        columns[name] = pd.Series(lists, index=table.index, dtype=_list_type(name))
     return pd.DataFrame(columns, index=table.index)
+
+
+def _list_type(name):
+    """Type of a column of lists in pandas: object says nothing of empty ones."""
+    import pandas as pd
+
+    try:
+        return pd.ArrowDtype(_arrow_list(name))
+    except ImportError:
+        return object
+
+
+def _arrow_list(name):
+    import pyarrow as pa
+
+    types = {"labels": pa.int64(), "scores": pa.float32(), "names": pa.string()}
+    return pa.list_(types[name])
 
 
 def _as_polars(rankings, ids):
@@ -160,13 +178,12 @@ def _as_arrow(rankings, ids):
     import pyarrow as pa
 
     columns = {} if ids is None else {"id": ids.column}
-    types = {"labels": pa.int64(), "scores": pa.float32(), "names": pa.string()}
     for name in COLUMNS:
-        values = getattr(rankings, name)
+        values, kind = getattr(rankings, name), _arrow_list(name)
         if values is None:
-            columns[name] = pa.nulls(len(rankings), pa.list_(types[name]))
+            columns[name] = pa.nulls(len(rankings), kind)
             continue
-        column = pa.array(values, type=types[name])
+        column = pa.array(values, type=kind.value_type)
         columns[name] = pa.ListArray.from_arrays(pa.array(rankings.ends), column)
     return pa.table(columns)
 

@@ -10,6 +10,8 @@ Negatives that the levels above have to find come from search tasks, for some in
 each. A task reads the parts of earlier stages only.
 """
 
+import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property
@@ -51,23 +53,49 @@ from sklearn_xmr.utils._folders import Folder
 from sklearn_xmr.utils._matrices import check_indices
 from sklearn_xmr.utils._ranges import pointers, ranges, row_blocks
 from sklearn_xmr.utils._reading import named_errors
+from sklearn_xmr.utils._whole_file import whole_file
 
-TRAINING, DENSE, SPARSE = "training.xmr", "dense.xmr", "sparse"
+TRAINING, DENSE, SPARSE, META = "training.xmr", "dense.xmr", "sparse", "matrix.json"
+PLACE = "features.json"  # where they lie, and what they are
+VERIFIED_BYTES = 1 << 28  # of features that each process compares with checksums
 SETTINGS = ("negative_sampling", "n_hard_clusters", "beam_size")
 
 
-def open_features(folder):
-    """Instances of a folder, mapped and not checked (HybridFeatures).
+def _write_place(folder, features):
+    """Say where the features of a training lie, and what they are.
 
-    Parameters
-    ----------
-    folder : Folder
-        What :meth:`StoredTraining.write_features` has written, or a sparse matrix.
+    By name if beside it, so that a plan can be moved. Features that have been replaced
+    are noticed.
     """
-    if not folder.exists(DENSE):
-        return HybridFeatures.of_blocks(open_csr(folder.url, check=False))
-    matrix = open_csr((folder / SPARSE).url, check=False)
-    return HybridFeatures.of_blocks(matrix, _open(folder, DENSE).array(0))
+    beside = features.parent.url == folder.parent.url
+    place = {"beside": features.name} if beside else {"url": features.url}
+    matrix = features / SPARSE if features.exists(DENSE) else features
+    place["matrix"] = json.loads(matrix.read(META).read_bytes())
+    with folder.writing() as path, whole_file(path / PLACE) as file:
+        file.write(json.dumps(place).encode())
+
+
+def _open_place(folder):
+    """The features of a training, mapped and not checked (HybridFeatures)."""
+    with named_errors(f"{folder}/{PLACE}", ValueError, "the place of features"):
+        place = json.loads(folder.read(PLACE).read_bytes())
+        if "beside" in place:
+            features = folder.parent / place["beside"]
+        else:
+            features = Folder(place["url"])
+        known = place["matrix"]
+    is_hybrid = features.exists(DENSE)
+    matrix = features / SPARSE if is_hybrid else features
+    if json.loads(matrix.read(META).read_bytes()) != known:
+        raise ValueError(
+            f"{matrix} holds another matrix than that of the plan in {folder}: make "
+            "the plan again"
+        )
+    X = open_csr(matrix.url, check=False)
+    if X.data.nbytes + X.indices.nbytes <= VERIFIED_BYTES:
+        X = open_csr(matrix.url, check=False, verify=True)
+    dense = _open(features, DENSE, verify=True).array(0) if is_hybrid else None
+    return HybridFeatures.of_blocks(X, dense)
 
 
 class StoredTraining:
@@ -129,10 +157,10 @@ class StoredTraining:
         self.settings = _settings_of(header["settings"])
         self.sample_weight = weight if len(weight) else None
         self.tasks = [TrainingTask(**task) for task in header["tasks"]]
-        self.run, self._features = header["run"], header["features"]
+        self.run = header["run"]
         self._weighted, self._knows = header["weighted"], header["knows"]
         self.n_independent = n_independent_levels(self.tree, self.settings)
-        self._models = {}
+        self._models, self._files = {}, {}
 
     @staticmethod
     def write_features(X, folder):
@@ -148,7 +176,7 @@ class StoredTraining:
         folder = Folder(folder)
         if folder.exists(DENSE):
             return
-        if not (folder / SPARSE).exists("matrix.json"):
+        if not (folder / SPARSE).exists(META):
             with (folder / SPARSE).writing() as path:
                 write_csr(X.sparse, path)
         with folder.writing() as path:  # last: they are complete
@@ -186,6 +214,7 @@ class StoredTraining:
         folder, features = Folder(folder), Folder(features)
         run = description(data, tree, settings)
         if folder.exists(TRAINING):
+            _write_place(folder, features)  # it may have moved
             found = cls(folder)
             found.check_same(run)
             return found
@@ -194,7 +223,6 @@ class StoredTraining:
         levels = TreeLevels(data, tree, settings)
         header = {
             "run": run,
-            "features": features.url,
             "settings": _plain_settings(settings),
             "weighted": levels.weighted,
             "knows": levels.known is not None,
@@ -208,6 +236,7 @@ class StoredTraining:
                 _Columns.of(target).write(path / f"target-{number}.xmr")
             for number, known in enumerate(levels.known or [], 1):
                 _Columns.of(known).write(path / f"known-{number}.xmr")
+            _write_place(folder, features)
             write_array_file(path / TRAINING, header, arrays)  # last: it is complete
         return cls(folder)
 
@@ -234,7 +263,7 @@ class StoredTraining:
     @cached_property
     def X(self):
         """All instances, mapped; a task checks those that it uses (HybridFeatures)."""
-        return open_features(Folder(self._features))
+        return _open_place(self.folder)
 
     # --- one task --------------------------------------------------------------------
 
@@ -347,12 +376,18 @@ class StoredTraining:
         return int(sum(above) + self.tree.offsets[level][parent])
 
     def _columns(self, kind, level):
-        return _Columns.read(self.folder, f"{kind}-{level + 1}.xmr")
+        return self._stored_columns(self.folder, f"{kind}-{level + 1}.xmr")
+
+    def _stored_columns(self, folder, name):
+        """Columns of a file, which is verified once in a process."""
+        if name not in self._files:
+            self._files[name] = _Columns.read(folder, name)
+        return self._files[name]
 
     def _matched(self, level, first, last):
         """Instances that searches found for some nodes."""
         parts = [
-            _Columns.read(self.folder / "parts", task.name).take(first, last)
+            self._stored_columns(self.folder / "parts", task.name).take(first, last)
             for task in self.tasks_of("search", level)
         ]
         return _Columns.of_parts(parts)
@@ -402,7 +437,8 @@ class StoredTraining:
         parts, n_iter = [], []
         for task in self.tasks_of("train", number):
             file = _open(self.folder / "parts", task.name, verify=True)
-            with named_errors(task.name, ValueError, "a part of this training"):
+            advice = ": delete it, and have its task done again"
+            with named_errors(task.name, ValueError, "a part of this training", advice):
                 if file.header["task"] != asdict(task):
                     raise ValueError("it is the part of another task")
                 parts.append(WeightPart.of_file(file))
@@ -437,6 +473,9 @@ class StoredTraining:
         weights, n_iter = zip(*map(self.level, numbers), strict=True)
         n_iter = np.concatenate(n_iter)
         warn_of_training(list(weights), n_iter, self.settings.solver)
+        if self.folder.is_local:  # of tasks that were killed
+            for left in Path(self.folder.url).glob("rows-*"):
+                shutil.rmtree(left, ignore_errors=True)
         return TreeModel(self.tree, weights), int(n_iter.max(initial=0))
 
 
@@ -468,7 +507,7 @@ class _Columns:
     @classmethod
     def read(cls, folder, name):
         """Of a file, mapped."""
-        file = _open(folder, name)
+        file = _open(folder, name, verify=True)
         return cls(*map(file.array, range(len(file))))
 
     def write(self, path):

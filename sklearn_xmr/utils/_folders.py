@@ -1,8 +1,13 @@
 """Folders of files, on a local disk or at any URL that fsspec knows."""
 
+import atexit
 import os
+import re
+import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from sklearn_xmr.utils._content_key import content_key
@@ -24,14 +29,17 @@ class Folder:
     ImportError
         If it is a URL, and fsspec is not installed.
     ValueError
-        If fsspec does not know the URL's protocol.
+        If fsspec does not know the URL's protocol, or the path is empty or a URL that
+        has become a path.
     """
 
     def __init__(self, url):
-        self.url = os.fspath(url).rstrip("/")
-        self._files = None
+        self.url, self._files = os.fspath(url), None
         if "://" in self.url:
+            self.url = self.url.rstrip("/")
             self._files, self._root = _remote(self.url)
+        else:
+            self.url = _checked_path(self.url)
 
     def __str__(self):
         return self.url
@@ -44,6 +52,16 @@ class Folder:
 
     def __truediv__(self, name):
         return Folder(f"{self.url}/{name}")
+
+    @property
+    def parent(self):
+        """The folder above (Folder)."""
+        return Folder(self.url.rpartition("/")[0] or "/")
+
+    @property
+    def name(self):
+        """Its name in the folder above (str)."""
+        return self.url.rpartition("/")[2]
 
     @property
     def is_local(self):
@@ -94,11 +112,14 @@ class Folder:
         """
         if self.is_local:
             return Path(self.url, name)
-        kept = _local_copies() / content_key(self.url, name, self.version(name))
+        which = content_key(self.url, name)
+        kept = _local_copies() / f"{which}-{content_key(self.version(name))}"
         if not kept.exists():
             with tempfile.TemporaryDirectory(dir=kept.parent) as unfinished:
                 place = f"{self._root}/{name}"
                 self._files.get_file(place, str(Path(unfinished, "file")))
+                for old in kept.parent.glob(f"{which}-*"):
+                    old.unlink(missing_ok=True)
                 os.replace(Path(unfinished, "file"), kept)
         return kept
 
@@ -131,6 +152,17 @@ class Folder:
                 self._files.put_file(str(path), f"{self._root}/{path.name}")
 
 
+def _checked_path(path):
+    """A local path, absolute: other processes have other working directories."""
+    if not path:
+        raise ValueError("a folder must have a name, got an empty one")
+    if re.match(r"[A-Za-z][\w+.-]+:/", path):
+        raise ValueError(
+            f"{path!r} looks like a URL that has become a path: give it as a str"
+        )
+    return os.path.abspath(path)
+
+
 def _remote(url):
     """The file system of a URL, and the path in it."""
     try:
@@ -144,8 +176,28 @@ def _remote(url):
 
 
 def _local_copies():
-    """The folder of the local copies of files at URLs."""
+    """The folder of the local copies of files at URLs, which nobody else can write.
+
+    It lies in the system's folder for temporary files (``TMPDIR``), for all processes
+    of a user; one of this process alone where another has taken its name.
+    """
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir(), f"sklearn_xmr-{user}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return folder if _is_own(folder) else _own_folder()
+
+
+def _is_own(folder):
+    """Whether a folder is one, and no other user can write into it."""
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    has_users = hasattr(os, "getuid")
+    return not has_users or (found.st_uid == os.getuid() and not found.st_mode & 0o077)
+
+
+@lru_cache(maxsize=1)
+def _own_folder():
+    folder = tempfile.mkdtemp(prefix="sklearn_xmr-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

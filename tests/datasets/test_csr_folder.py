@@ -98,6 +98,21 @@ def test_wrong_batches_are_refused(matrix, tmp_path):
     assert is_same(open_csr(tmp_path), matrix)
 
 
+def test_two_writers_and_two_ends(matrix, tmp_path):
+    one, other = CSRWriter(tmp_path), CSRWriter(tmp_path)
+    one.append(matrix)
+    other.append(matrix[:10])
+    one.close()
+    one.close()
+    assert is_same(open_csr(tmp_path, verify=True), matrix)
+    with CSRWriter(tmp_path / "b") as writer:
+        writer.append(matrix)
+        writer.close()
+    assert is_same(open_csr(tmp_path / "b"), matrix)
+    with pytest.raises(ValueError, match="folder must be a local one"):
+        CSRWriter("memory://bucket/X")
+
+
 def written(matrix, folder):
     write_csr(matrix, folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}

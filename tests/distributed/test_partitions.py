@@ -241,17 +241,66 @@ def test_the_command(parquet, paths, tmp_path):
         text=True,
         check=False,
     )
-    assert failed.returncode == 1 or "rows" in failed.stdout
+    assert failed.returncode == 1 and "must have the columns" in failed.stderr
+
+
+def test_results_of_others_are_not_taken_for_ones_own(parquet, paths, tmp_path):
+    given = {"text": "title", "id": "key"}
+    predict_parquet(
+        PartitionPredictor(paths / "named.xmr", 2, **given), parquet, tmp_path
+    )
+    for other in (
+        PartitionPredictor(paths / "named.xmr", 3, **given),
+        PartitionPredictor(paths / "plain.xmr", 2, **given),
+    ):
+        with pytest.raises(ValueError, match="written by another predictor or model"):
+            predict_parquet(other, parquet, tmp_path)
+    with pytest.raises(ValueError, match="must be another folder than source"):
+        predict_parquet(other, parquet, parquet)
+
+
+def test_labels_with_names_of_other_kinds(tate, tmp_path):
+    texts, Y, _ = tate
+    classes = np.asarray(Y.argmax(axis=1)).ravel() * 100 + 7
+    models = {
+        "classes": (XRLinearClassifier(random_state=0), classes),
+        "numbers": (
+            LabelNamesClassifier(XRLinearClassifier(random_state=0)),
+            [[int(one)] for one in classes],
+        ),
+    }
+    for name, (clf, y) in models.items():
+        model = make_pipeline(TfidfVectorizer(), clf).fit(texts, y)
+        save_model(model, tmp_path / f"{name}.xmr")
+        predictor = PartitionPredictor(tmp_path / f"{name}.xmr", 1, text="title")
+        found = as_lists(predictor(pa.table({"title": texts[:30]})))
+        shown = [[str(model[-1].classes_[i]) for i in row] for row in found["labels"]]
+        assert found["names"] == shown
+    shown = [f"label {i}" for i in range(len(model[-1].classes_))]
+    predictor = PartitionPredictor(
+        tmp_path / "numbers.xmr", 1, text="title", label_names=shown
+    )
+    found = as_lists(predictor(pa.table({"title": texts[:3]})))
+    assert found["names"] == [[shown[i] for i in row] for row in found["labels"]]
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 2.0], [1.0]], [[1.0], None], [1.0, 2.0]])
+def test_wrong_features_are_named(rows, paths):
+    predictor = PartitionPredictor(paths / "plain.xmr", features="vector")
+    with pytest.raises(ValueError, match="vector must hold lists of numbers"):
+        predictor(pd.DataFrame({"vector": pd.Series(rows, dtype=object)}))
 
 
 # --- engines ------------------------------------------------------------------------
 
 
-def test_dask(parquet, paths):
+def test_dask(parquet, paths, tmp_path):
     dd = pytest.importorskip("dask.dataframe")
     predictor = PartitionPredictor(paths / "named.xmr", 2, text="title", id="key")
     frame = dd.read_parquet(parquet, split_row_groups=False)
     found = frame.map_partitions(predictor, meta=predictor(frame._meta))
+    found.to_parquet(tmp_path / "out", schema=None)
+    assert pq.read_table(tmp_path / "out").num_rows == 500
     computed = found.compute(scheduler="threads")
     assert sorted(computed["id"]) == sorted(f"k{i}" for i in range(500))
 

@@ -6,13 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from joblib import parallel_config
 from same_models import assert_same
 from scipy import sparse
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_xmr import (
@@ -25,6 +28,7 @@ from sklearn_xmr import (
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
+    make_topk_scorer,
 )
 from sklearn_xmr.datasets import (
     load_tate_subjects,
@@ -39,7 +43,9 @@ from sklearn_xmr.distributed import (
     plan_fit,
     run_fit_task,
 )
+from sklearn_xmr.distributed.__main__ import main
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
+from sklearn_xmr.metrics import precision_at_k
 
 DEEP = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=6, random_state=0)
 
@@ -165,7 +171,7 @@ ASKING = {
 
 @pytest.mark.parametrize("model", ASKING.values(), ids=ASKING)
 def test_models_that_ask_their_trees_meanwhile(model, problem, tmp_path):
-    with pytest.raises(ValueError, match="must not ask its label trees"):
+    with pytest.raises(ValueError, match="fit_distributed fits others too"):
         plan_fit(model, *problem, tmp_path / "plan")
     found = fit_distributed(model, *problem, directory=tmp_path / "a")
     model.fit(*problem)
@@ -176,8 +182,10 @@ def test_models_that_ask_their_trees_meanwhile(model, problem, tmp_path):
 
 
 def test_models_without_trees_are_refused(problem, tmp_path):
-    with pytest.raises(ValueError, match="must train label trees"):
+    with pytest.raises(ValueError, match="fit_distributed fits others too"):
         plan_fit(XRNeighborsClassifier(), *problem, tmp_path)
+    with pytest.raises(ValueError, match="must train label trees"):
+        fit_distributed(XRNeighborsClassifier(), *problem, directory=tmp_path)
 
 
 def test_neither_the_estimator_nor_later_fits_are_changed(problem, tmp_path):
@@ -365,7 +373,7 @@ def test_a_batch_scheduler(problem, tmp_path, monkeypatch):
 
     assert_same(load_model(tmp_path / "model.xmr"), clf, tmp_path)
     wrong = command("plan", "print(1)", tmp_path / "X", tmp_path / "Y", folder)
-    assert wrong.returncode == 1 and "sklearn_xmr has no print" in wrong.stderr
+    assert wrong.returncode == 1 and "has no estimator print" in wrong.stderr
     missing = command("task", folder, "--stage", 1)
     assert missing.returncode == 1 and "--index is missing" in missing.stderr
 
@@ -388,3 +396,159 @@ def assemble_sizes(plan):
     from sklearn_xmr.linear import StoredTraining
 
     return StoredTraining(f"{plan.directory}/tree-1").tree.level_sizes
+
+
+# --- searches, places, damage ---------------------------------------------------------
+
+
+def test_searches_take_the_same_model_fitted_before_or_not(problem, tmp_path):
+    X, Y = problem
+    search = GridSearchCV(
+        XRLinearClassifier(DEEP, random_state=0),
+        {"C": [1e-6, 1.0]},
+        cv=2,
+        scoring=make_topk_scorer(precision_at_k, k=1),
+    )
+    local = search.fit(X, Y)
+    found = fit_distributed(local, X, Y, directory=tmp_path / "a", n_tasks=2)
+    assert found.best_params_ == local.best_params_ == {"C": 1.0}
+    np.testing.assert_array_equal(
+        found.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_task_that_fails_inside_a_search_is_told(problem, tmp_path, monkeypatch):
+    X, Y = problem
+    search = GridSearchCV(
+        XRLinearClassifier(random_state=0),
+        {"C": [1.0, 2.0]},
+        cv=2,
+        scoring=make_topk_scorer(precision_at_k, k=1),
+    )
+    monkeypatch.setattr("sklearn_xmr.linear.StoredTraining.execute", fails)
+    with (
+        pytest.raises(RuntimeError, match="failed: OSError"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        fit_distributed(search, X, Y, directory=tmp_path)
+
+
+def test_a_transformer_that_holds_trees(problem, tmp_path):
+    X, Y = problem
+    trees = XRLinearClassifier(DEEP, random_state=0)
+    model = make_pipeline(trees, XRLinearClassifier(random_state=0))
+    found = fit_distributed(model, X, Y, directory=tmp_path, n_tasks=2)
+    one, other = found.predict_topk(X), model.fit(X, Y).predict_topk(X)
+    assert (one[0] == other[0]).all()
+
+
+def test_a_plan_can_be_moved_and_used_from_elsewhere(problem, tmp_path, monkeypatch):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    monkeypatch.chdir(tmp_path)
+    plan = plan_fit(clf, *problem, "plan", n_tasks=3)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    for task in plan.stages[0]:
+        run_fit_task(plan.directory, task.number)
+    shutil.move(tmp_path / "plan", tmp_path / "moved")
+    for stage in plan.stages[1:]:
+        for task in stage:
+            run_fit_task("../moved", task.number)
+    assert_same(assemble_fit("../moved"), clf.fit(*problem), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", Path("memory://bucket/plan"), "what://x/plan"])
+def test_folders_that_are_none(name, problem):
+    with pytest.raises(ValueError, match="empty|become a path|what"):
+        plan_fit(XRLinearClassifier(), *problem, name)
+
+
+def test_matrices_that_have_been_replaced_are_noticed(problem, tmp_path):
+    X, Y = problem
+    write_csr(X, tmp_path / "X")
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan_fit(clf, tmp_path / "X", Y, tmp_path / "plan")
+    shutil.rmtree(tmp_path / "X")
+    write_csr(X * 2, tmp_path / "X")
+    with pytest.raises(ValueError, match="holds another matrix than that of the plan"):
+        run_fit_task(tmp_path / "plan", 0)
+
+
+@pytest.mark.parametrize("name", ["sparse/data.npy", "sparse/indices.npy"])
+def test_damaged_features_are_noticed(name, problem, tmp_path):
+    plan_fit(XRLinearClassifier(DEEP, random_state=0), *problem, tmp_path)
+    path = next(tmp_path.glob("features-*")) / name
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not what was written"):
+        run_fit_task(tmp_path, 0)
+
+
+def test_damaged_targets_are_noticed(problem, tmp_path):
+    plan_fit(XRLinearClassifier(DEEP, random_state=0), *problem, tmp_path)
+    path = tmp_path / "tree-1" / "target-1.xmr"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"target-1\.xmr cannot be read"):
+        run_fit_task(tmp_path, 0)
+
+
+def test_a_damaged_part_can_be_made_again(problem, tmp_path):
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    in_tasks(clf, *problem, tmp_path)
+    part = next((tmp_path / "tree-1" / "parts").glob("train-2-*"))
+    part.write_bytes(part.read_bytes()[:-64])
+    with pytest.raises(ValueError, match=f"{part.name} cannot be read"):
+        assemble_fit(tmp_path)
+    part.unlink()
+    assert_same(in_tasks(clf, *problem, tmp_path), clf.fit(*problem), tmp_path)
+
+
+def test_local_copies_are_the_users_own(problem, tmp_path, monkeypatch):
+    """A folder that somebody else has prepared is not used."""
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    prepared = tmp_path / f"sklearn_xmr-{os.getuid()}"
+    (tmp_path / "theirs").mkdir(mode=0o777)
+    prepared.symlink_to(tmp_path / "theirs")
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    in_tasks(clf, *problem, f"memory://{tmp_path.name}-2")
+    assert not list((tmp_path / "theirs").iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("stages", "none"), "holds no plan"),
+        (("plan", "XRLinearClassifier(", "X", "Y", "P"), "ESTIMATOR is no expression"),
+        (("plan", "load_model('x')", "X", "Y", "P"), "has no estimator load_model"),
+        (
+            ("plan", "XRLinearClassifier(C=x)", "X", "Y", "P"),
+            "constants and estimators",
+        ),
+        (("plan", "XRLinearClassifier", "X", "Y", "P"), "must be a call such as"),
+    ],
+)
+def test_wrong_commands(arguments, words, capsys):
+    assert main(list(arguments)) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_job_arrays(problem, tmp_path, monkeypatch, capsys):
+    plan = plan_fit(XRLinearClassifier(random_state=0), *problem, tmp_path)
+    for stage, index, words in (
+        (0, 0, "--stage must be 1 to"),
+        (9, 0, "--stage must be 1 to"),
+        (1, -1, "--index must be 0 or more"),
+    ):
+        given = ["--stage", str(stage), f"--index={index}"]
+        assert main(["task", str(tmp_path), *given]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["task", str(tmp_path), "--stage", "1", "--index", "99"]) == 0
+    assert "there is no task 99" in capsys.readouterr().out
+    monkeypatch.setenv("SGE_TASK_ID", "1")  # which counts from 1
+    assert main(["task", str(tmp_path), "--stage", "1"]) == 0
+    assert plan.is_done(plan.stages[0][0])
