@@ -9,7 +9,8 @@ returns texts, targets and names of labels. Vocabulary and corpora are written a
 of Annif; both backends get the same words from the same analyzer. Training and
 suggestions are processes of their own, one after another, in every repeat. Seconds of
 ``train`` contain reading and analysing the texts, which is Python's and NLTK's work and
-the same for both; those of ``cached`` are the training after that. The model is on
+the same for both, and counting their words; those of ``cached`` are the training after
+that, from what each backend has stored. The model is on
 disk without the cached documents. Suggestions are Annif's 100; F1 and nDCG are
 computed by Annif. "CPU" is processor time of all threads, which says more than the
 clock where the machine has other work.
@@ -34,7 +35,6 @@ HERE = Path(__file__).resolve().parent
 SYSTEMS = {  # lines of the project's configuration
     "xmr": ["backend=xmr"],
     "xmr, 1 tree": ["backend=xmr", "trees=1"],
-    "xmr, unbalanced": ["backend=xmr", "cluster_balanced=false"],
     "omikuji": ["backend=omikuji"],
     # Trees as Bonsai has them: wide, flat and unbalanced.
     "omikuji Bonsai": [

@@ -23,7 +23,6 @@ defaults:
     ngram=1
     # label trees whose scores are averaged, and their shape
     trees=3
-    cluster_balanced=true
     cluster_k=auto
     max_leaf_size=auto
     # of XRLinearClassifier
@@ -42,7 +41,6 @@ training, in Annif's own format for short texts, for ``train --cached`` and ``le
 
 import ast
 import difflib
-import importlib.util
 import os
 import re
 import threading
@@ -64,13 +62,11 @@ from annif.exception import (
 )
 from annif.suggestion import SuggestionBatch
 from scipy import sparse
-from sklearn.cluster import KMeans
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
-    RecursiveLabelClusterer,
     XREnsembleClassifier,
     XRLinearClassifier,
     load_model,
@@ -80,12 +76,7 @@ from sklearn_xmr import (
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 
 TEXT_PARAMETERS = {"min_df": 1, "ngram": 1}
-TREE_PARAMETERS = {
-    "trees": 3,
-    "cluster_balanced": True,
-    "cluster_k": "auto",
-    "max_leaf_size": "auto",
-}
+TREE_PARAMETERS = {"trees": 3, "cluster_k": "auto", "max_leaf_size": "auto"}
 MODEL_PARAMETERS = {  # by the names of XRLinearClassifier
     "C": 1.0,
     "beam_size": "auto",
@@ -318,23 +309,10 @@ def new_classifier(params):
 
 def new_clusterer(params):
     """What builds a label tree; None leaves it to XRLinearClassifier."""
-    is_balanced = annif.util.boolean(params["cluster_balanced"])
-    if is_balanced and all(params[name] == "auto" for name in SHAPE):
+    if all(params[name] == "auto" for name in SHAPE):
         return None
     k, size = (whole_number(params, name, SHAPE[name], least=2) for name in SHAPE)
-    if is_balanced:
-        return HierarchicalLabelClusterer(branching_factor=k, max_leaf_size=size)
-    check_skops()
-    return RecursiveLabelClusterer(KMeans(k, n_init=1), max_leaf_size=size)
-
-
-def check_skops():
-    """An error before the training where scikit-learn's k-means cannot be saved."""
-    if importlib.util.find_spec("skops") is None:
-        raise ConfigurationException(
-            "cluster_balanced=false needs skops to save the model: pip install skops",
-            backend_id=XMRBackend.name,
-        )
+    return HierarchicalLabelClusterer(branching_factor=k, max_leaf_size=size)
 
 
 def take_parameters(classifier, params):

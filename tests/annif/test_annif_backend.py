@@ -136,20 +136,6 @@ def test_shape_of_the_tree(make_project, corpus):
     assert tree.level_sizes[0] <= 3
 
 
-def test_unbalanced_trees(make_project, corpus, module, monkeypatch):
-    project = make_project(cluster_balanced="False", cluster_k=5, max_leaf_size=30)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationException, match="pip install skops"):
-        project.train(corpus("train", project))
-    monkeypatch.undo()
-    pytest.importorskip("skops")
-    project.train(corpus("train", project))
-    sizes = np.bincount(project.backend._model[-1].tree_.node_of_label(0))
-    assert len(sizes) == 5
-    assert sizes.max() > 1.5 * sizes.min()
-    assert len(best(project, TEXT)[0]) == 100
-
-
 def test_words_with_other_characters_keep_their_meaning(module, trained):
     def words(text):
         return trained.backend._words(Document(text=text))
