@@ -1,6 +1,7 @@
 """scikit-learn's common checks, and our own contracts, over all estimators."""
 
 import pickle
+from importlib.util import find_spec
 from inspect import signature
 
 import joblib
@@ -49,7 +50,6 @@ ESTIMATORS = [
     XRLinearClassifier(loss="hinge", post_processor="log_l2_hinge", C=10),
     XRNeighborsClassifier(n_neighbors=5),
     XRLabelVectorsClassifier(),
-    XRNeighborsClassifier(n_neighbors=5, algorithm="hnsw"),
     XREnsembleClassifier(n_estimators=2),
     XRForestClassifier(n_estimators=20),
     XRStackingClassifier(),
@@ -57,6 +57,8 @@ ESTIMATORS = [
     XMRClassifier(),
     XMRClassifier(KMeans(2), DecisionTreeClassifier(), LogisticRegression()),
 ]
+if find_spec("faiss"):
+    ESTIMATORS.append(XRNeighborsClassifier(n_neighbors=5, algorithm="hnsw"))
 
 
 def beyond_float32(estimator):

@@ -185,7 +185,10 @@ def test_cython_imports_no_python_module_of_the_package():
 
 
 def test_the_map_names_every_module():
-    contributing = (ROOT.parent / "CONTRIBUTING.md").read_text()
+    page = ROOT.parent / "CONTRIBUTING.md"
+    if not page.exists():
+        pytest.skip("an installed package has no such page")
+    contributing = page.read_text()
     files = [path for end in ("py", "pyx", "h") for path in ROOT.rglob(f"*.{end}")]
     names = {path.name for path in files} - {"__init__.py", "_version.py"}
     missing = sorted(name for name in names if name not in contributing)
@@ -207,6 +210,8 @@ def test_every_module_imports_and_says_what_it_holds(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_doctests(module):
     skip_without_torch(module)
+    if module.endswith(("_display", "_displays")):
+        pytest.importorskip("matplotlib")
     result = doctest.testmod(importlib.import_module(module))
     assert result.failed == 0
 
