@@ -95,8 +95,9 @@ class PartitionPredictor:
     >>> predictor = PartitionPredictor(
     ...     folder.name + "/model.xmr", k=1, text="title", id="number")
     >>> table = pd.DataFrame({"number": [7, 8], "title": ["a fish", "a bird"]})
-    >>> predictor(table)[["id", "names"]].values.tolist()
-    [[7, ['fish']], [8, ['birds']]]
+    >>> found = predictor(table)
+    >>> found["id"].tolist(), [list(names) for names in found["names"]]
+    ([7, 8], [['fish'], ['birds']])
     >>> folder.cleanup()
     """
 

@@ -55,6 +55,8 @@ def allows(annotation, constraint):
         return kind in kinds or (kind is int and float in kinds)
     if isinstance(constraint, HasMethods):
         return members(PathOrStr) <= kinds
+    if constraint is Integral:
+        return int in kinds
     if inspect.isclass(constraint):
         generic = {typing.get_origin(kind) for kind in kinds}
         return constraint in kinds | generic
