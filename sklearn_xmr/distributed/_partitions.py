@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -194,13 +195,15 @@ class PartitionPredictor:
 
     def _rank(self, table):
         """Rankings of the rows of a table."""
-        model = _loaded(self.model)
+        loaded = _loaded(self.model)
         X = self._instances(table)
         if len(X) == 0:
             return Rankings.none()
-        labels, scores = predict_topk(model, X, self.k, skip_empty=self.skip_empty)
-        classes = getattr(last_estimator(model), "classes_", None)
-        return Rankings.of(labels, scores, classes, self._names(classes))
+        skip = {"skip_empty": self.skip_empty}
+        labels, scores = predict_topk(loaded.model, X, self.k, **skip)
+        if labels.dtype.kind not in "iu":
+            labels = loaded.numbers_of(labels)
+        return Rankings.of(labels, scores, self._names(loaded))
 
     def _instances(self, table):
         if self.text is not None:
@@ -210,19 +213,45 @@ class PartitionPredictor:
             return _matrix_of(column_of(table, self.features), self.features)
         return _as_pandas(table, self.columns)
 
-    def _names(self, classes):
-        """Names of the labels by their numbers (ndarray), or None."""
-        if self.label_names is not None:
-            n_labels = None if classes is None else len(classes)
-            if n_labels is not None and len(self.label_names) != n_labels:
-                raise ValueError(
-                    f"label_names must have the {n_labels} names of the model's labels,"
-                    f" got {len(self.label_names)}"
-                )
-            return np.array(self.label_names, dtype=object)
-        if classes is None or np.array_equal(classes, np.arange(len(classes))):
-            return None  # columns of an indicator
-        return np.array([str(name) for name in classes], dtype=object)
+    def _names(self, loaded):
+        """Names to show, by the numbers of the labels; None for none."""
+        if self.label_names is None:
+            return loaded.names
+        if len(self.label_names) != len(loaded.classes):
+            raise ValueError(
+                f"label_names must have the {len(loaded.classes)} names of the model's "
+                f"labels, got {len(self.label_names)}"
+            )
+        return self.label_names
+
+
+class _LoadedModel:
+    """A model of this process, with what it calls its labels, made once.
+
+    Parameters
+    ----------
+    model : estimator
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.classes = last_estimator(model).classes_
+
+    @cached_property
+    def names(self):
+        """Names of the labels (list of str); None for the columns of an indicator."""
+        if np.array_equal(self.classes, np.arange(len(self.classes))):
+            return None
+        return [str(name) for name in self.classes]
+
+    def numbers_of(self, names):
+        """Numbers of labels that the model names (ndarray of int64); -1 for none."""
+        numbers = [[self._number_of.get(name, -1) for name in row] for row in names]
+        return np.array(numbers, dtype=np.int64).reshape(names.shape)
+
+    @cached_property
+    def _number_of(self):
+        return {name: number for number, name in enumerate(self.classes)}
 
 
 def predict_parquet(
@@ -342,7 +371,7 @@ def _loaded(model):
         if key not in _models:
             for old in [old for old in _models if old[0] == model]:
                 del _models[old]
-            _models[key] = load_model(place.read(name))
+            _models[key] = _LoadedModel(load_model(place.read(name)))
         return _models[key]
 
 

@@ -30,27 +30,22 @@ class Rankings:
         return cls(np.zeros(1, np.int32), empty.astype(np.int64), empty, None)
 
     @classmethod
-    def of(cls, labels, scores, classes, names):
+    def of(cls, labels, scores, names):
         """Of top-k lists.
 
         Parameters
         ----------
-        labels : ndarray of shape (n_rows, k)
-            Numbers, -1 for none; or names, None for none.
+        labels : ndarray of int of shape (n_rows, k)
+            Numbers; -1 for none.
         scores : ndarray of float of shape (n_rows, k)
-        classes : array-like of shape (n_labels,) or None
-            What a model that answers with names calls its labels.
-        names : ndarray of object of shape (n_labels,), or None
-            Names to show, by the numbers of the labels.
+        names : sequence of str of length n_labels, or None
+            Names to show.
         """
-        if labels.dtype.kind in "iu":
-            found = labels >= 0
-            numbers = labels[found]
-        else:
-            found = np.array([[one is not None for one in row] for row in labels])
-            number_of = {name: number for number, name in enumerate(classes)}
-            numbers = np.array([number_of[one] for one in labels[found]], np.int64)
-        shown = None if names is None else names[numbers]
+        found = labels >= 0
+        numbers = labels[found]
+        shown = None
+        if names is not None:
+            shown = np.array([names[number] for number in numbers], dtype=object)
         ends = np.append(0, np.cumsum(found.sum(axis=1))).astype(np.int32)
         return cls(ends, numbers.astype(np.int64), scores[found], shown)
 

@@ -13,7 +13,7 @@ each. A task reads the parts of earlier stages only.
 import json
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -214,9 +214,9 @@ class StoredTraining:
         folder, features = Folder(folder), Folder(features)
         run = description(data, tree, settings)
         if folder.exists(TRAINING):
-            _write_place(folder, features)  # it may have moved
             found = cls(folder)
             found.check_same(run)
+            _write_place(folder, features)  # they may have moved
             return found
         solver = with_row_length(settings.solver, data.X, data.sample_weight)
         settings = replace(settings, solver=solver)
@@ -320,9 +320,8 @@ class StoredTraining:
         weight = self.sample_weight
         if weight is not None and rows is not None:
             weight = weight[rows]
-        solver = self.settings.solver
         with _rows_of(self.X, rows, self.folder) as X:
-            part, n_iter = solve_part(X, problem, solver, weight)
+            part, n_iter = solve_part(X, problem, self.settings.solver, weight)
         header, arrays = part.content()
         return header, [*arrays, n_iter]
 
@@ -571,12 +570,13 @@ def _rows_of(X, rows, folder):
 def _plain_settings(settings):
     """Settings as JSON holds them."""
     rule = post_processor_of(settings.post_processor)
-    plain = {name: getattr(settings, name) for name in SETTINGS}
-    plain["post_processor"], plain["path_weight"] = rule.name, rule.path_weight
-    solver = {f.name: getattr(settings.solver, f.name) for f in fields(SolverSettings)}
-    plain["solver"] = solver
-    return {name: plain_value(value) for name, value in plain.items()} | {
-        "solver": {name: plain_value(value) for name, value in solver.items()}
+    plain = {name: plain_value(getattr(settings, name)) for name in SETTINGS}
+    solver = asdict(settings.solver).items()
+    return {
+        **plain,
+        "post_processor": rule.name,
+        "path_weight": rule.path_weight,
+        "solver": {name: plain_value(value) for name, value in solver},
     }
 
 

@@ -160,7 +160,7 @@ def _checked_path(path):
         raise ValueError(
             f"{path!r} looks like a URL that has become a path: give it as a str"
         )
-    return os.path.abspath(path)
+    return Path(os.path.abspath(path)).as_posix()
 
 
 def _remote(url):

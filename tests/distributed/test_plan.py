@@ -273,6 +273,20 @@ def test_a_folder_of_another_fit_is_refused(problem, tmp_path):
     ):
         with pytest.raises(ValueError, match=f"differs in .*{what}"):
             fit_distributed(other, *data, directory=tmp_path)
+    found = fit_distributed(clf, X, Y, directory=tmp_path / ".")
+    assert_same(found, clf.fit(X, Y), tmp_path)
+
+
+def test_a_plan_that_others_were_refused_is_as_it_was(problem, tmp_path):
+    X, Y = problem
+    clf = XRLinearClassifier(DEEP, random_state=0)
+    plan = plan_fit(clf, X, Y, tmp_path)
+    with pytest.raises(ValueError, match="differs in"):
+        plan_fit(clf, X * 2, Y, tmp_path)
+    for stage in plan.stages:
+        for task in stage:
+            run_fit_task(tmp_path, task.number)
+    assert_same(assemble_fit(tmp_path), clf.fit(X, Y), tmp_path)
 
 
 def fails(*args):
