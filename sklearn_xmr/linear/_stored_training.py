@@ -36,14 +36,14 @@ from sklearn_xmr.linear._solver._level_solver import (
     warn_of_training,
     with_row_length,
 )
-from sklearn_xmr.linear._training import (
+from sklearn_xmr.linear._training import TreeSettings
+from sklearn_xmr.linear._training_tasks import LARGE_VALUES, TrainingTask, plan_tasks
+from sklearn_xmr.linear._tree_levels import (
     TreeLevels,
-    TreeSettings,
     matched_nodes,
     model_above,
     n_independent_levels,
 )
-from sklearn_xmr.linear._training_tasks import LARGE_VALUES, TrainingTask, plan_tasks
 from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.linear._weights._weight_part import WeightPart, join_parts
 from sklearn_xmr.preprocessing import HybridFeatures

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from sklearn_xmr.linear._constants import LANES
-from sklearn_xmr.linear._training import SEARCHED_ROWS
+from sklearn_xmr.linear._tree_levels import SEARCHED_ROWS
 
 # Seconds of one core for a row and a block of labels, and more per feature of the row:
 # a fit to tasks of tate-subjects and tibkat-gnd (benchmarks/engines.py).

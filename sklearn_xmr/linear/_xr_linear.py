@@ -16,11 +16,11 @@ from sklearn.utils import check_random_state
 from sklearn_xmr.base import TargetForm
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
+from sklearn_xmr.linear._data_defaults import DataDefaults
 from sklearn_xmr.linear._post_processor import POST_PROCESSORS
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
-    DataDefaults,
     TreeSettings,
     count_separate_levels,
     estimate_model_nbytes,

@@ -26,7 +26,7 @@ from sklearn_xmr import (
     save_model,
 )
 from sklearn_xmr.datasets import make_xmr_classification
-from sklearn_xmr.linear import _training
+from sklearn_xmr.linear import _tree_levels
 from sklearn_xmr.model_selection import cross_val_predict_topk
 
 DEEP = HierarchicalLabelClusterer(branching_factor=3, max_leaf_size=5, random_state=0)
@@ -67,13 +67,13 @@ def assert_same_bits(one, two):
 @pytest.fixture
 def trained(monkeypatch):
     """Something for each training of a tree, or of one of its levels, up to now."""
-    count, solve = [], _training.solve_levels
+    count, solve = [], _tree_levels.solve_levels
 
     def counting(X, problems, settings, weights, *only):
         count.extend(only)  # which other trainings do not give
         return solve(X, problems, settings, weights, *only)
 
-    monkeypatch.setattr(_training, "solve_levels", counting)
+    monkeypatch.setattr(_tree_levels, "solve_levels", counting)
     return count
 
 
@@ -243,7 +243,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(small, tmp_path, trained):
 
 @of_unix
 def test_a_read_only_folder_is_an_error_before_any_work(small, monkeypatch):
-    monkeypatch.setattr(_training, "solve_levels", None)
+    monkeypatch.setattr(_tree_levels, "solve_levels", None)
     with read_only_folder() as folder, pytest.raises(PermissionError) as error:
         with_folder(CLF, folder).fit(*small)
     assert error.value.filename == str(folder / "run.xmr")
