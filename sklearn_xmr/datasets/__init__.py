@@ -3,7 +3,7 @@
 from sklearn_xmr.datasets._csr_folder import CSRWriter, open_csr, write_csr
 from sklearn_xmr.datasets._generator import make_xmr_classification
 from sklearn_xmr.datasets._labelled_texts import load_labelled_texts
-from sklearn_xmr.datasets._tate import load_tate_subjects
+from sklearn_xmr.datasets._tate import load_tate_subjects, load_tate_thesaurus
 from sklearn_xmr.datasets._xmc_base import fetch_xmc_base
 from sklearn_xmr.datasets._xmc_format import dump_xmc_file, load_xmc_file
 
@@ -13,6 +13,7 @@ __all__ = [
     "fetch_xmc_base",
     "load_labelled_texts",
     "load_tate_subjects",
+    "load_tate_thesaurus",
     "load_xmc_file",
     "make_xmr_classification",
     "open_csr",

@@ -1,12 +1,14 @@
 """The data set that ships with the package: artworks and their subjects."""
 
 import lzma
+from collections import Counter
 from importlib import resources
 from typing import Any, Literal
 
 from scipy import sparse
 from sklearn.utils import Bunch
 
+from sklearn_xmr.preprocessing import Thesaurus
 from sklearn_xmr.utils._indicator import label_indicator
 from sklearn_xmr.utils._matrices import aligns_sparse
 from sklearn_xmr.utils._sklearn import StrOptions, validate_params
@@ -58,6 +60,10 @@ def load_tate_subjects(
     (data, target) : tuple if ``return_X_y`` is True
         The list of texts and the label indicator.
 
+    See Also
+    --------
+    load_tate_thesaurus : The labels and the terms above them.
+
     Examples
     --------
     >>> from sklearn_xmr.datasets import load_tate_subjects
@@ -79,6 +85,37 @@ def load_tate_subjects(
         target_paths=_lines("label_paths.txt.xz"),
         DESCR=_description(),
     )
+
+
+def load_tate_thesaurus() -> Thesaurus:
+    """Load Tate's thesaurus of subjects: the labels, and the two levels above them.
+
+    Returns
+    -------
+    :class:`~sklearn_xmr.Thesaurus`
+        The first 8046 concepts are the columns of ``target`` of
+        :func:`load_tate_subjects`, in their order; 159 terms of the second level and
+        15 of the first stand behind them. Identifiers are paths such as "people >
+        adults > man"; of two people called Currie the second has "Currie (2)". Names
+        are English.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.datasets import load_tate_thesaurus
+    >>> thesaurus = load_tate_thesaurus()
+    >>> thesaurus
+    Thesaurus(8220 concepts, 15 without a broader one, names: en)
+    >>> thesaurus.path(thesaurus.ids[1])
+    'people > adults > man'
+    """
+    above, names = _lines("label_paths.txt.xz"), _lines("label_names.txt.xz")
+    seen: Counter[tuple] = Counter()
+    paths = []
+    for label in zip(above, names, strict=True):
+        seen[label] += 1
+        again = "" if seen[label] == 1 else f" ({seen[label]})"
+        paths.append([*label[0].split(" > "), label[1] + again])
+    return Thesaurus.from_paths(paths, language="en")
 
 
 def _lines(name):
