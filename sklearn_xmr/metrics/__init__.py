@@ -1,6 +1,11 @@
 """Ranking metrics at k, propensities, and scorers for model selection."""
 
 from sklearn_xmr.metrics._calibration import calibration_curve_at_k, ece_at_k
+from sklearn_xmr.metrics._hierarchical import (
+    hierarchical_f1_at_k,
+    hierarchical_precision_at_k,
+    hierarchical_recall_at_k,
+)
 from sklearn_xmr.metrics._label_wise import (
     coverage_at_k,
     frequency_breakdown,
@@ -39,6 +44,9 @@ __all__ = [
     "get_topk_metrics",
     "get_topk_scorer",
     "get_topk_scorer_names",
+    "hierarchical_f1_at_k",
+    "hierarchical_precision_at_k",
+    "hierarchical_recall_at_k",
     "hit_rate_at_k",
     "macro_f1_at_k",
     "macro_precision_at_k",
