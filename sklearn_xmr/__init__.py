@@ -22,7 +22,7 @@ from sklearn_xmr.indexing import (
 )
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import make_topk_scorer
-from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion
+from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion, Thesaurus
 from sklearn_xmr.utils._response import predict_topk, topk_predictor
 
 if TYPE_CHECKING:  # editors and type checkers look no further than this
@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # editors and type checkers look no further than this
         XMRClassifier,
         XRCalibratedClassifier,
         XREnsembleClassifier,
+        XRHierarchyClassifier,
         XRStackingClassifier,
         make_text_classifier,
     )
@@ -63,10 +64,12 @@ __all__ = [
     "LabelNamesClassifier",
     "LabelTree",
     "RecursiveLabelClusterer",
+    "Thesaurus",
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
     "XRForestClassifier",
+    "XRHierarchyClassifier",
     "XRLabelTextClassifier",
     "XRLabelVectorsClassifier",
     "XRLinearClassifier",
@@ -94,6 +97,7 @@ _LATE = {
     "XRCalibratedClassifier": "compose",
     "XREnsembleClassifier": "compose",
     "XRForestClassifier": "neighbors",
+    "XRHierarchyClassifier": "compose",
     "XRLabelTextClassifier": "neighbors",
     "XRLabelVectorsClassifier": "neighbors",
     "XRNeighborsClassifier": "neighbors",

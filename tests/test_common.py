@@ -23,6 +23,7 @@ from sklearn_xmr import (
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
+    XRHierarchyClassifier,
     XRLabelVectorsClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
@@ -54,6 +55,7 @@ ESTIMATORS = [
     XRForestClassifier(n_estimators=20),
     XRStackingClassifier(),
     XRCalibratedClassifier(),
+    XRHierarchyClassifier(),
     XMRClassifier(),
     XMRClassifier(KMeans(2), DecisionTreeClassifier(), LogisticRegression()),
 ]

@@ -205,13 +205,17 @@ class RankingClassifierMixin(SavedVersionMixin, DocLinkMixin, ClassifierMixin):
             return self.classes_[best]
         self._check_room_for("predict", X)
         labels, probabilities = self._retrieved(X)
-        passes = probabilities > self._threshold()
-        passes |= np.arange(labels.shape[1]) < self.min_labels
+        passes = self._passes(labels, probabilities)
         ones = np.ones(labels.shape, dtype=self.target_form_.dtype)
         found = csr_from_topk(np.where(passes, labels, -1), ones, self.n_labels_)
         return self._in_form_of_targets(
             found if self.sparse_output_ else found.toarray(), X
         )
+
+    def _passes(self, labels, probabilities):
+        """Which of the retrieved labels ``predict`` returns (ndarray of bool)."""
+        is_among_best = np.arange(labels.shape[1]) < self.min_labels
+        return (probabilities > self._threshold()) | is_among_best
 
     @on_snapshot
     def score(

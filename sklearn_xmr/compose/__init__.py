@@ -1,7 +1,8 @@
-"""Models put together: own stages, averages, stacks, calibration, label names."""
+"""Models put together: stages, averages, stacks, calibration, hierarchies, names."""
 
 from sklearn_xmr.compose._averaging import XREnsembleClassifier
 from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
+from sklearn_xmr.compose._hierarchy import XRHierarchyClassifier
 from sklearn_xmr.compose._label_names import LabelNamesClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
 from sklearn_xmr.compose._stages import XMRClassifier
@@ -12,6 +13,7 @@ __all__ = [
     "XMRClassifier",
     "XRCalibratedClassifier",
     "XREnsembleClassifier",
+    "XRHierarchyClassifier",
     "XRStackingClassifier",
     "make_text_classifier",
 ]

@@ -347,7 +347,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
 
     def _learn_curve(self, model, data):
         """Set the calibrator and the threshold, from instances unknown to a model."""
-        retrieved = _probabilities(model, data.X)
+        retrieved = retrieved_probabilities(model, data.X)
         best = topk_of_csr(retrieved, self._n_probabilities())
         pairs = csr_from_topk(*best, self.n_labels_)
         hits, weights = values_at(data.Y, pairs) > 0, data.sample_weight
@@ -358,7 +358,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         self.threshold_ = _best_f1_threshold(proba, hits, data.Y.nnz)
 
     def _rank(self, X, k):
-        labels, scores = topk_of_csr(_probabilities(self.estimator_, X), k)
+        labels, scores = topk_of_csr(retrieved_probabilities(self.estimator_, X), k)
         found = labels >= 0
         proba = np.zeros(labels.shape, dtype=np.float32)
         if found.any():
@@ -368,7 +368,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     def _score_pairs(self, X, pairs):
         if pairs.nnz == 0:
             return np.empty(0, dtype=np.float32)
-        return self._calibrate(_probabilities_at(self.estimator_, X, pairs))
+        return self._calibrate(probabilities_at(self.estimator_, X, pairs))
 
     def _calibrate(self, scores):
         """Probabilities strictly between 0 and 1, in the order of the scores."""
@@ -383,16 +383,43 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         return self.decision_threshold
 
 
-def _probabilities(model, X):
-    """What a model retrieves, as CSR."""
+def retrieved_probabilities(model, X):
+    """What a model retrieves.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted, with ``predict_proba``.
+    X : array-like, sparse matrix or list of str
+        Instances.
+
+    Returns
+    -------
+    csr_matrix of shape (n_samples, n_labels)
+    """
     return sparse.csr_matrix(label_columns(model, model.predict_proba(X)))
 
 
-def _probabilities_at(model, X, pairs):
-    """A model's probabilities of pairs; 0 for what it neither scores nor retrieves."""
+def probabilities_at(model, X, pairs):
+    """A model's probabilities of pairs.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted, with ``predict_proba``.
+    X : array-like, sparse matrix or list of str
+        Instances.
+    pairs : csr_matrix of shape (n_samples, n_labels)
+        Canonical matrix that stores the pairs.
+
+    Returns
+    -------
+    ndarray of float of shape (pairs.nnz,)
+        In the order of the pairs; 0 for what the model neither scores nor retrieves.
+    """
     ranker, features = last_step(model, X)
     if not hasattr(ranker, "score_pairs"):
-        return values_at(_probabilities(model, X), pairs)
+        return values_at(retrieved_probabilities(model, X), pairs)
     return probabilities_of(ranker, ranker.score_pairs(features, pairs).data)
 
 

@@ -13,6 +13,7 @@ from sklearn_xmr import (
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
+    XRHierarchyClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
@@ -47,6 +48,9 @@ CLASSIFIERS = {
         random_state=0,
     ),
     "calibrated": XRCalibratedClassifier(random_state=0),
+    # Without a thesaurus, which would need these labels: test_hierarchy.py has one.
+    "hierarchy": XRHierarchyClassifier(random_state=0),
+    "hierarchy, combined": XRHierarchyClassifier(LINEAR, broader="combine"),
     "stages": XMRClassifier(
         HierarchicalLabelClusterer(max_leaf_size=10), random_state=0
     ),

@@ -21,6 +21,7 @@ from sklearn_xmr import (
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
+    XRHierarchyClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
     XRStackingClassifier,
@@ -42,6 +43,7 @@ CLASSIFIERS = {
     "forest": XRForestClassifier(n_estimators=3, random_state=0),
     "stages": XMRClassifier(SMALL_TREE, LINEAR, random_state=0),
     "calibrated": XRCalibratedClassifier(LINEAR, random_state=0),
+    "hierarchy": XRHierarchyClassifier(LINEAR, random_state=0),
     "stack": XRStackingClassifier(
         [("tree", LINEAR), ("neighbors", XRNeighborsClassifier(5))],
         XRLinearClassifier(random_state=0),
@@ -249,6 +251,7 @@ BAD_ACTING = {
     "decision_threshold": [-0.1, 1.1, "high"],
     "min_labels": [-1, 1.5, "one"],
     "label_weight": ["rare", [1.0, 2.0], -1],
+    "most_specific": [2, "yes", None],
     "n_neighbors": [0, -3, 2.5],
     "power": [-1, "2"],
     "n_candidates": [0, -1],

@@ -62,6 +62,7 @@ ESTIMATORS = {
         "X",
     ),
     xmr.XRCalibratedClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
+    xmr.XRHierarchyClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRStackingClassifier: (
         {
             "estimators": [("a", LINEAR), ("b", NEIGHBORS)],
