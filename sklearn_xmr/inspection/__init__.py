@@ -16,6 +16,7 @@ from sklearn_xmr.inspection._model_displays import (
     ModelSizeDisplay,
 )
 from sklearn_xmr.inspection._search_path import SearchPath, search_path
+from sklearn_xmr.inspection._thesaurus_view import ThesaurusView, view_in_thesaurus
 from sklearn_xmr.inspection._training_display import TrainingHistoryDisplay
 from sklearn_xmr.inspection._tree_displays import LabelTreeDisplay, SearchPathDisplay
 
@@ -29,11 +30,13 @@ __all__ = [
     "ModelSizeDisplay",
     "SearchPath",
     "SearchPathDisplay",
+    "ThesaurusView",
     "TrainingHistoryDisplay",
     "explain",
     "nearest_labels",
     "search_path",
     "top_features",
+    "view_in_thesaurus",
     "view_label_tree",
     "view_search_path",
 ]

@@ -224,11 +224,11 @@ def view_search_path(
         label: explain_label(clf, row, label, names).to_dict() for label in shown
     }
     data["levels"] = [level[:n_nodes] for level in data["levels"]]
-    data["text"] = _text_of(X)
+    data["text"] = text_of(X)
     return _shown("search_path.html", data, path, open_browser)
 
 
-def _text_of(X):
+def text_of(X):
     """The only text of a sequence, whatever its index, or None."""
     if getattr(X, "ndim", 1) != 1:
         return None
@@ -246,14 +246,35 @@ def _plain(node):
 
 
 def _shown(template, data, path, open_browser):
+    return keep_page(HTMLView(filled_page(template, data)), path, open_browser)
+
+
+def filled_page(template, data):
+    """A page of a template and what it is to show.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file in ``templates``.
+    data : dict
+        What JSON holds.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     page = (TEMPLATES / template).read_text(encoding="utf-8")
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     # "</" would end the script that holds the data, "<!--" turn it into a comment.
     inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     # Halves of characters outside of the basic plane: UTF-8 cannot hold them alone.
     inside = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", inside)
-    page = page.replace("/* STYLE */", style).replace("/* DATA */null", inside)
-    view = HTMLView(page)
+    return page.replace("/* STYLE */", style).replace("/* DATA */null", inside)
+
+
+def keep_page(view, path, open_browser):
+    """The view, opened in the browser or written where the user wants it."""
     if open_browser:
         view.open(path)
     elif path is not None:

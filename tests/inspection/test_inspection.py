@@ -18,6 +18,7 @@ from sklearn_xmr import (
     HierarchicalLabelClusterer,
     HybridFeatures,
     LabelTree,
+    Thesaurus,
     XRCalibratedClassifier,
     XREnsembleClassifier,
     XRLinearClassifier,
@@ -34,6 +35,7 @@ from sklearn_xmr.inspection import (
     nearest_labels,
     search_path,
     top_features,
+    view_in_thesaurus,
     view_label_tree,
     view_search_path,
 )
@@ -727,3 +729,26 @@ def test_search_path_page_in_a_browser(texts_and_model, page, tmp_path):
     assert "intercept" in page.locator("details").first.inner_text()
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 360  # nothing sticks out on a telephone
+
+
+def test_thesaurus_page_in_a_browser(texts_and_model, page, tmp_path):
+    _, _, model = texts_and_model
+    paths = [[f"<i>kind {label % 2}</i>", name] for label, name in enumerate(NAMES)]
+    path = tmp_path / "thesaurus.html"
+    view_in_thesaurus(
+        model,
+        ["red <b>bird</b>"],
+        Thesaurus.from_paths(paths),
+        k=len(NAMES),
+        true_labels=[0],
+        path=path,
+        open_browser=False,
+    )
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto(path.as_uri())
+    assert page.locator("blockquote").inner_text() == "red <b>bird</b>"
+    assert page.locator(".row").count() == len(NAMES) + 2
+    assert page.locator(".row.true").inner_text().startswith(f"{NAMES[0]} ✓")
+    assert page.locator(".row .number").count() == len(NAMES)
+    assert "<i>kind 1</i>" in page.locator("#terms").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
