@@ -218,8 +218,7 @@ class _Builder:
         self.ids, self.names = thesaurus.ids, thesaurus.names(language)
         self.scores, self.true = scores, true
         wanted = sorted({*scores, *true})
-        seen = {*wanted, *thesaurus.ancestors()[wanted].indices.tolist()}
-        self.seen = sorted(seen)
+        self.seen = np.unique(thesaurus.closure[wanted].indices).tolist()
         self.narrower = {number: [] for number in self.seen}
         broader = thesaurus.broader
         self.above = {n: broader[[n]].indices.tolist() for n in self.seen}

@@ -4,6 +4,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from sklearn_xmr.utils._ranges import pointers, ranges
+
 
 def relation(narrower, broader, n_concepts):
     """Make a relation of pairs.
@@ -69,16 +71,52 @@ def closure_of(broader):
     csr_matrix of float32 of shape (n_concepts, n_concepts)
         Ones; row by row the concept itself and its ancestors.
     """
-    n_concepts = broader.shape[0]
-    known = sparse.identity(n_concepts, dtype=bool, format="csr") + broader
-    while True:  # paths of up to 1, 2, 4, 8 steps
-        further = known @ known
-        if further.nnz == known.nnz:
-            break
-        known = further
-    closure = sparse.csr_matrix(known, dtype=np.float32)
-    closure.sort_indices()
-    return closure
+    rows = _Rows(broader.shape[0])
+    depths = heights_of(broader.T.tocsr())
+    order = np.argsort(depths, kind="stable")
+    # From the broadest down: each concept's row is made once, of those just above it.
+    for concepts in np.split(order, np.flatnonzero(np.diff(depths[order])) + 1):
+        above = broader[concepts]
+        found, counts = rows.of(above.indices)
+        place = np.arange(len(concepts), dtype=np.int32)
+        narrow = np.repeat(np.repeat(place, np.diff(above.indptr)), counts)
+        rows.add(concepts, np.append(narrow, place), np.append(found, concepts))
+    return rows.to_csr()
+
+
+class _Rows:
+    """Rows of a square matrix of ones that are made in any order."""
+
+    def __init__(self, n_rows):
+        self.n_rows = n_rows
+        self.starts, self.counts = np.zeros((2, n_rows), dtype=np.int64)
+        self.columns, self.end = np.empty(4 * n_rows, dtype=np.int32), 0
+
+    def of(self, rows):
+        """Columns of some rows, one after the other, and how many each has."""
+        counts = self.counts[rows]
+        return self.columns[ranges(self.starts[rows], counts)], counts
+
+    def add(self, rows, places, columns):
+        """Make rows: those at some places have these columns, maybe several times."""
+        ones = np.ones(len(places), dtype=bool)
+        made = sparse.csr_matrix(
+            (ones, (places, columns)), shape=(len(rows), self.n_rows)
+        )
+        made.sum_duplicates()
+        start, self.end = self.end, self.end + made.nnz
+        while self.end > len(self.columns):
+            self.columns = np.append(self.columns, np.empty_like(self.columns))
+        self.columns[start : self.end] = made.indices
+        self.starts[rows] = start + made.indptr[:-1]
+        self.counts[rows] = np.diff(made.indptr)
+
+    def to_csr(self):
+        """All rows (csr_matrix of float32)."""
+        columns, counts = self.of(np.arange(self.n_rows))
+        ones = np.ones(len(columns), dtype=np.float32)
+        shape = self.n_rows, self.n_rows
+        return sparse.csr_matrix((ones, columns, pointers(counts)), shape=shape)
 
 
 def heights_of(broader):

@@ -449,11 +449,7 @@ class Thesaurus:
         ValueError
             If no concept has a name in one of the languages.
         """
-        out = self._ids.copy()
-        for wanted in reversed(self._preferred(language)):
-            given = self._names[wanted]
-            out[given != ""] = given[given != ""]
-        return out.tolist()
+        return self._names_at(range(self.n_concepts), language)
 
     def other_names(self, language: str | None = None) -> list[list[str]]:
         """Further names of each concept, such as synonyms.
@@ -523,8 +519,7 @@ class Thesaurus:
                 "labels must be a 2-D array, or the pair that predict_topk returns, "
                 f"got shape {labels.shape}"
             )
-        names = np.array(self.names(language), dtype=object)
-        return [names[self._numbers_of(row)].tolist() for row in labels]
+        return [self._names_at(self._numbers_of(row), language) for row in labels]
 
     def _numbers_of(self, row):
         """Numbers of a list of concepts, by number or identifier, without gaps."""
@@ -557,12 +552,18 @@ class Thesaurus:
         ValueError
             If the concept is not known.
         """
-        names, steps = self.names(language), self.positions(concept).tolist()
+        steps = self.positions(concept).tolist()
         while True:
             start, end = self._broader.indptr[steps[-1] : steps[-1] + 2]
             if start == end:
-                return STEP.join(names[step] for step in reversed(steps))
+                return STEP.join(self._names_at(steps[::-1], language))
             steps.append(int(self._broader.indices[start]))
+
+    def _names_at(self, numbers, language):
+        """Names of some concepts."""
+        given = [self._names[one] for one in self._preferred(language)]
+        given.append(self._ids)
+        return [next(n[i] for n in given if n[i]) for i in numbers]
 
     def _preferred(self, language):
         wanted = [] if language is None else language
@@ -786,8 +787,9 @@ def _checked_ids(ids):
             f"ids must be strings, found {wrong!r} ({type(wrong).__name__}); convert "
             "numbers by str"
         )
-    if not ids:
-        raise ValueError("ids must hold at least one concept, but is empty")
+    if not ids or "" in ids:
+        found = "an empty identifier" if ids else "none"
+        raise ValueError(f"ids must hold at least one concept, none empty, got {found}")
     twice, n = Counter(ids).most_common(1)[0]
     if n > 1:
         raise ValueError(f"ids must be different, but {twice!r} occurs {n} times")

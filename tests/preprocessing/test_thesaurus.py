@@ -189,6 +189,7 @@ def test_answers_of_a_model_of_identifiers_in_a_language():
         (lambda: Thesaurus.from_parents([-1], names=[3]), TypeError, "found 3"),
         (lambda: Thesaurus.from_parents([-1], names={3: ["a"]}), TypeError, "got 3"),
         (lambda: Thesaurus("ab", np.eye(2)), TypeError, "ids must be a sequence"),
+        (lambda: Thesaurus(["a", ""], np.eye(2)), ValueError, "an empty identifier"),
         (lambda: Thesaurus(["a", "a"], np.eye(2)), ValueError, "'a' occurs 2 times"),
         (lambda: Thesaurus(["a"], np.eye(2)), ValueError, "row and a column for each"),
         (
@@ -226,6 +227,12 @@ def test_a_long_cycle_is_cut_and_unknown_ones_are_ignored_on_request():
     broken.indices[0] = 7
     with pytest.raises(ValueError, match="broader is not a valid CSR"):
         Thesaurus(["a", "b"], broken)
+
+
+def test_deep_ones_take_no_longer_than_their_result():
+    chain = Thesaurus.from_parents(np.arange(1500) - 1)
+    np.testing.assert_array_equal(chain.closure.getnnz(axis=1), np.arange(1, 1501))
+    np.testing.assert_array_equal(chain.heights, np.arange(1500)[::-1])
 
 
 def test_it_is_never_changed(tmp_path):
