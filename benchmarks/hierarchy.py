@@ -2,6 +2,7 @@
 
     python benchmarks/hierarchy.py
     python benchmarks/hierarchy.py --held-out   # on a tenth of the training rows
+    python benchmarks/hierarchy.py --concepts 1000000   # time of a large thesaurus
 
 "labels alone" is a calibrated tree, whose sets are extended by their ancestors
 afterwards. The other two are ``XRHierarchyClassifier``, with broader labels combined of
@@ -15,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_xmr import (
+    Thesaurus,
     XRCalibratedClassifier,
     XRHierarchyClassifier,
     XRLinearClassifier,
@@ -106,13 +108,32 @@ def evaluate(name, model, X, X_test, Y, Y_test, seed):
     print(f"rank | {name} | {seed} | {shown} | {fit_s:.1f} s, {batch:.0f} us a row")
 
 
+def large(n_concepts):
+    """Print the seconds that a random tree and a chain of a 300th of it take."""
+    rng = np.random.RandomState(0)
+    parents = rng.randint(0, np.maximum(np.arange(n_concepts), 1))
+    parents[0] = -1
+    for shape, of in (("tree", parents), ("chain", np.arange(n_concepts // 300) - 1)):
+        start = time.perf_counter()
+        thesaurus = Thesaurus.from_parents(of)
+        made = time.perf_counter()
+        n_pairs = thesaurus.closure.nnz
+        closed = time.perf_counter() - made
+        print(f"{shape} of {thesaurus.n_concepts}: made in {made - start:.1f} s,")
+        print(f"  its {n_pairs} pairs in {closed:.1f} s")
+
+
 def main():
     """Fit and evaluate all models for each seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--top-k", type=int, default=50)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--concepts", type=int)
     args = parser.parse_args()
+    if args.concepts:
+        large(args.concepts)
+        return
     X, X_test, Y, Y_test = load(args.held_out)
     print(
         "sets | model | seed | threshold | hP | hR | hF | narrow | right % | ", end=""

@@ -87,6 +87,10 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     ----------
     estimator_ : estimator
         The fitted model.
+    thesaurus_ : Thesaurus or None
+        That of the fit.
+    broader_ : {"learn", "combine"}
+        That of the fit.
     classes_ : ndarray of shape (n_labels,)
         Class labels of a 1-D y; label numbers for an indicator.
     n_labels_ : int
@@ -253,6 +257,7 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
 
     def _agreeing(self, data):
         """Training data with the labels that the model is to learn."""
+        self.thesaurus_, self.broader_ = self.thesaurus, self.broader
         if self.thesaurus is None:
             return data
         self._check_columns()
@@ -282,23 +287,29 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
                 "those of broader concepts, thesaurus.aligned_with(labels) leaves out "
                 "concepts that no label needs"
             )
+        names, ids = self.target_form_.names, self.thesaurus.ids
+        if names is not None and set(names) == set(ids) and list(names) != list(ids):
+            raise ValueError(
+                "y must have its columns in the order of the thesaurus, but they are "
+                "its concepts in another one: select y[list(thesaurus.ids)]"
+            )
 
     def _closure(self):
         """Each label with those broader than it, as CSR of ones."""
-        if self.thesaurus is None:
+        if self.thesaurus_ is None:
             return sparse.identity(self.n_labels_, dtype=np.float32, format="csr")
-        return sparse.csr_matrix(self.thesaurus.closure)
+        return sparse.csr_matrix(self.thesaurus_.closure)
 
     def _heights(self):
-        if self.thesaurus is None:
+        if self.thesaurus_ is None:
             return np.zeros(self.n_labels_, dtype=np.int64)
-        return self.thesaurus.heights
+        return self.thesaurus_.heights
 
     def _consistent(self, scores):
         """Probabilities of what the model retrieves, and of what is broader."""
         scores = sparse.csr_matrix(scores)
         scores.data = np.clip(scores.data, 0, np.nextafter(1, 0, dtype=np.float32))
-        way = any_below if self.broader == "combine" else largest_below
+        way = any_below if self.broader_ == "combine" else largest_below
         return strictly_above(way(scores, self._closure()), self._heights())
 
     def _rank(self, X, k):
@@ -315,12 +326,12 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
 
     def _passes(self, labels, probabilities):
         passes = super()._passes(labels, probabilities)
-        if not self.most_specific or self.thesaurus is None:
+        if not self.most_specific or self.thesaurus_ is None:
             return passes
         chosen = np.where(passes, labels, -1)
         ones = np.ones(labels.shape, dtype=np.float32)
         chosen = csr_from_topk(chosen, ones, self.n_labels_)
-        left = sparse.csr_matrix(self.thesaurus.most_specific(chosen))
+        left = sparse.csr_matrix(self.thesaurus_.most_specific(chosen))
         rows = np.arange(len(labels))[:, None]
         return passes & (left[rows, np.maximum(labels, 0)].toarray() > 0)
 
@@ -349,10 +360,10 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         ValueError
             If y has other labels than the model, or X other features.
         """
-        if self.thesaurus is not None:
+        if self.thesaurus_ is not None:
             check_same_labels(self, y)
             self.target_form_.check_names(y)
-            y = self.thesaurus.with_ancestors(y)
+            y = self.thesaurus_.with_ancestors(y)
         return super().score(X, y, sample_weight)
 
 

@@ -10,7 +10,11 @@ from sklearn_xmr.inspection._html import HTMLView, filled_page, keep_page, text_
 from sklearn_xmr.inspection._names import known_label_names
 from sklearn_xmr.inspection._plotting import score_text
 from sklearn_xmr.preprocessing import Thesaurus
-from sklearn_xmr.utils._response import inner_estimator, predict_topk
+from sklearn_xmr.utils._response import (
+    inner_estimator,
+    missing_label,
+    predict_topk,
+)
 from sklearn_xmr.utils._sklearn import num_samples
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, PathOrStr
 from sklearn_xmr.utils._validation import check_count
@@ -129,7 +133,7 @@ def view_in_thesaurus(
     thesaurus : Thesaurus, default=None
         None: that of an :class:`XRHierarchyClassifier`. Labels with names, such as
         those of :class:`LabelNamesClassifier`, are looked up among its identifiers;
-        others are columns, and column j its concept j.
+        others are columns of Y, and column j is its concept j.
     k : int, default=5
         Number of labels.
     language : str or sequence of str, default=None
@@ -167,7 +171,7 @@ def view_in_thesaurus(
     """
     check_count(k, "k")
     if thesaurus is None:
-        thesaurus = getattr(inner_estimator(estimator), "thesaurus", None)
+        thesaurus = getattr(inner_estimator(estimator), "thesaurus_", None)
     if not isinstance(thesaurus, Thesaurus):
         raise TypeError(
             "thesaurus must be a Thesaurus, unless the estimator is an "
@@ -189,15 +193,16 @@ def view_in_thesaurus(
 def _best_concepts(estimator, X, thesaurus, k):
     """Score of each of the k best concepts, by number."""
     labels, scores = predict_topk(estimator, X, k)
+    missing = missing_label(labels)
+    found = [label for label in labels[0] if label != missing]
     known = known_label_names(estimator)
-    if known is None:
-        concepts = [_concept(label, thesaurus) for label in labels[0] if label >= 0]
+    if labels.dtype.kind != "i":
+        concepts = thesaurus.positions(found).tolist()
+    elif known is not None and set(known) <= set(thesaurus.ids):
+        concepts = thesaurus.positions(known[found]).tolist()
     else:
-        if labels.dtype.kind == "i":
-            labels = np.append(known, [None])[labels]
-        names = [name for name in labels[0] if name is not None]
-        concepts = thesaurus.positions(names).tolist()
-    return dict(zip(concepts, scores[0][: len(concepts)].tolist(), strict=True))
+        concepts = [_concept(label, thesaurus) for label in found]
+    return dict(zip(concepts, scores[0][: len(found)].tolist(), strict=True))
 
 
 def _concept(label, thesaurus):
@@ -217,7 +222,7 @@ class _Builder:
     def __init__(self, thesaurus, scores, true, language):
         self.ids, self.names = thesaurus.ids, thesaurus.names(language)
         self.scores, self.true = scores, true
-        wanted = sorted({*scores, *true})
+        wanted = np.array(sorted({*scores, *true}), dtype=np.int64)
         self.seen = np.unique(thesaurus.closure[wanted].indices).tolist()
         self.narrower = {number: [] for number in self.seen}
         broader = thesaurus.broader

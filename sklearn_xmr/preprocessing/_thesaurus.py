@@ -27,6 +27,7 @@ from sklearn_xmr.utils._matrices import (
     checked_csr,
 )
 from sklearn_xmr.utils._storable import storable
+from sklearn_xmr.utils._texts_and_names import is_missing
 from sklearn_xmr.utils._typing import CSR, MatrixLike, NameList, PathOrStr
 from sklearn_xmr.utils._validation import check_label_indicator
 
@@ -56,8 +57,8 @@ class Thesaurus:
     broader : {array-like, sparse matrix} of shape (n_concepts, n_concepts)
         Non-zero at (i, j) where j is directly broader than i.
     names : sequence of str, or dict of str to sequence of str, default=None
-        A name for each concept, by language where it is a dict. "" or None stands for
-        no name.
+        A name for each concept, by language where it is a dict. "", None or NaN stands
+        for no name.
     other_names : dict of str to sequence, default=None
         By language, a sequence of further names for each concept.
 
@@ -266,7 +267,8 @@ class Thesaurus:
         Parameters
         ----------
         path : path-like
-            A local file: Turtle, RDF/XML, N-Triples, JSON-LD.
+            A local file: Turtle, RDF/XML, N-Triples, JSON-LD. rdflib fetches a context
+            at an address that a file of JSON-LD names.
         format : str, default=None
             As rdflib calls it; None: by the end of the file's name.
         handle_unknown : {"error", "ignore"}, default="error"
@@ -841,7 +843,7 @@ def _checked_names(names, n_concepts):
 def _names_of_language(code, names, n_concepts):
     if not isinstance(code, str):
         raise TypeError(f"languages of names must be strings, got {code!r}")
-    given = ["" if name is None else name for name in names]
+    given = ["" if is_missing(name) else name for name in names]
     if isinstance(names, str) or len(given) != n_concepts:
         raise ValueError(
             f"names must hold a name for each of the {n_concepts} concepts, got "

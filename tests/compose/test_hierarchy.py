@@ -27,6 +27,7 @@ from sklearn_xmr.compose._consistent_scores import (
     largest_below,
     strictly_above,
 )
+from sklearn_xmr.inspection import view_in_thesaurus
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.utils._rankings import topk_of_csr
 
@@ -144,6 +145,18 @@ def test_y_means_the_same_with_and_without_broader_labels(small, broader):
         np.testing.assert_array_equal(one[1], answers[0][1])
 
 
+def test_what_needs_a_new_fit_waits_for_it(small):
+    X, Y = small
+    clf = XRHierarchyClassifier(LINEAR, thesaurus=THESAURUS).fit(X, Y)
+    labels, _ = clf.predict_topk(X, 5)
+    other = Thesaurus.from_parents([-1, 0])
+    clf.set_params(thesaurus=other, broader="combine", most_specific=True)
+    np.testing.assert_array_equal(clf.predict_topk(X, 5)[0], labels)
+    assert clf.predict(X).shape == Y.shape and clf.score(X, Y) > 0.7
+    clf.set_params(thesaurus=THESAURUS, most_specific=False).fit(X, Y)
+    assert clf.broader_ == "combine"
+
+
 def test_what_the_model_learns(small):
     X, Y = small
     clf = XRHierarchyClassifier(LINEAR, thesaurus=THESAURUS).fit(X, Y)
@@ -197,6 +210,27 @@ def test_wrong_targets(small):
         XRHierarchyClassifier(LINEAR, thesaurus=PARENTS).fit(X, Y)
     with pytest.raises(ValueError, match="columns"):
         clf.fit(X, Y).score(X, Y[:, :7])
+
+
+def test_targets_in_tables(small):
+    frame = pytest.importorskip("pandas").DataFrame
+    X, Y = small
+    ids = [f"c{label}" for label in range(60)]
+    thesaurus = Thesaurus.from_parents(PARENTS, ids=ids)
+    clf = XRHierarchyClassifier(LINEAR, thesaurus=thesaurus)
+    table = frame(Y.toarray(), columns=ids)
+    with pytest.raises(ValueError, match=r"in another one: select y\[list"):
+        clf.fit(X, table[ids[::-1]])
+    clf.fit(X, table)
+    assert clf.score(X, table) == clf.score(X, Y) > 0.7
+    found = clf.predict(X)
+    assert list(found.columns) == ids
+    full = thesaurus.with_ancestors(found)
+    np.testing.assert_array_equal(found.to_numpy(), full.toarray())
+    view = view_in_thesaurus(clf, X[:1], k=3, open_browser=False)
+    assert view.to_dict()[0]["id"] in ("c0", "c1")
+    clf.fit(X, table.set_axis([f"name {label}" for label in range(60)], axis=1))
+    assert str(view_in_thesaurus(clf, X[:1], k=3, open_browser=False)) == str(view)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sklearn_xmr import (
     Thesaurus,
     XRHierarchyClassifier,
     XRLinearClassifier,
+    XRNeighborsClassifier,
 )
 from sklearn_xmr.inspection import ThesaurusView, view_in_thesaurus
 
@@ -75,6 +76,12 @@ def test_of_models_with_names_and_with_a_thesaurus():
     assert animal["score"] >= animal["narrower"][0]["score"] > 0
     outer = LabelNamesClassifier(own, classes=IDS).fit(X, [["cat"], ["oak"], []])
     assert "animal" in names(view(outer, k=3).to_dict())
+
+
+def test_of_no_answer():
+    nearest = XRNeighborsClassifier().fit(X, Y)
+    found = view_in_thesaurus(nearest, X[2:], THESAURUS, open_browser=False)
+    assert str(found) == "" and found.to_dict() == []
 
 
 def test_wrong_arguments(clf):

@@ -137,7 +137,7 @@ def test_names_in_languages():
         THESAURUS.names("de")
     without = Thesaurus.from_parents(ANIMALS)
     assert without.languages == [] and without.names() == list(ANIMALS)
-    one = Thesaurus.from_parents([-1, 0], names=["a", ""])
+    one = Thesaurus.from_parents([-1, 0], names=["a", np.nan])
     assert one.names() == ["a", "1"] and one.languages == [""]
 
 
@@ -299,6 +299,27 @@ stone,,,kivi,
 def test_bad_tables(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         Thesaurus.from_csv(write(tmp_path, text))
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.text('id,broadernm_\n";ab ', max_size=60).map(str.encode),
+        st.lists(st.sampled_from(["a", "b", ",", "\n", ";", '"']), max_size=20).map(
+            lambda parts: b"id,broader,name\n" + "".join(parts).encode()
+        ),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_any_file_is_a_thesaurus_or_an_error_that_names_it(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content)
+    try:
+        found = Thesaurus.from_csv(path)
+    except ValueError as error:
+        assert "any.csv" in str(error)
+    else:
+        assert found.closure.nnz >= found.n_concepts == len(found.names())
 
 
 def test_a_table_that_is_not_there_or_not_text(tmp_path):
