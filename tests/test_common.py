@@ -21,6 +21,7 @@ from sklearn_xmr import (
     RecursiveLabelClusterer,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
     XRHierarchyClassifier,
@@ -56,6 +57,7 @@ ESTIMATORS = [
     XRStackingClassifier(),
     XRCalibratedClassifier(),
     XRHierarchyClassifier(),
+    XRConformalClassifier(),
     XMRClassifier(),
     XMRClassifier(KMeans(2), DecisionTreeClassifier(), LogisticRegression()),
 ]

@@ -23,6 +23,7 @@ from sklearn_xmr import (
     LabelNamesClassifier,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
     XRLabelVectorsClassifier,
@@ -89,6 +90,7 @@ NAMED = CLASSIFIERS | {
         random_state=0,
     ),
     "calibrated others": XRCalibratedClassifier(THEIRS, random_state=0),
+    "sets of others": XRConformalClassifier(THEIRS, alpha=0.4, random_state=0),
     "calibrated pipeline": XRCalibratedClassifier(SCALED, random_state=0),
     "names": LabelNamesClassifier(XRStackingClassifier(random_state=0)),
 }

@@ -11,6 +11,7 @@ from sklearn_xmr.base._ranking_classifier import (
     RawInstancesMixin,
     checked_instances,
     checked_label_weights,
+    retrieved_probabilities,
 )
 from sklearn_xmr.base._targets import TargetForm
 from sklearn_xmr.base._training_data import TrainingData, rows_of
@@ -24,5 +25,6 @@ __all__ = [
     "TrainingData",
     "checked_instances",
     "checked_label_weights",
+    "retrieved_probabilities",
     "rows_of",
 ]

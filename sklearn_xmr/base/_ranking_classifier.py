@@ -11,7 +11,11 @@ from sklearn_xmr.base._training_data import TrainingData, is_raw, rows_of
 from sklearn_xmr.metrics import precision_at_k
 from sklearn_xmr.preprocessing import HybridFeatures
 from sklearn_xmr.utils._doc_links import DocLinkMixin
-from sklearn_xmr.utils._fitted_state import add_new_parameters, on_snapshot
+from sklearn_xmr.utils._fitted_state import (
+    add_new_parameters,
+    on_snapshot,
+    snapshot,
+)
 from sklearn_xmr.utils._matrices import (
     align_sparse_type,
     as_csr_float32,
@@ -440,7 +444,10 @@ class BlockwiseRankingMixin(RankingClassifierMixin):
         return with_values(pairs, np.concatenate(parts).astype(np.float32, copy=False))
 
     def _rank_blocks(self, X, k, weights=None):
-        X, k = self._check_instances(X), min(k, self.n_labels_)
+        return self._rank_checked(self._check_instances(X), k, weights)
+
+    def _rank_checked(self, X, k, weights=None):
+        k = min(k, self.n_labels_)
         check_ranking_memory(num_samples(X), k, 24)
         more = () if weights is None else (weights,)
         blocks = self._blocks(num_samples(X))
@@ -518,6 +525,28 @@ def checked_instances(estimator, X):
         If X does not fit the data seen in ``fit``.
     """
     return estimator._check_instances(X)
+
+
+def retrieved_probabilities(estimator, X, k):
+    """Retrieve the most probable labels: ``predict_proba`` without a matrix.
+
+    Parameters
+    ----------
+    estimator : RankingClassifierMixin
+        The fitted classifier.
+    X : array-like, sparse matrix, HybridFeatures or list of str
+        Instances in a form that its ``predict_topk`` accepts.
+    k : int
+        Number of labels.
+
+    Returns
+    -------
+    labels : ndarray of int64 of shape (n_samples, at most k)
+        Best first, whatever ``label_weight``; -1 where there are fewer.
+    probabilities : ndarray of float32 of the same shape
+        Strictly between 0 and 1.
+    """
+    return snapshot(estimator)._retrieved(X, k)
 
 
 def checked_label_weights(estimator):

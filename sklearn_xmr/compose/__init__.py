@@ -1,7 +1,8 @@
-"""Models put together: stages, averages, stacks, calibration, hierarchies, names."""
+"""Models of models: stages, averages, stacks, calibration, label sets, hierarchies."""
 
 from sklearn_xmr.compose._averaging import XREnsembleClassifier
 from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
+from sklearn_xmr.compose._conformal import XRConformalClassifier
 from sklearn_xmr.compose._hierarchy import XRHierarchyClassifier
 from sklearn_xmr.compose._label_names import LabelNamesClassifier
 from sklearn_xmr.compose._stacking import XRStackingClassifier
@@ -12,6 +13,7 @@ __all__ = [
     "LabelNamesClassifier",
     "XMRClassifier",
     "XRCalibratedClassifier",
+    "XRConformalClassifier",
     "XREnsembleClassifier",
     "XRHierarchyClassifier",
     "XRStackingClassifier",

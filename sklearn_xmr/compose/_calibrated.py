@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -23,7 +22,8 @@ from sklearn_xmr.compose._fitting import (
     fit_model,
     further_metadata,
     own_copy,
-    probabilities_of,
+    probabilities_at,
+    retrieved_matrix,
     route_fit,
     router_of_fit,
 )
@@ -38,7 +38,7 @@ from sklearn_xmr.utils._rankings import (
     topk_of_csr,
     values_at,
 )
-from sklearn_xmr.utils._response import label_columns, last_estimator, last_step
+from sklearn_xmr.utils._response import last_estimator, last_step
 from sklearn_xmr.utils._seeding import seeded
 from sklearn_xmr.utils._sklearn import (
     HasMethods,
@@ -347,7 +347,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
 
     def _learn_curve(self, model, data):
         """Set the calibrator and the threshold, from instances unknown to a model."""
-        retrieved = retrieved_probabilities(model, data.X)
+        retrieved = retrieved_matrix(model, data.X)
         best = topk_of_csr(retrieved, self._n_probabilities())
         pairs = csr_from_topk(*best, self.n_labels_)
         hits, weights = values_at(data.Y, pairs) > 0, data.sample_weight
@@ -358,7 +358,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         self.threshold_ = _best_f1_threshold(proba, hits, data.Y.nnz)
 
     def _rank(self, X, k):
-        labels, scores = topk_of_csr(retrieved_probabilities(self.estimator_, X), k)
+        labels, scores = topk_of_csr(retrieved_matrix(self.estimator_, X), k)
         found = labels >= 0
         proba = np.zeros(labels.shape, dtype=np.float32)
         if found.any():
@@ -381,46 +381,6 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         if self.decision_threshold == "f1":
             return self.threshold_
         return self.decision_threshold
-
-
-def retrieved_probabilities(model, X):
-    """What a model retrieves.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted, with ``predict_proba``.
-    X : array-like, sparse matrix or list of str
-        Instances.
-
-    Returns
-    -------
-    csr_matrix of shape (n_samples, n_labels)
-    """
-    return sparse.csr_matrix(label_columns(model, model.predict_proba(X)))
-
-
-def probabilities_at(model, X, pairs):
-    """A model's probabilities of pairs.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted, with ``predict_proba``.
-    X : array-like, sparse matrix or list of str
-        Instances.
-    pairs : csr_matrix of shape (n_samples, n_labels)
-        Canonical matrix that stores the pairs.
-
-    Returns
-    -------
-    ndarray of float of shape (pairs.nnz,)
-        In the order of the pairs; 0 for what the model neither scores nor retrieves.
-    """
-    ranker, features = last_step(model, X)
-    if not hasattr(ranker, "score_pairs"):
-        return values_at(retrieved_probabilities(model, X), pairs)
-    return probabilities_of(ranker, ranker.score_pairs(features, pairs).data)
 
 
 def _fit_curve(method, scores, hits, weights):

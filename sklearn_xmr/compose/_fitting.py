@@ -3,6 +3,7 @@
 from copy import copy
 
 import numpy as np
+from scipy import sparse
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
@@ -15,7 +16,8 @@ from sklearn.utils.validation import has_fit_parameter
 from sklearn_xmr.compose._one_vs_rest import fit_one_vs_rest
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.utils._memory import check_memory
-from sklearn_xmr.utils._response import last_estimator
+from sklearn_xmr.utils._rankings import values_at
+from sklearn_xmr.utils._response import label_columns, last_estimator, last_step
 from sklearn_xmr.utils._sklearn import check_method_params, routing_enabled
 
 METADATA = ("sample_weight", "relevance", "negatives")
@@ -257,6 +259,45 @@ def probabilities_of(model, scores):
     """
     rule = getattr(model, "scoring_rule", None)
     return scores if rule is None else rule.of_scores(scores)
+
+
+def retrieved_matrix(model, X):
+    """What the ``predict_proba`` of a model retrieves.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted one; also a pipeline or a search.
+    X : array-like of shape (n_samples, n_features)
+        Instances, as the model takes them.
+
+    Returns
+    -------
+    csr_matrix of shape (n_samples, n_labels)
+    """
+    return sparse.csr_matrix(label_columns(model, model.predict_proba(X)))
+
+
+def probabilities_at(model, X, pairs):
+    """A model's probabilities of pairs; 0 for what it neither scores nor retrieves.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted one; also a pipeline or a search.
+    X : array-like of shape (n_samples, n_features)
+        Instances, as the model takes them.
+    pairs : csr_matrix of shape (n_samples, n_labels)
+        Canonical.
+
+    Returns
+    -------
+    ndarray of float of shape (pairs.nnz,)
+    """
+    ranker, features = last_step(model, X)
+    if not hasattr(ranker, "score_pairs"):
+        return values_at(retrieved_matrix(model, X), pairs)
+    return probabilities_of(ranker, ranker.score_pairs(features, pairs).data)
 
 
 def refuse_settings(model, names, role):

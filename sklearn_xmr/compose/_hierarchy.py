@@ -11,11 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.base import BlockwiseRankingMixin, RawInstancesMixin
-from sklearn_xmr.compose._calibrated import (
-    XRCalibratedClassifier,
-    probabilities_at,
-    retrieved_probabilities,
-)
+from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
 from sklearn_xmr.compose._consistent_scores import (
     any_below,
     largest_below,
@@ -25,6 +21,8 @@ from sklearn_xmr.compose._fitting import (
     asking,
     fit_model,
     further_metadata,
+    probabilities_at,
+    retrieved_matrix,
     route_fit,
     router_of_fit,
 )
@@ -313,14 +311,14 @@ class XRHierarchyClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         return strictly_above(way(scores, self._closure()), self._heights())
 
     def _rank(self, X, k):
-        scores = retrieved_probabilities(self.estimator_, X)
+        scores = retrieved_matrix(self.estimator_, X)
         return topk_of_csr(self._consistent(scores), k)
 
     def _score_pairs(self, X, pairs):
         """Of a pair that was not retrieved, what the model says of it."""
         if pairs.nnz == 0:
             return np.empty(0, dtype=np.float32)
-        known = self._consistent(retrieved_probabilities(self.estimator_, X))
+        known = self._consistent(retrieved_matrix(self.estimator_, X))
         own = probabilities_at(self.estimator_, X, pairs)
         return np.maximum(values_at(known, pairs), own)
 

@@ -8,6 +8,7 @@ from sklearn_xmr.inspection._explanation import (
 )
 from sklearn_xmr.inspection._html import HTMLView, view_label_tree, view_search_path
 from sklearn_xmr.inspection._metric_displays import (
+    CoveragePrecisionDisplay,
     LabelFrequencyDisplay,
     MetricAtKDisplay,
 )
@@ -22,6 +23,7 @@ from sklearn_xmr.inspection._tree_displays import LabelTreeDisplay, SearchPathDi
 
 __all__ = [
     "CalibrationAtKDisplay",
+    "CoveragePrecisionDisplay",
     "Explanation",
     "HTMLView",
     "LabelFrequencyDisplay",

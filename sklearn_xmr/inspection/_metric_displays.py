@@ -1,4 +1,4 @@
-"""Plots of how good a ranking is: by k, by how frequent labels are."""
+"""Plots of how good a ranking is: by k, by frequency of labels, by confidence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,7 @@ from sklearn_xmr.metrics import (
     frequency_breakdown,
     get_topk_metrics,
 )
+from sklearn_xmr.utils._hits import ranked_hits
 from sklearn_xmr.utils._response import (
     check_same_labels,
     predict_topk,
@@ -383,3 +384,199 @@ class LabelFrequencyDisplay:
         )
         self.ax_.margins(y=0.15)
         return self
+
+
+class CoveragePrecisionDisplay:
+    """Precision of the instances that are answered, against their share.
+
+    The surest instances, by the score of their best label, are answered first. The
+    right end of the curve is the precision of all; where the curve falls, it pays to
+    give no answer rather than a doubtful one.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    coverage : ndarray of float of shape (n_thresholds,)
+        Share of instances that are answered, ascending.
+    precision : ndarray of float of shape (n_thresholds,)
+        Precision at k of these instances.
+    thresholds : ndarray of float of shape (n_thresholds,)
+        Best scores from which on instances are answered.
+    k : int
+        Number of labels.
+    estimator_name : str, default=None
+        Name for the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Artist
+        The curve.
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    sklearn_xmr.XRConformalClassifier : With ``min_precision``, answers what is sure.
+
+    References
+    ----------
+    Y. Geifman, R. El-Yaniv. "Selective Classification for Deep Neural Networks",
+    NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from sklearn_xmr.inspection import CoveragePrecisionDisplay
+    >>> display = CoveragePrecisionDisplay.from_predictions(
+    ...     [[1, 0], [0, 1], [0, 1]], [[0.9, 0.1], [0.6, 0.4], [0.1, 0.7]])
+    >>> display.coverage.round(2), display.precision.round(2)
+    (array([0.33, 0.67, 1.  ]), array([1.  , 1.  , 0.67]))
+    """
+
+    def __init__(
+        self,
+        coverage: ArrayLike,
+        precision: ArrayLike,
+        thresholds: ArrayLike,
+        *,
+        k: int = 1,
+        estimator_name: str | None = None,
+    ) -> None:
+        self.coverage, self.precision = coverage, precision
+        self.thresholds, self.k = thresholds, k
+        self.estimator_name = estimator_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: MatrixLike,
+        y: MatrixLike,
+        *,
+        k: int = 1,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Predict, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator, Pipeline or search object
+            Any fitted classifier of many labels.
+        X : array-like, sparse matrix or list of str
+            Instances.
+        y : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            True labels.
+        k : int, default=1
+            Number of labels.
+        name : str, default=None
+            Name for the legend.
+        **options
+            Other arguments of :meth:`from_predictions`.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
+        """
+        check_count(k, "k")
+        check_same_labels(estimator, y)
+        topk = predict_topk(estimator, X, k)
+        return cls.from_predictions(y, topk, k=k, name=name, **options)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: MatrixLike,
+        y_score: MatrixLike,
+        *,
+        k: int = 1,
+        name: str | None = None,
+        ax: Axes = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Plot what was predicted.
+
+        Parameters
+        ----------
+        y_true : {array-like, sparse matrix} of shape (n_samples, n_labels)
+            Label indicator.
+        y_score : sparse matrix, array-like or (labels, scores)
+            Scores of shape (n_samples, n_labels), or the pair that ``predict_topk``
+            returns; see :func:`sklearn_xmr.metrics.precision_at_k`.
+        k : int, default=1
+            Number of labels.
+        name : str, default=None
+            Name for the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+        **kwargs
+            Arguments of matplotlib's ``plot``.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+            With the plot in ``ax_``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described.
+        """
+        if not isinstance(y_score, tuple):
+            is_matrix = hasattr(y_score, "shape")
+            y_score = y_score if is_matrix else np.asarray(y_score)
+            y_score = topk_of_scores(y_score, check_count(k, "k"))
+        precision = ranked_hits(y_true, y_score, k).hits.sum(axis=1) / k
+        labels, scores = (np.asarray(part) for part in y_score)
+        confidence = np.where(labels >= 0, scores, -np.inf).max(axis=1)
+        curve = _by_coverage(confidence, precision)
+        return cls(*curve, k=k, estimator_name=name).plot(ax, **kwargs)
+
+    def plot(self, ax: Axes = None, *, name: str | None = None, **kwargs: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+        name : str, default=None
+            Name for the legend.
+        **kwargs
+            Arguments of matplotlib's ``plot``.
+
+        Returns
+        -------
+        CoveragePrecisionDisplay
+            Itself.
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax)
+        name = self.estimator_name if name is None else name
+        style = {"label": name, **kwargs}
+        (self.line_,) = self.ax_.plot(self.coverage, self.precision, **style)
+        self.ax_.set(
+            xlabel="Share of instances answered",
+            ylabel=f"Precision at {self.k}",
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+        )
+        if name is not None:
+            self.ax_.legend()
+        return self
+
+
+def _by_coverage(confidence, precision):
+    """Coverage, mean precision and confidence at each distinct confidence."""
+    order = np.argsort(-confidence, kind="stable")
+    confidence = confidence[order]
+    n_answered = np.arange(1, len(order) + 1)
+    means = np.cumsum(precision[order]) / n_answered
+    ends = np.append(confidence[1:] < confidence[:-1], True)
+    return n_answered[ends] / len(order), means[ends], confidence[ends]

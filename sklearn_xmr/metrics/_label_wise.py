@@ -11,6 +11,7 @@ import numpy as np
 from sklearn_xmr.metrics._propensity import propensity_scores
 from sklearn_xmr.metrics._ranking import best_gains
 from sklearn_xmr.utils._hits import ranked_hits
+from sklearn_xmr.utils._indicator import frequency_groups
 from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
@@ -273,7 +274,8 @@ def frequency_breakdown(
     ranked = ranked_hits(y_true, y_score, k)
     counts = label_counts(ranked)
     Y_train = _checked_training_labels(Y_train, ranked.truth.shape[1])
-    groups = _frequency_groups(Y_train, bounds)
+    counts_in_training = np.bincount(Y_train.indices, minlength=Y_train.shape[1])
+    groups = frequency_groups(counts_in_training, bounds)
     n_groups = len(bounds) + 1
     size = np.bincount(groups, minlength=n_groups)
     total = {
@@ -359,16 +361,3 @@ def _checked_training_labels(Y_train, n_labels):
             f"Y_train must have the {n_labels} labels of y_true, got {Y_train.shape[1]}"
         )
     return Y_train
-
-
-def _frequency_groups(Y_train, bounds):
-    """Group of each label."""
-    edges = np.asarray(bounds)
-    is_list = edges.ndim == 1 and len(edges) > 0 and edges.dtype.kind in "iuf"
-    if not is_list or edges[0] <= 0 or (np.diff(edges) <= 0).any():
-        raise ValueError(
-            "bounds must be a list of positive numbers in ascending order, got "
-            f"{bounds!r}"
-        )
-    counts = np.bincount(Y_train.indices, minlength=Y_train.shape[1])
-    return np.searchsorted(edges, counts, side="right")

@@ -34,6 +34,7 @@ PARTS = frozenset(
 SKLEARN = {
     "ColumnTransformer": "sklearn.compose",
     "FeatureUnion": "sklearn.pipeline",
+    "FrozenEstimator": "sklearn.frozen",
     "MetadataRequest": "sklearn_xmr.utils._sklearn",
     "MethodMetadataRequest": "sklearn_xmr.utils._sklearn",
     "Pipeline": "sklearn.pipeline",

@@ -59,9 +59,26 @@ def ranked_hits(y_true, y_score, k):
     check_count(k, "k")
     truth = check_label_indicator(y_true, "y_true")
     labels = rank_topk(y_score, k, truth.shape)
+    return RankedHits(truth, labels, hits_of(labels, truth))
+
+
+def hits_of(labels, truth):
+    """Find which labels of a top-k list are true.
+
+    Parameters
+    ----------
+    labels : ndarray of int of shape (n_samples, k)
+        Labels of each row; -1 for none.
+    truth : csr_matrix of shape (n_samples, n_labels)
+        Canonical indicator of the true labels.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples, k)
+    """
     keys = np.arange(len(labels), dtype=np.int64)[:, None] * truth.shape[1] + labels
     hits = _member(keys.ravel(), flat_keys(truth)).reshape(labels.shape)
-    return RankedHits(truth, labels, hits & (labels >= 0))
+    return hits & (labels >= 0)
 
 
 def _member(keys, ascending):

@@ -1,4 +1,4 @@
-"""Label indicators in the form that all loaders return."""
+"""Label indicators in the form that all loaders return; labels by frequency."""
 
 import numpy as np
 from scipy import sparse
@@ -29,3 +29,35 @@ def label_indicator(labels, indptr, shape):
     Y.sum_duplicates()
     Y.data[:] = 1
     return Y
+
+
+def frequency_groups(counts, bounds, name="bounds"):
+    """Group labels by how frequent they are.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_labels,)
+        Number of training instances of each label.
+    bounds : sequence of int
+        Numbers of training instances between the groups, ascending.
+    name : str, default="bounds"
+        Name of the bounds in errors.
+
+    Returns
+    -------
+    ndarray of int of shape (n_labels,)
+        Group of each label, 0 for counts below the first bound.
+
+    Raises
+    ------
+    ValueError
+        If ``bounds`` is not a list of positive numbers in ascending order.
+    """
+    edges = np.asarray(bounds)
+    is_list = edges.ndim == 1 and len(edges) > 0 and edges.dtype.kind in "iuf"
+    if not is_list or edges[0] <= 0 or (np.diff(edges) <= 0).any():
+        raise ValueError(
+            f"{name} must be a list of positive numbers in ascending order, got "
+            f"{bounds!r}"
+        )
+    return np.searchsorted(edges, counts, side="right")

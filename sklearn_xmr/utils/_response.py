@@ -196,7 +196,7 @@ def last_estimator(estimator):
 
 
 def inner_step(estimator, X):
-    """Like :func:`last_step`, and on to the ranker behind names or a calibration."""
+    """Like :func:`last_step`, and on to the ranker behind names, curves or sets."""
     estimator, X = last_step(estimator, X)
     return (
         inner_step(estimator.estimator_, X)
@@ -206,7 +206,7 @@ def inner_step(estimator, X):
 
 
 def inner_estimator(estimator):
-    """Like :func:`last_estimator`, on to the ranker behind names or a calibration."""
+    """Like :func:`last_estimator`, on to the ranker behind names, curves or sets."""
     estimator = last_estimator(estimator)
     return (
         inner_estimator(estimator.estimator_) if wraps_ranker(estimator) else estimator
@@ -215,7 +215,8 @@ def inner_estimator(estimator):
 
 def wraps_ranker(estimator):
     """Whether an estimator ranks as ``estimator_`` inside does."""
-    return hasattr(estimator, "binarizer_") or hasattr(estimator, "calibrator_")
+    inner = ("binarizer_", "calibrator_", "confidence_threshold_")
+    return any(hasattr(estimator, name) for name in inner)
 
 
 def topk_of_scores(scores, k):

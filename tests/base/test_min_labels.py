@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_xmr import (
     LabelNamesClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XRLinearClassifier,
     predict_topk,
     topk_predictor,
@@ -25,6 +26,8 @@ NAMES = [text.split() for text in TEXTS]
 @each_classifier
 @pytest.mark.parametrize("form", [sparse.csr_matrix, np.asarray])
 def test_predict_returns_so_many_labels_at_least(clf, form):
+    if isinstance(clf, XRConformalClassifier):
+        pytest.skip("its sets have no least size")
     y = form(Y.toarray())
     clf = clone(clf).set_params(decision_threshold=0.99).fit(X, y)
     few = clf.predict(X)

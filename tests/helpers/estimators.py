@@ -11,6 +11,7 @@ from sklearn_xmr import (
     HierarchicalLabelClusterer,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
     XRHierarchyClassifier,
@@ -51,6 +52,7 @@ CLASSIFIERS = {
     # Without a thesaurus, which would need these labels: test_hierarchy.py has one.
     "hierarchy": XRHierarchyClassifier(random_state=0),
     "hierarchy, combined": XRHierarchyClassifier(LINEAR, broader="combine"),
+    "sets": XRConformalClassifier(alpha=0.4, random_state=0),
     "stages": XMRClassifier(
         HierarchicalLabelClusterer(max_leaf_size=10), random_state=0
     ),

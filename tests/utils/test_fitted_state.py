@@ -19,6 +19,7 @@ from sklearn_xmr import (
     RecursiveLabelClusterer,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XREnsembleClassifier,
     XRForestClassifier,
     XRHierarchyClassifier,
@@ -44,6 +45,7 @@ CLASSIFIERS = {
     "stages": XMRClassifier(SMALL_TREE, LINEAR, random_state=0),
     "calibrated": XRCalibratedClassifier(LINEAR, random_state=0),
     "hierarchy": XRHierarchyClassifier(LINEAR, random_state=0),
+    "sets": XRConformalClassifier(LINEAR, alpha=0.4, random_state=0),
     "stack": XRStackingClassifier(
         [("tree", LINEAR), ("neighbors", XRNeighborsClassifier(5))],
         XRLinearClassifier(random_state=0),

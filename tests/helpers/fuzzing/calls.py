@@ -63,6 +63,7 @@ ESTIMATORS = {
     ),
     xmr.XRCalibratedClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRHierarchyClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
+    xmr.XRConformalClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRStackingClassifier: (
         {
             "estimators": [("a", LINEAR), ("b", NEIGHBORS)],
