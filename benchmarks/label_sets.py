@@ -2,14 +2,17 @@
 
     python benchmarks/label_sets.py ../shared/data/tate-subjects
 
-The model is fitted once, on the training rows, and ranks the test rows once. Each split
-draws other calibration rows among these; the sets are evaluated on other test rows.
-Prints for each level the mean risk and its standard error, how large sets are, and the
-same of plain thresholds: 0.5, that of the best F1, and that which has the wanted risk
-on the training rows. A level that is out of reach is printed as the level that is had.
+The model is fitted once, on the training rows, and ranks random test rows once. These
+are cut at random into five parts, 20 times; each part in turn calibrates the sets, and
+the others evaluate them. So each row calibrates as often as any other, and no lucky
+draw of easy rows is in the means. Printed are for each level the mean risk and its
+standard error over the splits, how large sets are, and the same of plain thresholds:
+0.5, that of the best F1, and that which has the wanted risk on the training rows. Where
+a level is out of reach, the level that is had stands beside it.
 """
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -20,36 +23,26 @@ from sklearn_xmr.compose._risk_control import RankedTruth, confidence_threshold
 from sklearn_xmr.metrics import frequency_breakdown
 from sklearn_xmr.utils._indicator import frequency_groups
 
-ALPHAS = (0.1, 0.2, 0.3)
-MORE_ALPHAS = (0.4, 0.5)  # for sets whose beam does not reach those for recall
+RISKS = ("recall", "false_discovery")
+ALPHAS = {"recall": (0.1, 0.2, 0.3, 0.4, 0.5), "false_discovery": (0.1, 0.2, 0.3)}
+BAND_ALPHAS = (0.1, 0.2, 0.3)
 BOUNDS = (10, 100)
 BANDS = ("below 10", "10 to 99", "100 and more")
-N_CALIBRATION, N_EVALUATION = 2000, 3000
+PRECISIONS = (0.6, 0.7, 0.8, 0.85, 0.9)
 DELTA = 0.05
+N_PARTS = 5
 SHALLOW = 100  # labels of sets with few wrong ones, which are small
+N_SEEN = 5000  # training rows
 
 
-def ranked_truth(model, X, Y, depth):
-    """What the model retrieves for some rows, beside their labels."""
-    return RankedTruth.of(*model.predict_topk(X, k=depth), Y.tocsr())
-
-
-def at_thresholds(ranked, thresholds, bands):
-    """Of a part: the losses in each band of labels, and the size of sets."""
-    inside = ranked.labels >= 0
-    inside &= ranked.scores >= thresholds[bands[ranked.labels]]
-    hits, found = ranked.hits & inside, []
-    for band in range(len(thresholds)):
-        member = bands == band
-        n_true = ranked.truth @ member.astype(int)
-        right = (hits & member[ranked.labels]).sum(axis=1)
-        size = (inside & member[ranked.labels]).sum(axis=1)
-        has = n_true > 0
-        missed = 1 - (right[has] / n_true[has]).mean()
-        wrong = ((size - right) / np.maximum(size, 1)).mean()
-        found.append((missed, wrong))
-    sizes = inside.sum(axis=1)
-    return np.array(found), sizes.mean(), np.median(sizes), (sizes > 0).mean()
+def splits(n_rows, n_splits):
+    """Rows to calibrate on and to evaluate, of random cuts into parts."""
+    for seed in range(n_splits // N_PARTS):
+        order = np.random.RandomState(seed).permutation(n_rows)
+        parts = np.array_split(order, N_PARTS)
+        for number, part in enumerate(parts):
+            others = parts[:number] + parts[number + 1 :]
+            yield np.sort(part), np.sort(np.concatenate(others))
 
 
 def best(ranked, k):
@@ -58,51 +51,118 @@ def best(ranked, k):
     return RankedTruth(*parts, ranked.truth)
 
 
-class Splits:
-    """Calibration and evaluation parts of random rows, drawn each time anew."""
+def missed(ranked, thresholds, bands):
+    """Mean share of missed labels, for the labels of each band."""
+    rows, places = np.nonzero(ranked.hits)
+    band_of = bands[ranked.labels[rows, places]]
+    found = ranked.scores[rows, places] >= thresholds[band_of]
+    losses = []
+    for band in range(len(thresholds)):
+        n_true = ranked.truth @ (bands == band).astype(int)
+        n_found = np.bincount(rows[found & (band_of == band)], minlength=len(n_true))
+        has = n_true > 0
+        losses.append(1 - (n_found[has] / n_true[has]).mean())
+    return losses
 
-    def __init__(self, ranked, n_splits):
-        self.ranked, self.n_splits = ranked, n_splits
 
-    def __iter__(self):
-        n_rows = len(self.ranked.labels)
-        n_calibration = min(N_CALIBRATION, n_rows // 3)
-        for seed in range(self.n_splits):
-            order = np.random.RandomState(seed).permutation(n_rows)
-            for_sets, rest = np.split(order, [n_calibration])
-            rows = np.sort(rest[:N_EVALUATION])
-            yield self.ranked.rows(np.sort(for_sets)), self.ranked.rows(rows)
+def wrong(ranked, thresholds, bands):
+    """Mean share of wrong labels, among those of each band."""
+    band_of, losses = bands[ranked.labels], []
+    inside = ranked.scores >= thresholds[band_of]
+    for band in range(len(thresholds)):
+        members = inside & (band_of == band)
+        size = members.sum(axis=1)
+        losses.append(((members & ~ranked.hits).sum(axis=1) / size.clip(1)).mean())
+    return losses
+
+
+def sizes(ranked, thresholds, bands):
+    """Mean and median number of labels in a set, and share of sets that have any."""
+    size = (ranked.scores >= thresholds[bands[ranked.labels]]).sum(axis=1)
+    return size.mean(), np.median(size), (size > 0).mean()
+
+
+def measured(ranked, thresholds, bands, risk):
+    """Losses of each band and sizes of sets, for these thresholds."""
+    some = ranked.rows(slice(None, None, 4))  # sizes vary little, and take long
+    loss = missed if risk == "recall" else wrong
+    return loss(ranked, thresholds, bands), sizes(some, thresholds, bands)
 
 
 def mean_and_error(values):
-    """Mean and standard error over splits, as text."""
-    values = np.asarray(values, dtype=float)
-    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-    return f"{values.mean():.4f} ± {error:.4f}", values.mean(), error
+    """Mean and standard error over splits."""
+    return np.mean(values), np.std(values, ddof=1) / len(values) ** 0.5
 
 
-def controlled(parts, risk, alpha, bands, n_bands):
-    """Rows of the table: of each band the level that was had, and what came out."""
-    losses, levels, sizes = [], [], []
-    for calibration, evaluation in parts:
+class Report:
+    """What came out in each split, for each setting."""
+
+    def __init__(self):
+        self.controlled = defaultdict(list)  # by risk, number of bands, level
+        self.plain = defaultdict(list)
+        self.answered = defaultdict(list)
+
+    def add_controlled(self, risk, alpha, bands, calibration, evaluation):
+        """Choose thresholds on one part, and evaluate them on the other."""
+        n_bands = bands.max() + 1
         found = calibration.thresholds(risk, alpha, bands, n_bands)
         thresholds = np.array([threshold.score for threshold in found])
-        loss, *size = at_thresholds(evaluation, thresholds, bands)
-        losses.append(loss[:, 0 if risk == "recall" else 1])
-        levels.append([threshold.level for threshold in found])
-        sizes.append(size)
-    for band in range(n_bands):
-        text, mean, error = mean_and_error([loss[band] for loss in losses])
-        had = [level[band] for level in levels]
-        reached = np.mean(np.array(had) <= alpha)
-        level = f"{alpha}" if reached == 1 else f"{np.mean(had):.3f}"
-        holds = "yes" if mean <= np.mean(had) + 2 * error else "NO"
-        size = np.mean(sizes, axis=0)
-        name = "all" if n_bands == 1 else BANDS[band]
+        levels = [threshold.level for threshold in found]
+        result = levels, *measured(evaluation, thresholds, bands, risk)
+        self.controlled[risk, n_bands, alpha].append(result)
+
+    def add_plain(self, name, threshold, evaluation, bands):
+        """Evaluate one threshold for all labels."""
+        loss, size = measured(evaluation, np.array([threshold]), bands, "recall")
+        more = wrong(evaluation, np.array([threshold]), bands)
+        self.plain[name].append((loss[0], more[0], *size[:2]))
+
+    def add_answered(self, precision, calibration, evaluation):
+        """Choose which rows are answered, and count right answers among the others."""
+        given = calibration.scores[:, 0], calibration.hits[:, 0]
+        threshold = confidence_threshold(*given, precision, DELTA)
+        answered = evaluation.scores[:, 0] > threshold
+        right = evaluation.hits[answered, 0].mean() if answered.any() else np.nan
+        self.answered[precision].append((answered.mean(), right))
+
+    def print(self):
+        """Three tables."""
         print(
-            f"| {risk} | {name} | {alpha} | {level} ({reached:.0%}) | {text} | {holds} "
-            f"| {size[0]:.1f}, {size[1]:.0f} | {size[2]:.2f} |",
-            flush=True,
+            "\n| risk | labels | alpha | level had (splits at alpha) | mean risk | ",
+            end="",
+        )
+        print("holds | labels in a set, median | sets not empty |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for (risk, n_bands, alpha), results in self.controlled.items():
+            for band in range(n_bands):
+                self._print_controlled(risk, n_bands, alpha, band, results)
+        print("\n| threshold | missed | wrong | labels in a set, median |")
+        print("| --- | --- | --- | --- |")
+        for name, results in self.plain.items():
+            values = np.mean(results, axis=0)
+            shown = f"{values[0]:.4f} | {values[1]:.4f} | {values[2]:.1f}, "
+            print(f"| {name} | {shown}{values[3]:.0f} |")
+        print("\n| wanted precision | answered | precision@1 | least | splits below |")
+        print("| --- | --- | --- | --- | --- |")
+        for precision, results in self.answered.items():
+            coverage, right = np.array(results).T
+            right = right[~np.isnan(right)]
+            shown = "- | - | -"
+            if len(right):
+                below = f"{(right < precision).mean():.0%}"
+                shown = f"{right.mean():.4f} | {right.min():.4f} | {below}"
+            print(f"| {precision} | {coverage.mean():.3f} | {shown} |")
+
+    def _print_controlled(self, risk, n_bands, alpha, band, results):
+        levels = np.array([level[band] for level, _, _ in results])
+        mean, error = mean_and_error([loss[band] for _, loss, _ in results])
+        size = np.mean([size for _, _, size in results], axis=0)
+        name = "all" if n_bands == 1 else BANDS[band]
+        holds = "yes" if mean <= levels.mean() + 2 * error else "NO"
+        print(
+            f"| {risk} | {name} | {alpha} | {levels.mean():.3f} "
+            f"({np.mean(levels <= alpha):.0%}) | {mean:.4f} ± {error:.4f} | {holds} "
+            f"| {size[0]:.1f}, {size[1]:.0f} | {size[2]:.2f} |"
         )
 
 
@@ -114,83 +174,52 @@ def best_f1(ranked):
     return ranked.scores.ravel()[order][f1.argmax()]
 
 
-def plain(parts, name, threshold_of):
-    """A row of the table of plain thresholds."""
-    all_labels, results = None, []
-    for calibration, evaluation in parts:
-        if all_labels is None:
-            all_labels = np.zeros(evaluation.truth.shape[1], dtype=int)
-        threshold = np.array([threshold_of(calibration)])
-        loss, *size = at_thresholds(evaluation, threshold, all_labels)
-        results.append((*loss[0], *size))
-    missed, wrong = (mean_and_error([r[i] for r in results])[0] for i in (0, 1))
-    size = np.mean([r[2:] for r in results], axis=0)
-    print(f"| {name} | {missed} | {wrong} | {size[0]:.1f}, {size[1]:.0f} |", flush=True)
+def evaluate(ranked, seen, bands, n_splits):
+    """All settings in all splits."""
+    report, one = Report(), np.zeros_like(bands)
+    shallow, seen_shallow = best(ranked, SHALLOW), best(seen, SHALLOW)
+    plain = {"0.5": 0.5}
+    for risk, known in zip(RISKS, (seen, seen_shallow), strict=True):
+        for alpha in BAND_ALPHAS:
+            (found,) = known.thresholds(risk, alpha, one, 1)
+            plain[f"{risk} {alpha} on training rows"] = found.score
+    for for_sets, others in splits(len(ranked.labels), n_splits):
+        of_risk = {
+            "recall": (ranked.rows(for_sets), ranked.rows(others)),
+            "false_discovery": (shallow.rows(for_sets), shallow.rows(others)),
+        }
+        for groups in (one, bands):
+            for risk, parts in of_risk.items():
+                for alpha in ALPHAS[risk] if groups is one else BAND_ALPHAS:
+                    report.add_controlled(risk, alpha, groups, *parts)
+        calibration, evaluation = of_risk["false_discovery"]
+        plain["best F1 of the held-out part"] = best_f1(calibration)
+        for name, threshold in plain.items():
+            report.add_plain(name, threshold, evaluation, one)
+        for precision in PRECISIONS:
+            report.add_answered(precision, calibration, evaluation)
+    return report
 
 
-def doubtful(parts, precision):
-    """A row of the table of abstention."""
-    right, coverage = [], []
-    for calibration, evaluation in parts:
-        given = calibration.scores[:, 0], calibration.hits[:, 0]
-        threshold = confidence_threshold(*given, precision, DELTA)
-        answered = evaluation.scores[:, 0] > threshold
-        coverage.append(answered.mean())
-        if answered.any():
-            right.append(evaluation.hits[answered, 0].mean())
-    shown = "-, none answered"
-    if right:
-        missed = np.mean(np.array(right) < precision)
-        shown = f"{np.mean(right):.4f}, {np.min(right):.4f} | {missed:.0%}"
-    print(f"| {precision} | {np.mean(coverage):.3f} | {shown} |", flush=True)
-
-
-def report(folder, args):
+def run(folder, args):
     """Fit, rank, and print the tables of a data set."""
     (X, Y), (X_test, Y_test) = load_folder(folder)
     model = XRLinearClassifier(beam_size=args.beam_size, random_state=0).fit(X, Y)
     rng = np.random.RandomState(0)
     rows = np.sort(rng.permutation(X_test.shape[0])[: args.rows])
-    some = np.sort(rng.permutation(X.shape[0])[:N_EVALUATION])
-    ranked = ranked_truth(model, X_test[rows], Y_test[rows], args.depth)
-    seen = ranked_truth(model, X[some], Y[some], args.depth)
+    some = np.sort(rng.permutation(X.shape[0])[:N_SEEN])
+    ranked, seen = (
+        RankedTruth.of(*model.predict_topk(of_X, k=args.depth), of_Y.tocsr())
+        for of_X, of_Y in ((X_test[rows], Y_test[rows]), (X[some], Y[some]))
+    )
     bands = frequency_groups(np.bincount(Y.indices, minlength=Y.shape[1]), BOUNDS)
-    one = np.zeros_like(bands)
     print(f"\n### {folder.name}: {len(rows)} test rows, the best {args.depth} labels\n")
     retrieved = frequency_breakdown(
         ranked.truth, (ranked.labels, ranked.scores), Y, args.depth, bounds=BOUNDS
     )
-    print("retrieved share of true labels:", retrieved["recall"].round(3))
-    print("true pairs by band:", retrieved["n_true"])
-    print(
-        "\n| risk | labels | alpha | level had (splits at alpha) | mean risk |", end=""
-    )
-    print(" holds | labels in a set, median | sets not empty |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    of_risk = {
-        "recall": Splits(ranked, args.splits),
-        "false_discovery": Splits(best(ranked, SHALLOW), args.splits),
-    }
-    for risk, parts in of_risk.items():
-        for alpha in ALPHAS + (MORE_ALPHAS if risk == "recall" else ()):
-            controlled(parts, risk, alpha, one, 1)
-    for risk, parts in of_risk.items():
-        for alpha in ALPHAS:
-            controlled(parts, risk, alpha, bands, len(BANDS))
-    parts = of_risk["false_discovery"]
-    print("\n| threshold | missed | wrong | labels in a set, median |")
-    print("| --- | --- | --- | --- |")
-    plain(parts, "0.5", lambda part: 0.5)
-    plain(parts, "best F1 of the held-out part", best_f1)
-    for alpha in ALPHAS:
-        for risk in ("recall", "false_discovery"):
-            (found,) = seen.thresholds(risk, alpha, one, 1)
-            name = f"{risk} {alpha} on training rows"
-            plain(parts, name, lambda part, score=found.score: score)
-    print("\n| wanted precision | answered | precision@1, least | splits below |")
-    print("| --- | --- | --- | --- |")
-    for precision in (0.6, 0.7, 0.8, 0.85, 0.9):
-        doubtful(parts, precision)
+    print("Retrieved share of true labels by band:", retrieved["recall"].round(3))
+    print("True pairs by band:", retrieved["n_true"], flush=True)
+    evaluate(ranked, seen, bands, args.splits).print()
 
 
 def main():
@@ -200,10 +229,10 @@ def main():
     parser.add_argument("--splits", type=int, default=100)
     parser.add_argument("--depth", type=int, default=1000, help="labels per row")
     parser.add_argument("--beam-size", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=12_000, help="test rows")
+    parser.add_argument("--rows", type=int, default=5000, help="test rows")
     args = parser.parse_args()
     for folder in args.folders:
-        report(folder, args)
+        run(folder, args)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ sphinx_gallery_conf = {
             "plot_explain.py",
             "plot_rare_labels.py",
             "plot_calibration.py",
+            "plot_label_sets.py",
             "plot_own_stages.py",
             "plot_combine_models.py",
             "plot_new_labels.py",

@@ -160,6 +160,10 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     :class:`XRCalibratedClassifier` is: it would have seen the held-out instances, whose
     scores say how it deals with new ones.
 
+    The held-out instances are drawn at random. Where that leaves copies of them, or
+    what else belongs together, among those that the model is fitted on, hold out whole
+    groups yourself, and give the fitted model frozen.
+
     With L the mean loss of n held-out instances, the bound (n L + 1) / (n + 1) is kept
     to ``alpha``. The loss has to grow with the threshold in one direction. Missed
     labels do; for the share of wrong labels the largest of the set and of all smaller
@@ -174,8 +178,8 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     without a label of the band as 0.
 
     With ``sample_weight``, the expectation is over new instances that are drawn in
-    proportion to such weights. ``top_k`` takes effect without a refit; for other
-    settings fit again, in a moment where the model is frozen.
+    proportion to such weights. ``top_k`` takes effect without a refit; other settings
+    need one, which is quick where the model is frozen.
 
     References
     ----------

@@ -68,13 +68,13 @@ class RankedTruth:
         -------
         list of Threshold
         """
-        scores = np.where(self.labels >= 0, self.scores, -np.inf)
-        found = []
+        is_label = self.labels >= 0
+        scores = np.where(is_label, self.scores, -np.inf)
+        band_of, found = bands[self.labels], []
         for band in range(n_bands):
-            is_member = bands == band
-            members = (self.labels >= 0) & is_member[self.labels]
+            members = is_label & (band_of == band)
             if risk == "recall":
-                n_true = self.truth @ is_member.astype(np.int64)
+                n_true = self.truth @ (bands == band).astype(np.int64)
                 given = scores, self.hits & members, n_true, alpha, self.weights
                 found.append(threshold_for_recall(*given))
             else:

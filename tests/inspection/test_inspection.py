@@ -25,6 +25,7 @@ from sklearn_xmr import (
 )
 from sklearn_xmr.inspection import (
     CalibrationAtKDisplay,
+    CoveragePrecisionDisplay,
     LabelFrequencyDisplay,
     LabelTreeDisplay,
     MetricAtKDisplay,
@@ -512,6 +513,40 @@ def test_metrics_by_label_frequency(fitted):
     assert names == ["0–19", "20–39", "40+"]
     with pytest.raises(ValueError, match="metric must be one of"):
         draw(metric="auc")
+
+
+def test_precision_by_coverage(fitted):
+    clf, X, Y = fitted
+    display = CoveragePrecisionDisplay.from_estimator(clf, X, Y, k=2, name="tree")
+    labels, scores = clf.predict_topk(X, 2)
+    truth, sure = Y.toarray(), scores[:, 0]
+    right = np.take_along_axis(truth, labels, axis=1).sum(axis=1) / 2
+    for threshold, share, precision in zip(
+        display.thresholds, display.coverage, display.precision, strict=True
+    ):
+        answered = sure >= threshold
+        assert share == pytest.approx(answered.mean())
+        assert precision == pytest.approx(right[answered].mean())
+    assert len(display.thresholds) == len(np.unique(sure))
+    assert display.coverage[-1] == 1
+    assert display.precision[-1] == pytest.approx(
+        precision_at_k(Y, (labels, scores), 2)
+    )
+    assert display.line_.get_xdata().tolist() == display.coverage.tolist()
+    assert display.ax_.get_ylabel() == "Precision at 2"
+    again = display.plot(ax=display.ax_, name="other", color="red")
+    assert again.figure_ is display.figure_
+    with pytest.raises(ValueError, match="k must be an integer"):
+        CoveragePrecisionDisplay.from_predictions(Y, (labels, scores), k=0)
+
+
+def test_precision_by_coverage_of_what_is_not_retrieved():
+    labels, scores = np.array([[1, -1], [-1, -1]]), np.array([[0.2, 0.0], [0.0, 0.0]])
+    display = CoveragePrecisionDisplay.from_predictions(np.eye(2), (labels, scores))
+    assert display.coverage.tolist() == [0.5, 1]
+    assert display.precision.tolist() == [0, 0] and display.thresholds[0] == 0.2
+    dense = CoveragePrecisionDisplay.from_predictions([[1, 0]], [[0.9, 0.1]])
+    assert dense.precision == [1] and dense.ax_.get_legend() is None
 
 
 def test_calibration_plot(fitted):
