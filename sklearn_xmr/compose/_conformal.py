@@ -145,7 +145,7 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     Warns
     -----
     UserWarning
-        By ``fit``, where the level is out of reach, with the level that is not: true
+        By ``fit``, where the level is out of reach, with the one that can be had: true
         labels that the model does not retrieve are in no set. More of them are found
         with a larger ``max_set_size``, and ``beam_size`` of a label tree.
 
@@ -179,7 +179,8 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
 
     With ``sample_weight``, the expectation is over new instances that are drawn in
     proportion to such weights. ``top_k`` takes effect without a refit; other settings
-    need one, which is quick where the model is frozen.
+    need one, which is quick where the model is frozen. So do settings of the model,
+    such as its ``beam_size``: thresholds are of its scores at ``fit``.
 
     References
     ----------
@@ -299,6 +300,7 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         self._check_model()
         data = self._check_training(X, y, sample_weight, relevance, negatives)
         self._check_weights(data)
+        self._bands(np.zeros(self.n_labels_))  # bad bounds fail before a long fit
         rng = check_random_state(self.random_state)
         more = further_metadata(X, fit_params, sample_weight)
         unseen, counts = self._fit_model(data, more, rng)

@@ -18,6 +18,7 @@ from sklearn_xmr import (
     LabelNamesClassifier,
     XMRClassifier,
     XRCalibratedClassifier,
+    XRConformalClassifier,
     XREnsembleClassifier,
     XRLinearClassifier,
     XRNeighborsClassifier,
@@ -286,6 +287,7 @@ MODELS = {
         random_state=0,
     ),
     "calibrated": XRCalibratedClassifier(KEPT, random_state=0),
+    "sets": XRConformalClassifier(KEPT, alpha=0.5, random_state=0),
     "stages": XMRClassifier(DEEP, KEPT, random_state=0),
     "names": LabelNamesClassifier(clone(KEPT).set_params(random_state=0)),
     "of ensembles": XRCalibratedClassifier(
