@@ -13,7 +13,7 @@ from sklearn_xmr.base._ranking_classifier import (
     checked_label_weights,
     retrieved_probabilities,
 )
-from sklearn_xmr.base._targets import TargetForm
+from sklearn_xmr.base._targets import TargetForm, indicator_and_names
 from sklearn_xmr.base._training_data import TrainingData, rows_of
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "checked_instances",
     "checked_label_weights",
     "retrieved_probabilities",
+    "indicator_and_names",
     "rows_of",
 ]

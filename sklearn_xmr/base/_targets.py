@@ -11,10 +11,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sklearn_xmr.metrics import propensity_scores
+from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._matrices import check_column_names, with_pairs_once
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import CSR, DenseOrSparse, MatrixLike
-from sklearn_xmr.utils._validation import check_label_indicator
+from sklearn_xmr.utils._validation import check_array, check_label_indicator
 
 
 @storable
@@ -338,6 +339,40 @@ def readable_targets(y):
             "LabelNameBinarizer() makes an indicator of them"
         )
     return with_pairs_once(y)
+
+
+def indicator_and_names(y):
+    """Targets of any form as an indicator, and the names of its columns.
+
+    Parameters
+    ----------
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels), (n_samples,) or \
+            list of lists of str
+        Label indicator, one class for each instance, or the names of each one's labels.
+
+    Returns
+    -------
+    Y : csr_matrix of float32 of shape (n_samples, n_labels)
+        Canonical label indicator of ones.
+    names : list or None
+        Classes, names of a table's columns or of labels; None for an indicator.
+
+    Raises
+    ------
+    ValueError
+        If y has no such form, or no positive label.
+    """
+    if _holds_collections(y):
+        binarizer = LabelNameBinarizer()
+        Y = sparse.csr_matrix(binarizer.fit_transform(y), dtype=np.float32)
+        Y.sort_indices()
+        return Y, list(binarizer.classes_)
+    given = readable_targets(y)
+    y = check_array(
+        given, accept_sparse="csr", dtype=None, ensure_2d=False, input_name="y"
+    )
+    form, Y = TargetForm.of(y, given)
+    return Y, None if form.names is None else form.names.tolist()
 
 
 def _holds_collections(y):

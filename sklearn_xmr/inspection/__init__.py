@@ -1,5 +1,9 @@
 """Plots of models and predictions, and explanations of them."""
 
+from sklearn_xmr.inspection._duplicate_labels import (
+    DuplicateLabels,
+    find_duplicate_labels,
+)
 from sklearn_xmr.inspection._explanation import (
     Explanation,
     explain,
@@ -7,6 +11,9 @@ from sklearn_xmr.inspection._explanation import (
     top_features,
 )
 from sklearn_xmr.inspection._html import HTMLView, view_label_tree, view_search_path
+from sklearn_xmr.inspection._label_errors import LabelErrors, find_label_errors
+from sklearn_xmr.inspection._label_report import LabelReport, label_report
+from sklearn_xmr.inspection._label_report_display import LabelReportDisplay
 from sklearn_xmr.inspection._metric_displays import (
     CoveragePrecisionDisplay,
     LabelFrequencyDisplay,
@@ -24,9 +31,13 @@ from sklearn_xmr.inspection._tree_displays import LabelTreeDisplay, SearchPathDi
 __all__ = [
     "CalibrationAtKDisplay",
     "CoveragePrecisionDisplay",
+    "DuplicateLabels",
     "Explanation",
     "HTMLView",
+    "LabelErrors",
     "LabelFrequencyDisplay",
+    "LabelReport",
+    "LabelReportDisplay",
     "LabelTreeDisplay",
     "MetricAtKDisplay",
     "ModelSizeDisplay",
@@ -35,6 +46,9 @@ __all__ = [
     "ThesaurusView",
     "TrainingHistoryDisplay",
     "explain",
+    "find_duplicate_labels",
+    "find_label_errors",
+    "label_report",
     "nearest_labels",
     "search_path",
     "top_features",

@@ -446,12 +446,32 @@ def nearest_labels(
 
 def _vectors_and_names(source, label_names):
     """Label vectors as CSR, of a model or as they are, and names of the labels."""
-    if sparse.issparse(source) or isinstance(source, (list, tuple, np.ndarray)):
-        vectors = check_array(
-            source, accept_sparse="csr", dtype=np.float32, input_name="estimator"
-        )
-        vectors = sparse.csr_matrix(vectors)
+    vectors = label_vectors_of(source, "estimator")
+    if _is_matrix(source):
         names = check_names(label_names, vectors.shape[0], "label_names")
         return vectors, Names(labels=names)
-    clf = find_classifier(source)
-    return clf.model_.label_weights(), resolve_names(source, clf, None, label_names)
+    return vectors, resolve_names(source, find_classifier(source), None, label_names)
+
+
+def label_vectors_of(source, name="label_vectors"):
+    """Label vectors as CSR, of a model or as they are.
+
+    Parameters
+    ----------
+    source : {array-like, sparse matrix} of shape (n_labels, n_features) or estimator
+        What the user gave: vectors, or an estimator with an XRLinearClassifier.
+    name : str, default="label_vectors"
+        Name of the argument in errors.
+
+    Returns
+    -------
+    csr_matrix of float32 of shape (n_labels, n_features)
+    """
+    if not _is_matrix(source):
+        return find_classifier(source).model_.label_weights()
+    given = check_array(source, accept_sparse="csr", dtype=np.float32, input_name=name)
+    return sparse.csr_matrix(given)
+
+
+def _is_matrix(source):
+    return sparse.issparse(source) or isinstance(source, (list, tuple, np.ndarray))
