@@ -1,31 +1,27 @@
 """Labels that mean the same: alike in name or instances, and rarely together."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from sklearn_xmr.base import indicator_and_names
 from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 from sklearn_xmr.inspection._explanation import label_vectors_of
-from sklearn_xmr.inspection._label_errors import SHOWN
-from sklearn_xmr.inspection._names import Names
-from sklearn_xmr.inspection._tables import markdown
+from sklearn_xmr.inspection._tables import Table
 from sklearn_xmr.neighbors import XRNeighborsClassifier
 from sklearn_xmr.utils._matrices import as_csr_float32
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr
 from sklearn_xmr.utils._texts_and_names import check_names, well_formed
-from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList, Self
+from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList
 from sklearn_xmr.utils._validation import check_count
 
 VECTOR_LENGTH = 100  # largest weights of a label that are compared
 
 
-@dataclass
-class DuplicateLabels:
+@dataclass(eq=False)
+class DuplicateLabels(Table):
     """Pairs of labels that may mean the same, the most alike first.
 
     What :func:`find_duplicate_labels` returns; slices are of the same kind.
@@ -64,22 +60,17 @@ class DuplicateLabels:
     counts: np.ndarray
     label_names: list | None = None
 
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def __getitem__(self, which: ArrayLike | slice) -> Self:
-        which = [which] if isinstance(which, int | np.integer) else which
-        parts = (self.first, self.second, self.score)
-        parts += (self.name_similarity, self.vector_similarity, self.together)
-        arrays = [None if part is None else part[which] for part in parts]
-        return type(self)(*arrays, self.counts, self.label_names)
+    _columns = (
+        "first",
+        "second",
+        "score",
+        "name_similarity",
+        "vector_similarity",
+        "together",
+    )
 
     def __repr__(self) -> str:
         return f"DuplicateLabels({len(self):,} pairs)"
-
-    def __str__(self) -> str:
-        """The first ten, as a table in Markdown."""
-        return markdown(self[:SHOWN].to_dict())
 
     def to_dict(self) -> dict[str, list]:
         """The columns of the table.
@@ -90,12 +81,11 @@ class DuplicateLabels:
             "first", "second", "first_name" and "second_name" where there are names,
             "score", the similarities, "first_count", "second_count" and "together".
         """
-        names = Names(labels=self.label_names)
         both = {"first": self.first, "second": self.second}
         columns = {name: labels.tolist() for name, labels in both.items()}
         if self.label_names is not None:
             for name, labels in both.items():
-                columns[f"{name}_name"] = [names.label(label) for label in labels]
+                columns[f"{name}_name"] = self._named(labels)
         columns["score"] = self.score.tolist()
         for name in ("name_similarity", "vector_similarity"):
             if getattr(self, name) is not None:
@@ -104,18 +94,6 @@ class DuplicateLabels:
             columns[f"{name}_count"] = self.counts[labels].tolist()
         columns["together"] = self.together.tolist()
         return columns
-
-    def to_frame(self) -> Any:
-        """The table of pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            With the columns of :meth:`to_dict`.
-        """
-        import pandas
-
-        return pandas.DataFrame(self.to_dict())
 
 
 def find_duplicate_labels(

@@ -1,17 +1,14 @@
 """Which labels of instances are probably missing or wrong, the most probable first."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.base import indicator_and_names
-from sklearn_xmr.inspection._names import Names
 from sklearn_xmr.inspection._pair_evidence import PairEvidence
-from sklearn_xmr.inspection._tables import markdown
+from sklearn_xmr.inspection._tables import Table
 from sklearn_xmr.model_selection import HeldOutScores
 from sklearn_xmr.utils._rankings import (
     rows_of_pairs,
@@ -19,14 +16,13 @@ from sklearn_xmr.utils._rankings import (
     values_at,
 )
 from sklearn_xmr.utils._texts_and_names import check_names
-from sklearn_xmr.utils._typing import MatrixLike, NameList, RandomState, Self
+from sklearn_xmr.utils._typing import MatrixLike, NameList, RandomState
 
-SHOWN = 10
 KINDS = ("missing", "wrong")
 
 
-@dataclass
-class LabelErrors:
+@dataclass(eq=False)
+class LabelErrors(Table):
     """Pairs of instance and label to look at, the most probable errors first.
 
     What :func:`find_label_errors` returns. ``errors[:100]`` are the first hundred,
@@ -73,21 +69,10 @@ class LabelErrors:
     instead: np.ndarray
     label_names: list | None = None
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, which: ArrayLike | slice) -> Self:
-        which = [which] if isinstance(which, int | np.integer) else which
-        parts = (self.rows, self.labels, self.probability, self.held_out_scores)
-        arrays = [part[which] for part in (*parts, self.instead)]
-        return type(self)(self.kind, *arrays, label_names=self.label_names)
+    _columns = ("rows", "labels", "probability", "held_out_scores", "instead")
 
     def __repr__(self) -> str:
         return f"LabelErrors({len(self):,} pairs, kind={self.kind!r})"
-
-    def __str__(self) -> str:
-        """The first ten, as a table in Markdown."""
-        return markdown(self[:SHOWN].to_dict())
 
     def to_dict(self) -> dict[str, list]:
         """The columns of the table.
@@ -106,22 +91,6 @@ class LabelErrors:
         if self.kind == "wrong":
             columns["instead"] = self._named(self.instead)
         return columns
-
-    def to_frame(self) -> Any:
-        """The table of pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            With the columns of :meth:`to_dict`.
-        """
-        import pandas
-
-        return pandas.DataFrame(self.to_dict())
-
-    def _named(self, labels):
-        names = Names(labels=self.label_names)
-        return [names.label(label) if label >= 0 else "" for label in labels.tolist()]
 
 
 def find_label_errors(

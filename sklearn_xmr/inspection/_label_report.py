@@ -1,18 +1,15 @@
 """How well each label is predicted, and what it is taken for."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_xmr.base import indicator_and_names
 from sklearn_xmr.inspection._duplicate_labels import find_duplicate_labels
-from sklearn_xmr.inspection._label_errors import SHOWN, checked_scores
-from sklearn_xmr.inspection._names import Names
-from sklearn_xmr.inspection._tables import markdown
+from sklearn_xmr.inspection._label_errors import checked_scores
+from sklearn_xmr.inspection._tables import Table
 from sklearn_xmr.model_selection import HeldOutScores
 from sklearn_xmr.utils._hits import ranked_hits
 from sklearn_xmr.utils._rankings import csr_from_topk, topk_of_csr
@@ -20,9 +17,20 @@ from sklearn_xmr.utils._texts_and_names import check_names
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, NameList, Self
 from sklearn_xmr.utils._validation import check_count
 
+SORTABLE = (
+    "labels",
+    "support",
+    "predicted",
+    "hits",
+    "precision",
+    "recall",
+    "f1",
+    "similarity",
+)
 
-@dataclass
-class LabelReport:
+
+@dataclass(eq=False)
+class LabelReport(Table):
     """Of each label: how often it is given, predicted, found, and taken for another.
 
     What :func:`label_report` returns. ``report[report.support >= 10]`` are some of the
@@ -68,6 +76,17 @@ class LabelReport:
     k: int
     label_names: list | None = None
 
+    _columns = (
+        "labels",
+        "support",
+        "predicted",
+        "hits",
+        "confused_with",
+        "n_confused",
+        "similar",
+        "similarity",
+    )
+
     @property
     def precision(self) -> np.ndarray:
         """Share of the predictions that are right (ndarray); 0 without any."""
@@ -83,46 +102,32 @@ class LabelReport:
         """Harmonic mean of precision and recall (ndarray)."""
         return 2 * self.hits / np.maximum(self.support + self.predicted, 1)
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, which: ArrayLike | slice) -> Self:
-        which = [which] if isinstance(which, int | np.integer) else which
-        parts = (self.labels, self.support, self.predicted, self.hits)
-        parts += (self.confused_with, self.n_confused, self.similar, self.similarity)
-        return type(self)(*(part[which] for part in parts), self.k, self.label_names)
-
     def __repr__(self) -> str:
         return f"LabelReport({len(self):,} labels, k={self.k})"
-
-    def __str__(self) -> str:
-        """The first ten labels, as a table in Markdown."""
-        return markdown(self[:SHOWN].to_dict())
 
     def sorted_by(self, column: str, *, ascending: bool = True) -> Self:
         """The labels in another order.
 
         Parameters
         ----------
-        column : {"support", "predicted", "hits", "precision", "recall", "f1", \
-                "similarity", "labels"}
-            What they are sorted by; equal ones stay in their order.
+        column : str
+            "labels", "support", "predicted", "hits", "precision", "recall", "f1" or
+            "similarity": what they are sorted by; equal ones stay in their order.
         ascending : bool, default=True
             Whether the smallest come first.
 
         Returns
         -------
         LabelReport
+            The same labels.
 
         Raises
         ------
         ValueError
             If there is no such column.
         """
-        known = ("support", "predicted", "hits", "precision", "recall", "f1")
-        known += ("similarity", "labels")
-        if column not in known:
-            raise ValueError(f"column must be one of {known}, got {column!r}")
+        if column not in SORTABLE:
+            raise ValueError(f"column must be one of {SORTABLE}, got {column!r}")
         values = getattr(self, column)
         return self[np.argsort(values if ascending else -values, kind="stable")]
 
@@ -148,22 +153,6 @@ class LabelReport:
             columns["similar"] = self._named(self.similar)
             columns["similarity"] = self.similarity.tolist()
         return columns
-
-    def to_frame(self) -> Any:
-        """The table of pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            With the columns of :meth:`to_dict`.
-        """
-        import pandas
-
-        return pandas.DataFrame(self.to_dict())
-
-    def _named(self, labels):
-        names = Names(labels=self.label_names)
-        return [names.label(label) if label >= 0 else "" for label in labels.tolist()]
 
 
 def label_report(
@@ -199,6 +188,7 @@ def label_report(
     Returns
     -------
     LabelReport
+        All labels, in the order of the columns of y.
 
     Raises
     ------

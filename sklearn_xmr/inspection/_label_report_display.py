@@ -92,7 +92,7 @@ class LabelReportDisplay:
         *,
         k: int = 5,
         label_names: Any = None,
-        n_named: int = 10,
+        n_named: int = 6,
         ax: Axes = None,
         **kwargs: Any,
     ) -> Self:
@@ -108,7 +108,7 @@ class LabelReportDisplay:
             Number of labels that count as predicted.
         label_names : sequence of str, default=None
             Names of the columns of y.
-        n_named : int, default=10
+        n_named : int, default=6
             Number of labels to name.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
@@ -128,14 +128,14 @@ class LabelReportDisplay:
         report = label_report(y_true, y_score, k=k, label_names=label_names)
         return cls(report).plot(ax, n_named=n_named, **kwargs)
 
-    def plot(self, ax: Axes = None, *, n_named: int = 10, **kwargs: Any) -> Self:
+    def plot(self, ax: Axes = None, *, n_named: int = 6, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
-        n_named : int, default=10
+        n_named : int, default=6
             Number of labels to name.
         **kwargs
             Arguments of matplotlib's ``scatter``.
@@ -147,7 +147,8 @@ class LabelReportDisplay:
         """
         self.figure_, self.ax_ = figure_and_axes(ax, (8, 5))
         shown = self.report[self.report.support > 0]
-        style, is_coloured = {"s": 12, "alpha": 0.7}, not {"c", "color"} & set(kwargs)
+        style: dict[str, Any] = {"s": 12, "alpha": 0.7}
+        is_coloured = not {"c", "color"} & set(kwargs)
         if is_coloured:
             style |= {"c": shown.precision, "vmin": 0, "vmax": 1}
         style |= kwargs

@@ -94,10 +94,11 @@ class PairEvidence:
 
         Returns
         -------
-        ndarray of float32 of shape (pairs.nnz, 9)
+        ndarray of float32 of shape (pairs.nnz, 7)
             The score, its rank in its row, the scores of the row's other retrieved and
             other given labels, the number of the latter, how frequent the label is, and
-            how often it occurs with them: most often, on average, and against chance.
+            in which share of the instances of one of them the label occurs, at most.
+            The mean over them, or against chance, is misled by one wrong label.
         """
         rows, labels, scores = rows_of_pairs(pairs), pairs.indices, pairs.data
         own = values_at(self.Y, pairs)
@@ -113,13 +114,13 @@ class PairEvidence:
             given / (n_others + 1),
             n_others,
             self.counts[self.group[rows], labels],
-            *self._company(rows, labels, left_out),
+            self._company(rows, labels, left_out),
         ]
         return np.column_stack(parts).astype(np.float32)
 
     def _company(self, rows, labels, left_out):
-        """How often labels occur with the other given labels of rows, elsewhere."""
-        out = np.zeros((3, len(rows)))
+        """Largest share of another label's instances that have a label, elsewhere."""
+        out = np.zeros(len(rows))
         for number in range(N_GROUPS):
             own = self.Y[self.group == number]
             together = (self.together - own.T @ own).tocsr()
@@ -127,11 +128,11 @@ class PairEvidence:
             asked = np.flatnonzero(self.group[rows] == number)
             steps = np.cumsum(np.diff(self.Y.indptr)[rows[asked]]) // BLOCK
             for block in np.split(asked, np.flatnonzero(np.diff(steps)) + 1):
-                counts = self.counts[number]
                 without = None if left_out is None else left_out[block]
                 pair, others = self._others(rows[block], labels[block], without)
-                found = self._of_block(together, counts, pair, others, labels[block])
-                out[:, block] = found
+                both = _values(together, others, labels[block][pair])
+                share = both / (self.counts[number][others] + 1)
+                np.maximum.at(out, block[pair], share)
         return out
 
     def _others(self, rows, labels, left_out):
@@ -144,27 +145,13 @@ class PairEvidence:
             counts &= places != left_out[pair]
         return pair[counts], self.Y.indices[places[counts]]
 
-    def _of_block(self, together, counts, pair, others, labels):
-        beside = labels[pair]
-        both = _values(together, others, beside)
-        share = both / (counts[others] + 1)
-        chance = counts[others] * counts[beside] / self.Y.shape[0]
-        lift = np.log((both + 0.2) / (chance + 0.2))
-        n = np.maximum(np.bincount(pair, None, len(labels)), 1)
-        most = np.zeros(len(labels))
-        np.maximum.at(most, pair, share)
-        means = [np.bincount(pair, part, len(labels)) / n for part in (share, lift)]
-        return most, *means
-
 
 class _Judge:
     """A classifier of pairs, or a constant where there is nothing to learn."""
 
-    def __init__(self, features, is_positive, rng):
-        self.share, self.model = (
-            float(is_positive.mean()) if len(features) else 0.0,
-            None,
-        )
+    def __init__(self, features, is_given, rng):
+        self.share = float(is_given.mean()) if len(features) else 0.0
+        self.model = None
         if 0 < self.share < 1:
             chosen = rng.permutation(len(features))[:TRAINING_PAIRS]
             self.model = HistGradientBoostingClassifier(
@@ -173,7 +160,7 @@ class _Judge:
                 early_stopping=False,
                 random_state=draw_seed(rng),
             )
-            self.model.fit(features[chosen], is_positive[chosen])
+            self.model.fit(features[chosen], is_given[chosen])
 
     def __call__(self, features):
         if self.model is None or not len(features):

@@ -78,6 +78,7 @@ class HeldOutScores:
         Returns
         -------
         HeldOutScores
+            The scores as ``retrieved``, and those of the pairs in question.
 
         Raises
         ------
@@ -135,6 +136,7 @@ def cross_val_score_pairs(
     Returns
     -------
     HeldOutScores
+        Three sparse matrices of scores.
 
     Raises
     ------
