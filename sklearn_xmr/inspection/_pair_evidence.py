@@ -11,11 +11,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from sklearn_xmr.utils._matrices import flat_keys
 from sklearn_xmr.utils._ranges import ranges
-from sklearn_xmr.utils._rankings import rows_of_pairs, values_at
+from sklearn_xmr.utils._rankings import rows_of_pairs, topk_of_csr, values_at
 from sklearn_xmr.utils._seeding import draw_seed
 
 N_GROUPS = 5  # of instances; what one is told is from the others
-BLOCK = 1 << 22  # (pair, other label of the instance) that are looked at together
+BLOCK = 1 << 22  # pairs, times labels of their instances, that are looked at together
+MOST_RANKS = 100  # all further ones count as the hundred-and-first
 TRAINING_PAIRS = 100_000  # more make it slower, and no better
 N_TREES = 60
 
@@ -36,6 +37,7 @@ class PairEvidence:
     def __init__(self, Y, scores, rng):
         self.Y, self.scores, self.rng = Y, scores, rng
         self.group = rng.permutation(Y.shape[0]) % N_GROUPS
+        self.best = _largest_scores(scores.retrieved)
         self.retrieved_sum = _row_sums(scores.retrieved)
         self.given_sum = _row_sums(scores.given)
         rows = rows_of_pairs(Y)
@@ -109,7 +111,7 @@ class PairEvidence:
         retrieved = self.retrieved_sum[rows] - values_at(self.scores.retrieved, pairs)
         parts = [
             scores,
-            _ranks(self.scores.retrieved, pairs),
+            self._ranks(rows, scores),
             retrieved,
             given / (n_others + 1),
             n_others,
@@ -117,6 +119,14 @@ class PairEvidence:
             self._company(rows, labels, left_out),
         ]
         return np.column_stack(parts).astype(np.float32)
+
+    def _ranks(self, rows, scores):
+        """Number of retrieved labels of the row with a larger score."""
+        out, step = np.empty(len(rows)), max(1, BLOCK // self.best.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            out[part] = (self.best[rows[part]] > scores[part, None]).sum(axis=1)
+        return out
 
     def _company(self, rows, labels, left_out):
         """Largest share of another label's instances that have a label, elsewhere."""
@@ -172,15 +182,10 @@ def _row_sums(matrix):
     return np.bincount(rows_of_pairs(matrix), matrix.data, matrix.shape[0])
 
 
-def _ranks(retrieved, pairs):
-    """Number of retrieved labels of the row with a larger score, for each pair."""
-    rows = np.concatenate([rows_of_pairs(retrieved), rows_of_pairs(pairs)])
-    scores = np.concatenate([retrieved.data, pairs.data])
-    counts = np.repeat([1, 0], [retrieved.nnz, pairs.nnz])
-    order = np.lexsort((counts, -scores, rows))  # equal scores: the pairs first
-    above = np.empty(len(order), dtype=np.int64)
-    above[order] = np.cumsum(counts[order])
-    return above[retrieved.nnz :] - retrieved.indptr[rows[retrieved.nnz :]]
+def _largest_scores(matrix):
+    """The largest scores of each row, best first; -inf where there are fewer."""
+    most = int(np.diff(matrix.indptr).max(initial=1))
+    return topk_of_csr(matrix, min(most, MOST_RANKS))[1]
 
 
 def _values(matrix, rows, columns):
