@@ -17,7 +17,8 @@ from sklearn_xmr.utils._seeding import draw_seed
 N_GROUPS = 5  # of instances; what one is told is from the others
 BLOCK = 1 << 22  # pairs, times labels of their instances, that are looked at together
 MOST_RANKS = 100  # all further ones count as the hundred-and-first
-# All pairs and 150 trees find 0.5 points more of Tate's dropped labels, in twice the time.
+# All pairs and 150 trees find 0.5 points more of Tate's dropped labels, in twice the
+# time.
 TRAINING_PAIRS = 100_000
 N_TREES = 60
 
