@@ -25,7 +25,7 @@ __all__ = [
     "TrainingData",
     "checked_instances",
     "checked_label_weights",
-    "retrieved_probabilities",
     "indicator_and_names",
+    "retrieved_probabilities",
     "rows_of",
 ]
