@@ -23,7 +23,7 @@ from sklearn_xmr.indexing import (
 from sklearn_xmr.linear import XRLinearClassifier
 from sklearn_xmr.metrics import make_topk_scorer
 from sklearn_xmr.preprocessing import HybridFeatures, HybridUnion, Thesaurus
-from sklearn_xmr.utils._response import predict_topk, topk_predictor
+from sklearn_xmr.utils._response import partial_fit, predict_topk, topk_predictor
 
 if TYPE_CHECKING:  # editors and type checkers look no further than this
     from sklearn_xmr import (  # noqa: F401
@@ -85,6 +85,7 @@ __all__ = [
     "load_model",
     "make_text_classifier",
     "make_topk_scorer",
+    "partial_fit",
     "predict_topk",
     "save_model",
     "topk_predictor",

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 from sklearn_xmr.metrics import propensity_scores
 from sklearn_xmr.preprocessing import LabelNameBinarizer
 from sklearn_xmr.utils._matrices import check_column_names, with_pairs_once
+from sklearn_xmr.utils._propensity import propensity_of_counts
 from sklearn_xmr.utils._storable import storable
 from sklearn_xmr.utils._typing import CSR, DenseOrSparse, MatrixLike
 from sklearn_xmr.utils._validation import check_array, check_label_indicator
@@ -91,6 +92,41 @@ class TargetForm:
         return cls(classes, _propensities(Y), True, is_sparse, y.dtype, library), Y
 
     @classmethod
+    def of_classes(cls, classes, y: MatrixLike) -> "tuple[TargetForm, CSR]":
+        """The form of a y of some classes, of which not all need be in y.
+
+        Parameters
+        ----------
+        classes : ndarray of shape (n_labels,)
+            All classes, ascending.
+        y : array-like of shape (n_samples,)
+            One class per instance.
+
+        Returns
+        -------
+        form, Y
+            As of :meth:`of`.
+
+        Raises
+        ------
+        ValueError
+            If y is an indicator, or holds another class.
+        """
+        if sparse.issparse(y) or np.ndim(y) > 1:
+            raise ValueError(
+                "classes must be None for an indicator y, whose columns are the "
+                f"labels; got y of shape {np.shape(y)}"
+            )
+        y = column_or_1d(y)
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(
+                f"classes must hold all classes of y, but {unknown[0]!r} is not in it"
+            )
+        Y = _one_hot(np.searchsorted(classes, y), len(classes))
+        return cls(classes, _propensities(Y), False, False, y.dtype), Y
+
+    @classmethod
     def unknown(cls, n_labels: int) -> "TargetForm":
         """The form of a sparse indicator of which only the width is known.
 
@@ -159,6 +195,23 @@ class TargetForm:
         """
         return self._with(self.classes, _propensities(Y))
 
+    def with_counts(self, counts: np.ndarray, n_samples: float) -> "TargetForm":
+        """The form with propensities by the labels' numbers of instances.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_labels,)
+            Training instances of each label.
+        n_samples : float
+            Training instances.
+
+        Returns
+        -------
+        TargetForm
+        """
+        propensities = propensity_of_counts(counts, n_samples).astype(np.float32)
+        return self._with(self.classes, propensities)
+
     def extended(self, y: MatrixLike, table: object = None) -> "tuple[TargetForm, CSR]":
         """Add the new labels of y to the form, and convert y to a label indicator.
 
@@ -193,6 +246,8 @@ class TargetForm:
                 f"y must have a column for each of the {self.n_labels} labels of the "
                 f"model, got {Y.shape[1]}"
             )
+        if Y.shape[1] == self.n_labels:
+            return self, Y
         new = _propensities(Y)[self.n_labels :]
         propensities = np.concatenate([self.propensities, new])
         return self._with(classes, propensities), Y

@@ -51,6 +51,12 @@ def adds_labels(self):
     return model is None or hasattr(last_estimator(model), "add_labels")
 
 
+def learns_on(self):
+    """Whether the model of a meta-estimator, fitted or not, has a ``partial_fit``."""
+    model = getattr(self, "estimator_", self.estimator)
+    return model is not None and hasattr(last_estimator(model), "partial_fit")
+
+
 def router_of_fit(estimator, models):
     """A router that hands metadata of ``fit`` on to the ``fit`` of models.
 

@@ -15,6 +15,7 @@ from sklearn_xmr.compose._fitting import (
     adds_labels,
     fit_model,
     further_metadata,
+    learns_on,
     own_copy,
     route_fit,
     router_of_fit,
@@ -30,6 +31,7 @@ from sklearn_xmr.utils._fitted_state import (
 from sklearn_xmr.utils._response import (
     last_estimator,
     last_step,
+    partial_fit,
     predict_topk,
     topk_predictor,
 )
@@ -423,6 +425,93 @@ class LabelNamesClassifier(
         ranker, X = last_step(self.estimator_, X)
         ranker.add_labels(X, Y, **parameters)
         self.binarizer_ = binarizer
+
+    @available_if(learns_on)
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: MatrixLike,
+        *,
+        negatives: MatrixLike | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Learn from more instances, of known names and of new ones.
+
+        The first call is a ``fit``. A vectorizer in a pipeline keeps its words.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, list of str or table of n_samples rows
+            New instances, in any form that ``fit`` takes.
+        y : sequence, Series or table of one column
+            Their names, in the form that ``fit`` takes. Names that are not known are
+            added.
+        negatives : sequence of n_samples collections of names, default=None
+            For each instance, known names that are wrong, such as those that somebody
+            has rejected.
+        **parameters : dict
+            What else the classifier's ``partial_fit`` takes, such as ``decay``.
+
+        Returns
+        -------
+        self : LabelNamesClassifier
+            The changed estimator. New names stand behind the others, sorted.
+
+        Raises
+        ------
+        TypeError
+            If y does not hold a collection (or string) for each instance.
+        ValueError
+            If a name of ``negatives`` is not known, or the classifier refuses the data.
+            The estimator is left unchanged.
+
+        Examples
+        --------
+        >>> from sklearn_xmr import LabelNamesClassifier, XRLinearClassifier
+        >>> clf = LabelNamesClassifier(XRLinearClassifier(random_state=0))
+        >>> clf = clf.partial_fit([[1.0, 0], [0, 1.0]], [["bird"], ["fish"]])
+        >>> clf = clf.partial_fit([[1.0, 1.0]], [["ray"]], negatives=[["bird"]])
+        >>> clf.classes_.tolist()
+        ['bird', 'fish', 'ray']
+        """
+        if hasattr(self, "binarizer_"):
+            return self._learn(X, y, negatives, parameters)
+        if negatives is not None:
+            raise ValueError(
+                "negatives must be None in the first call, before which no name is "
+                f"known; got {len(negatives)} rows"
+            )
+        return self.fit(X, y, **parameters)
+
+    @change_in_one_step
+    def _learn(self, X, y, negatives, parameters):
+        rows = self.binarizer_.read(y)
+        new = {name for row in rows for name in row} - set(self.classes_)
+        names = [*self.classes_, *sorted(new, key=str)]
+        binarizer = clone(self.binarizer_).set_params(classes=names, min_count=1)
+        Y = binarizer.fit_transform(y)
+        if negatives is not None:
+            parameters = {**parameters, "negatives": self._rejected(negatives, Y.shape)}
+        self.estimator_ = own_copy(self.estimator_)
+        partial_fit(self.estimator_, X, Y, **parameters)
+        self.binarizer_ = binarizer
+
+    def _rejected(self, names, shape):
+        """Indicator of names that are wrong, all of them known."""
+        rows = self.binarizer_.read(names)
+        unknown = {name for row in rows for name in row} - set(self.classes_)
+        if unknown:
+            raise ValueError(
+                f"negatives must hold known names, got {min(unknown, key=str)!r}"
+            )
+        indicator = sparse.csr_matrix(self.binarizer_.transform(rows))
+        if indicator.shape[0] != shape[0]:
+            raise ValueError(
+                f"negatives must have as many rows as y, got {indicator.shape[0]} and "
+                f"{shape[0]}"
+            )
+        indicator.resize(shape)
+        return indicator
 
     @available_if(adds_labels)
     @change_in_one_step

@@ -29,10 +29,33 @@ class DataDefaults:
     FEW = 5
 
     def __init__(self, Y):
-        n_seen = max(int(np.count_nonzero(np.bincount(Y.indices))), 1)
-        self.n_instances = len(Y.indices) / n_seen
-        self.n_labels = len(Y.indices) / Y.shape[0]
-        self._n_columns_for_each = Y.shape[1] / n_seen
+        self._take(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0])
+
+    @classmethod
+    def of_counts(cls, counts, n_samples):
+        """What suits data of which only these are known.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_labels,)
+            Instances of each label.
+        n_samples : float
+            Instances.
+
+        Returns
+        -------
+        DataDefaults
+        """
+        defaults = cls.__new__(cls)
+        defaults._take(counts, n_samples)
+        return defaults
+
+    def _take(self, counts, n_samples):
+        n_seen = max(int(np.count_nonzero(counts)), 1)
+        total = float(counts.sum())
+        self.n_instances, self.n_labels = total / n_seen, total / n_samples
+        self._n_columns_for_each = len(counts) / n_seen
+        self._n_seen = n_seen
 
     def path_weight(self, coverage):
         """Weight of a level's score by that of the level below.
@@ -71,6 +94,11 @@ class DataDefaults:
         an instance are spread over the clusters: they shall not make more of them.
         """
         return int(96 * self._n_columns_for_each)
+
+    @property
+    def n_clusters(self):
+        """How many such clusters there are at least (int)."""
+        return int(np.ceil(self._n_seen / 96))
 
     @property
     def branching_factor(self):

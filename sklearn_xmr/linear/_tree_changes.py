@@ -7,6 +7,7 @@ leaves the estimator unchanged, and a ``topk_predictor`` made before keeps its m
 from numbers import Integral
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, check_random_state
 
@@ -99,6 +100,9 @@ class TreeChangesMixin(TreeRankingMixin):
             )
         settings = self._settings(check_random_state(self.random_state))
         self.model_ = train_new_labels(self.model_, data, settings, clusters)
+        if hasattr(self, "seen_"):
+            counts = np.bincount(data.Y.indices, minlength=data.Y.shape[1])
+            self.seen_ = self.seen_.with_labels(counts[n_old:])
 
     @change_in_one_step
     def remove_labels(self, labels: ArrayLike) -> Self:
@@ -135,6 +139,8 @@ class TreeChangesMixin(TreeRankingMixin):
         gone = self.target_form_.positions(labels)
         self.model_ = self.model_.without_labels(gone)
         self.target_form_ = self.target_form_.without(gone)
+        if hasattr(self, "seen_"):
+            self.seen_ = self.seen_.without_labels(gone)
 
     @change_in_one_step
     def refit_branch(

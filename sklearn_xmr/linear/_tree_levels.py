@@ -8,9 +8,11 @@ from sklearn.preprocessing import normalize
 
 from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._solver._level_problem import (
+    joined_rows,
     level_targets,
     make_level_problem,
     ones_at,
+    problem_of_rows,
     root_rows,
 )
 from sklearn_xmr.linear._solver._level_solver import solve_levels, warn_of_training
@@ -23,6 +25,7 @@ from sklearn_xmr.utils._rankings import csr_from_topk
 # The search for hard negatives, whatever predictions use: that acts without a refit.
 HARD_SEARCH = {"beam_size": 10, "post_processor": "l3_hinge"}
 
+_NO_WEIGHTS = np.empty(0, np.float32)
 SEARCHED_ROWS = 16384  # of a block: its ranking takes 2.6 MB, sparse rows 20
 
 
@@ -136,11 +139,13 @@ class TreeLevels:
 
     def matched(self, weights):
         """Instances that the levels trained so far assign to each of their nodes."""
-        level, settings = len(weights), self.settings
-        model = model_above(self.tree, weights)
-        matched = matched_nodes(model, self.data.X, settings)
-        if settings.negative_sampling == "tfn+man":
-            return matched + ones_at(self.teacher(level))
+        return self.found_by(model_above(self.tree, weights))
+
+    def found_by(self, model):
+        """Instances that a model of the levels above assigns to each of its labels."""
+        matched = matched_nodes(model, self.data.X, self.settings)
+        if self.settings.negative_sampling == "tfn+man":
+            return matched + ones_at(self.teacher(model.tree.n_levels))
         return matched
 
     def problems(self):
@@ -190,6 +195,34 @@ class TreeLevels:
         data = self.data
         (trained,), _ = solve_levels(data.X, [problem], solver, data.sample_weight)
         return trained
+
+    def reached(self, level, matched=None):
+        """The problem of the children of all parents that some instance trains.
+
+        Parameters
+        ----------
+        level : int
+        matched : csr_matrix of shape (n_samples, n_parents), default=None
+            What a model finds for the instances, where negatives come from a search.
+
+        Returns
+        -------
+        parents : ndarray of int64
+            Nodes of the level above, ascending.
+        children : ndarray of int64
+            Their children, parent by parent.
+        problem : LevelProblem
+        """
+        known = self.known[level - 1] if level and self.known else None
+        mined = matched if self.mines else None
+        matched = None if self.mines else matched
+        use = joined_rows(self.teacher(level), matched, known, mined)
+        parents = np.unique(use.parents)
+        children, offsets = self._children(level, parents, 0)
+        problem = problem_of_rows(use, parents, self.targets[level], children, offsets)
+        if self.weighted:
+            return parents, children, problem
+        return parents, children, replace(problem, positive_weight=_NO_WEIGHTS)
 
     def _children(self, level, parents, first_label):
         """Children of the parents to train, and the offsets of each parent's."""

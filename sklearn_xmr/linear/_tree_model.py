@@ -12,6 +12,7 @@ from sklearn_xmr.indexing import LabelTree
 from sklearn_xmr.linear._post_processor import PostProcessor, post_processor_of
 from sklearn_xmr.linear._search._tree_search import TreeSearch
 from sklearn_xmr.linear._weights._chunked_weights import ChunkedWeights
+from sklearn_xmr.linear._weights._patched_weights import PatchedWeights
 from sklearn_xmr.linear._weights._pruning import prune_weights
 from sklearn_xmr.linear._weights._splicing import (
     append_nodes,
@@ -73,9 +74,29 @@ class TreeModel:
     """
 
     def __init__(self, tree: LabelTree, weights: Sequence[ChunkedWeights]) -> None:
-        self._tree, self._weights = tree, tuple(weights)
+        self._tree, self._levels = tree, tuple(weights)
         self._check()
-        self._search = TreeSearch(list(self._weights), tree.label_order)
+        self._search = TreeSearch(list(self._levels), tree.label_order)
+
+    @classmethod
+    def of_sound_levels(cls, tree, levels):
+        """Make a model of parts of another, which need no checks.
+
+        Parameters
+        ----------
+        tree : LabelTree
+            The label tree.
+        levels : sequence of ChunkedWeights or PatchedWeights
+            Weights of each level, from the root down.
+
+        Returns
+        -------
+        TreeModel
+        """
+        model = cls.__new__(cls)
+        model._tree, model._levels = tree, tuple(levels)
+        model._search = TreeSearch(list(model._levels), tree.label_order)
+        return model
 
     @classmethod
     def of_one_level(cls, weights: ChunkedWeights) -> "TreeModel":
@@ -105,7 +126,12 @@ class TreeModel:
     @property
     def weights(self) -> tuple[ChunkedWeights, ...]:
         """Weights of each level, from the root down (tuple of ChunkedWeights)."""
-        return self._weights
+        return tuple(level.whole for level in self._levels)
+
+    @property
+    def levels(self) -> tuple[ChunkedWeights | PatchedWeights, ...]:
+        """The same, patched where some chunks have been replaced (tuple)."""
+        return self._levels
 
     @property
     def n_labels(self) -> int:
@@ -115,17 +141,17 @@ class TreeModel:
     @property
     def n_features(self) -> int:
         """Number of sparse features (int)."""
-        return self._weights[0].n_features
+        return self._levels[0].n_features
 
     @property
     def n_dense(self) -> int:
         """Number of dense features (int)."""
-        return self._weights[0].dense.shape[1]
+        return self._levels[0].dense.shape[1]
 
     @property
     def nbytes(self) -> int:
         """Size in memory and on disk, in bytes (int)."""
-        levels = sum(weights.nbytes for weights in self._weights)
+        levels = sum(weights.nbytes for weights in self._levels)
         return levels + self._tree.label_order.nbytes
 
     def child_weights(self, level: int, parents: ArrayLike) -> tuple[CSR, np.ndarray]:
@@ -146,7 +172,7 @@ class TreeModel:
         intercepts : ndarray of float32 of shape (n_children,)
             Intercepts of the same children.
         """
-        part = take_parents(self._weights[level], np.asarray(parents))
+        part = take_parents(self.weights[level], np.asarray(parents))
         return _all_weights(part), part.intercept
 
     def label_weights(self) -> CSR:
@@ -158,7 +184,7 @@ class TreeModel:
             A row for each label, by its number; dense features are the last columns.
         """
         place = np.argsort(self._tree.label_order)
-        return _all_weights(self._weights[-1])[place]
+        return _all_weights(self.weights[-1])[place]
 
     # --- predictions -----------------------------------------------------------------
 
@@ -368,6 +394,23 @@ class TreeModel:
         scores = rule.probabilities(log_scores)
         return csr_from_topk(nodes, scores, n_clusters)
 
+    def above(self, n_levels: int) -> "TreeModel":
+        """The first levels as a model, whose labels are the nodes of the last of them.
+
+        Parameters
+        ----------
+        n_levels : int
+            Number of levels, at least 1.
+
+        Returns
+        -------
+        TreeModel
+            Model of the nodes of that level.
+        """
+        offsets = self._tree.offsets[:n_levels]
+        tree = LabelTree(offsets, np.arange(int(offsets[-1][-1])))
+        return TreeModel.of_sound_levels(tree, self._levels[:n_levels])
+
     # --- changes: each makes a new model ---------------------------------------------
 
     def with_labels(self, clusters: np.ndarray, trained: ChunkedWeights) -> "TreeModel":
@@ -387,8 +430,8 @@ class TreeModel:
             Model in which the new labels have the highest numbers.
         """
         tree = self._tree.with_labels(clusters)
-        level = append_nodes(self._weights[-1], np.unique(clusters), trained)
-        return TreeModel(tree, [*self._weights[:-1], level])
+        level = append_nodes(self.weights[-1], np.unique(clusters), trained)
+        return TreeModel(tree, [*self.weights[:-1], level])
 
     def without_labels(self, labels: ArrayLike) -> "TreeModel":
         """Return a model without some labels.
@@ -412,7 +455,7 @@ class TreeModel:
         above = [np.ones(1, dtype=bool), *kept[:-1]]
         weights = [
             keep_nodes(level, nodes, parents)
-            for level, nodes, parents in zip(self._weights, kept, above, strict=True)
+            for level, nodes, parents in zip(self.weights, kept, above, strict=True)
         ]
         return TreeModel(self._tree.without_labels(labels), weights)
 
@@ -435,9 +478,29 @@ class TreeModel:
         TreeModel
             Model with the same tree.
         """
-        weights = list(self._weights)
+        weights = list(self.weights)
         weights[level] = replace_children(weights[level], parents, trained)
         return TreeModel(self._tree, weights)
+
+    def with_level(
+        self, level: int, weights: ChunkedWeights | PatchedWeights
+    ) -> "TreeModel":
+        """Return a model with other weights of the nodes of a level.
+
+        Parameters
+        ----------
+        level : int
+            Level: 0 for the children of the root.
+        weights : ChunkedWeights or PatchedWeights
+            Weights of the same nodes, which need no checks.
+
+        Returns
+        -------
+        TreeModel
+            Model with the same tree.
+        """
+        levels = [*self._levels[:level], weights, *self._levels[level + 1 :]]
+        return TreeModel.of_sound_levels(self._tree, levels)
 
     def pruned(
         self,
@@ -466,7 +529,7 @@ class TreeModel:
         TreeModel
             Model with the same tree.
         """
-        last = len(self._weights) - 1
+        last = len(self.weights) - 1
         pruned = [
             prune_weights(
                 weights,
@@ -475,7 +538,7 @@ class TreeModel:
                 max_weights_per_label if level == last else None,
                 dtype,
             )
-            for level, weights in enumerate(self._weights)
+            for level, weights in enumerate(self.weights)
         ]
         return TreeModel(self._tree, pruned)
 
@@ -507,7 +570,7 @@ class TreeModel:
             CRC-32 of the arrays of the tree and of all levels.
         """
         arrays = [*self._tree.offsets, self._tree.label_order]
-        arrays += [a for weights in self._weights for a in weights.arrays().values()]
+        arrays += [a for weights in self.weights for a in weights.arrays().values()]
         total = 0
         for array in arrays:
             total = crc32(np.ascontiguousarray(array).view(np.uint8).data, total)
@@ -515,7 +578,7 @@ class TreeModel:
 
     def _check(self):
         """Raise an error unless the levels' weights are those of the tree's nodes."""
-        tree, weights = self._tree, self._weights
+        tree, weights = self._tree, self._levels
         if not isinstance(tree, LabelTree):
             raise TypeError(f"tree must be a LabelTree, got {type(tree).__name__}")
         if len(weights) != tree.n_levels:
@@ -574,7 +637,7 @@ class TreeModel:
         return {
             "format": FORMAT,
             "tree": self._tree,
-            "weights": list(self._weights),
+            "weights": list(self.weights),
             "checksum": self.checksum(),
         }
 

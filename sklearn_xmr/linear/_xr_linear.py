@@ -17,7 +17,9 @@ from sklearn_xmr.base import TargetForm
 from sklearn_xmr.indexing import HierarchicalLabelClusterer, LabelTree
 from sklearn_xmr.linear._constants import VALUE_TYPES
 from sklearn_xmr.linear._data_defaults import DataDefaults
+from sklearn_xmr.linear._online_learning import OnlineLearningMixin
 from sklearn_xmr.linear._post_processor import POST_PROCESSORS
+from sklearn_xmr.linear._seen_data import SeenData
 from sklearn_xmr.linear._solver._level_solver import SolverSettings
 from sklearn_xmr.linear._solver._row_length import typical_row_length
 from sklearn_xmr.linear._training import (
@@ -27,7 +29,6 @@ from sklearn_xmr.linear._training import (
     matching_clusters,
     train_tree,
 )
-from sklearn_xmr.linear._tree_changes import TreeChangesMixin
 from sklearn_xmr.linear._tree_model import TreeModel
 from sklearn_xmr.utils._callbacks import CallbackMixin
 from sklearn_xmr.utils._checkpoint_folders import check_repeatable
@@ -53,7 +54,7 @@ from sklearn_xmr.utils._validation import for_set_output
 
 @storable
 class XRLinearClassifier(
-    TreeChangesMixin,
+    OnlineLearningMixin,
     CallbackMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -207,6 +208,8 @@ class XRLinearClassifier(
         The ``beam_size`` that "auto" takes.
     n_iter_ : int
         Largest number of iterations that a node needed.
+    seen_ : SeenData
+        Counts and means of the instances so far, by which ``partial_fit`` goes on.
     row_length_ : float
         Median length of the rows of sparse features in ``fit``, empty ones left out;
         1 after :meth:`from_model`.
@@ -466,7 +469,8 @@ class XRLinearClassifier(
         rng = check_random_state(self.random_state)
         with tasks.task("label tree"):
             tree = self._make_tree(data, rng)
-        self._take_defaults(data.Y, tree)
+        self._take_suited(DataDefaults(data.Y), tree.n_clusters)
+        self.seen_ = SeenData.of(data)
         self._log(f"label tree: {tree!r}")
         self.row_length_ = typical_row_length(data.X, data.sample_weight)
         settings, folder = self._settings(rng), self.checkpoint_dir
@@ -479,6 +483,10 @@ class XRLinearClassifier(
         return self
 
     def _encode_targets(self, y, table=None):
+        declared = vars(self).pop("_declared_classes", None)
+        if declared is not None:
+            self.target_form_, Y = TargetForm.of_classes(declared, y)
+            return Y
         is_numbered = self._keeps_tree() and self.target_form_.names is None
         if not self._keeps_tree() or is_numbered:
             return super()._encode_targets(y, table)
@@ -489,13 +497,12 @@ class XRLinearClassifier(
     def _keeps_tree(self):
         return self.warm_start and hasattr(self, "model_")
 
-    def _take_defaults(self, Y, tree):
+    def _take_suited(self, suited, n_clusters):
         """Set what "auto" takes."""
-        suited = DataDefaults(Y)
         self.n_hard_clusters_ = suited.n_hard_clusters
         self.beam_size_ = suited.beam_size
         is_hard = self.negative_sampling == "hard"
-        coverage = self._effective_hard() / tree.n_clusters if is_hard else 0
+        coverage = self._effective_hard() / n_clusters if is_hard else 0
         self.path_weight_ = suited.path_weight(coverage)
 
     def _effective_hard(self):
@@ -646,7 +653,7 @@ class XRLinearClassifier(
         data = probe._check_training(X, y)
         rng = check_random_state(probe.random_state)
         tree = probe._make_tree(data, rng)
-        probe._take_defaults(data.Y, tree)
+        probe._take_suited(DataDefaults(data.Y), tree.n_clusters)
         return estimate_model_nbytes(data, tree, probe._settings(rng), share)
 
     # set_output wraps what the class itself defines.

@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from sklearn_xmr.utils._propensity import propensity_of_counts
 from sklearn_xmr.utils._typing import MatrixLike
 from sklearn_xmr.utils._validation import check_label_indicator
 
@@ -57,6 +58,4 @@ def propensity_scores(
                 f"{name} must be a positive number of at most {MOST}, got {value!r}"
             )
     counts = np.bincount(Y.indices, minlength=Y.shape[1])
-    # Below N = e the formula would leave (0, 1]; nothing is known then.
-    C = max(np.log(Y.shape[0]) - 1, 0) * (B + 1) ** A
-    return 1 / (1 + C * (counts + B) ** -A)
+    return propensity_of_counts(counts, Y.shape[0], A, B)

@@ -7,7 +7,7 @@ assignment at the end; and methods that predict work on a snapshot, which no oth
 thread changes.
 """
 
-from functools import wraps
+from functools import cache, wraps
 from inspect import signature
 from numbers import Integral
 from threading import Lock
@@ -230,8 +230,14 @@ def _take_over(estimator, before, new, must_be_same=False):
 
 def _is_setting(estimator, name):
     """Whether users set the attribute: a parameter, or scikit-learn's configuration."""
-    parameters = type(estimator)._get_param_names()
+    parameters = _parameter_names(type(estimator))
     return name in parameters or name.startswith(("_sklearn_", "_metadata_", "_skl_"))
+
+
+@cache
+def _parameter_names(estimator_class):
+    """Names of a class' parameters: reading the signature takes 0.1 milliseconds."""
+    return frozenset(estimator_class._get_param_names())
 
 
 def _fitted(state):

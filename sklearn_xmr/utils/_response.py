@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sklearn_xmr.utils._rankings import rank_topk, scores_at
+from sklearn_xmr.utils._sklearn import is_fitted
 from sklearn_xmr.utils._typing import Estimator, MatrixLike, TopK
 from sklearn_xmr.utils._validation import check_count
 
@@ -67,6 +68,68 @@ def predict_topk(
         skipped = empty_rows(inner_step(ranker, features)[1])
         labels[skipped], scores[skipped] = missing_label(labels), 0
     return labels, scores
+
+
+def partial_fit(
+    estimator: Estimator, X: MatrixLike, y: MatrixLike, **parameters: Any
+) -> Estimator:
+    """Let the classifier at the end of a pipeline or search learn from more instances.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or search object
+        What comes before the classifier stays as it is: a vectorizer keeps its words.
+        Not fitted yet, all of it is fitted.
+    X : array-like, sparse matrix or list of str
+        New instances in any form that the estimator accepts.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+        Their targets, as the classifier's ``partial_fit`` takes them.
+    **parameters : dict
+        What else that takes, such as ``negatives`` or ``decay``.
+
+    Returns
+    -------
+    estimator
+        The same object, changed.
+
+    Raises
+    ------
+    TypeError
+        If the classifier has no ``partial_fit``.
+    ValueError
+        If the data do not fit those seen before. The estimator is left unchanged.
+
+    See Also
+    --------
+    XRLinearClassifier.partial_fit : How it learns.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_xmr import XRLinearClassifier, partial_fit, predict_topk
+    >>> from sklearn_xmr.feature_extraction.text import HashingVectorizer
+    >>> model = make_pipeline(HashingVectorizer(), XRLinearClassifier())
+    >>> texts = ["red bird", "blue bird", "red fish", "blue fish"]
+    >>> model = model.fit(texts, ["bird", "bird", "fish", "fish"])
+    >>> model = partial_fit(model, ["green ray"], ["ray"])
+    >>> model.predict(["a ray"]).tolist()
+    ['ray']
+    """
+    last = last_estimator(estimator)
+    if not hasattr(last, "partial_fit"):
+        raise TypeError(
+            f"estimator must have a partial_fit, but {type(last).__name__} has none"
+        )
+    if not is_fitted(last):
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+            features = estimator[:-1].fit_transform(X, y)
+            last.partial_fit(features, y, **parameters)
+            return estimator
+        last.partial_fit(X, y, **parameters)
+        return estimator
+    last, features = last_step(estimator, X)
+    last.partial_fit(features, y, **parameters)
+    return estimator
 
 
 def empty_rows(X):

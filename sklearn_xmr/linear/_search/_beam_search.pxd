@@ -3,24 +3,10 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from sklearn_xmr.linear._constants cimport XMR_CHUNK_WIDTH, XMR_QUERIES
+from sklearn_xmr.linear._weights._level_pointers cimport xmr_level
 from sklearn_xmr.utils._buffer cimport Buffer
 
 cdef extern from "_chunk_scores.h" nogil:
-    ctypedef struct xmr_level:
-        int64_t n_parents, n_nodes, n_buckets
-        const int64_t *parent_ptr
-        const int64_t *child_ptr
-        const int64_t *chunk_ptr
-        const uint32_t *buckets
-        const uint8_t *packed
-        int shift
-        int kind
-        const float *scale
-        const float *intercept
-        int32_t n_dense
-        const void *dense
-        const float *dense_scale
-
     ctypedef struct xmr_query:
         const int32_t *indices
         const float *values

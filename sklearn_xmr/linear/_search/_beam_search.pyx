@@ -12,6 +12,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from sklearn_xmr.linear._constants cimport XMR_CHUNK_WIDTH, XMR_NOOP, XMR_QUERIES
+from sklearn_xmr.linear._weights._level_pointers cimport xmr_level
 from sklearn_xmr.utils._buffer cimport Buffer, reserve
 
 cdef extern from "_chunk_scores.h" nogil:

@@ -3,8 +3,6 @@ from typing import Any
 
 import numpy as np
 
-VALUE_TYPES: tuple[str, ...]
-
 class LabelWeights:
     """A factor of each label's score, and the largest under each node."""
 

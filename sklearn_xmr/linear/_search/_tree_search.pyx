@@ -7,17 +7,14 @@ from libc.string cimport memset
 
 import numpy as np
 
-from sklearn_xmr.linear._constants import VALUE_TYPES
-
 from sklearn_xmr.linear._constants cimport XMR_NOOP
 from sklearn_xmr.linear._search._beam_search cimport (
     Candidate, Instances, Search, SearchWorkspace, free_workspace, query_of, score_labels,
-    search_best_first, search_block, xmr_level, xmr_query
+    search_best_first, search_block, xmr_query
 )
+from sklearn_xmr.linear._weights._level_pointers cimport LevelPointers, xmr_level
 from sklearn_xmr.utils._openmp_helpers cimport team
-from sklearn_xmr.utils._pointers cimport (
-    float_pointer, int32_pointer, int64_pointer, uint8_pointer, uint32_pointer
-)
+from sklearn_xmr.utils._pointers cimport float_pointer, int32_pointer, int64_pointer
 from sklearn_xmr.utils._work cimport Signals, Work, should_stop
 
 cdef enum:
@@ -170,6 +167,7 @@ cdef class TreeSearch:
 
     def __init__(self, levels, const int64_t[::1] label_order):
         cdef int t
+        cdef LevelPointers pointers
         self.n_levels = len(levels)
         self.label_order = label_order
         self.kept_alive, self.pool = [], []
@@ -180,26 +178,12 @@ cdef class TreeSearch:
         if self.levels == NULL:
             raise MemoryError("no memory for the tree search")
         for t in range(self.n_levels):
-            self._point(&self.levels[t], levels[t])
+            pointers = LevelPointers(levels[t])
+            self.levels[t] = pointers.level
+            self.kept_alive.append(pointers)
 
     def __dealloc__(self):
         free(self.levels)
-
-    cdef _point(self, xmr_level *level, weights):
-        level.n_parents, level.n_nodes = len(weights.parent_ptr) - 1, len(weights.intercept)
-        level.n_buckets = weights.buckets.shape[1] - 1
-        level.parent_ptr = int64_pointer(weights.parent_ptr, self.kept_alive)
-        level.child_ptr = int64_pointer(weights.child_ptr, self.kept_alive)
-        level.chunk_ptr = int64_pointer(weights.chunk_ptr, self.kept_alive)
-        level.buckets = uint32_pointer(weights.buckets.reshape(-1), self.kept_alive)
-        level.packed = uint8_pointer(weights.packed, self.kept_alive)
-        level.shift, level.kind = weights.shift, VALUE_TYPES.index(weights.value_type)
-        level.scale = float_pointer(weights.scale, self.kept_alive)
-        level.intercept = float_pointer(weights.intercept, self.kept_alive)
-        level.n_dense = weights.dense.shape[1]
-        dense = weights.dense.reshape(-1).view(np.uint8)
-        level.dense = uint8_pointer(dense, self.kept_alive)
-        level.dense_scale = float_pointer(weights.dense_scale, self.kept_alive)
 
     def label_weights(self, values):
         """Weights of the labels in the form that the search takes.

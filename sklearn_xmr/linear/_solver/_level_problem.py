@@ -147,6 +147,87 @@ def make_level_problem(
     )
 
 
+@dataclass
+class JoinedRows:
+    """Which rows train the children of which parents, and how; by parent, then row."""
+
+    parents: np.ndarray
+    rows: np.ndarray
+    use: np.ndarray  # OWN, ALL or MINED
+
+
+def joined_rows(teacher, matched=None, known=None, mined=None):
+    """Rows of all parents that have any, as :func:`make_level_problem` takes them.
+
+    Without a matrix in between: a handful of rows takes a tenth of the time.
+
+    Parameters
+    ----------
+    teacher, matched, known, mined : csr_matrix of shape (n_samples, n_parents) or None
+        As for :func:`make_level_problem`.
+
+    Returns
+    -------
+    JoinedRows
+    """
+    n_rows = teacher.shape[0]
+    others = (teacher if matched is None else matched), known, mined
+    keys = [_keys(teacher)]
+    bits = [np.ones(len(keys[0]), np.uint8)]
+    for number, rows in enumerate(others, 1):
+        if rows is not None:
+            keys.append(_keys(rows))
+            bits.append(np.full(len(keys[-1]), 1 << number, dtype=np.uint8))
+    keys, bits = np.concatenate(keys), np.concatenate(bits)
+    order = np.argsort(keys, kind="stable")
+    keys, bits = keys[order], bits[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    parents, rows = np.divmod(keys[first], n_rows)
+    return JoinedRows(parents, rows, _USE[np.bitwise_or.reduceat(bits, first)])
+
+
+def problem_of_rows(use, parents, target, children, offsets):
+    """The problem of some children of a level.
+
+    Parameters
+    ----------
+    use : JoinedRows
+        Rows of the parents.
+    parents : ndarray of int64
+        The parents that have rows, ascending.
+    target : csr_matrix of shape (n_samples, n_nodes)
+        Positives of each node of the level, with their relevance as values.
+    children : ndarray of int64
+        Children of the parents, in order; all others have no positives.
+    offsets : ndarray of int64 of shape (n_parents + 1,)
+        First child of each parent, and the number of children.
+
+    Returns
+    -------
+    LevelProblem
+    """
+    n_rows = target.shape[0]
+    keys = _keys(target)
+    order = np.argsort(keys, kind="stable")
+    nodes, rows = np.divmod(keys[order], n_rows)
+    return LevelProblem(
+        child_ptr=offsets,
+        parent_ptr=np.append(np.searchsorted(use.parents, parents), len(use.rows)),
+        parent_rows=use.rows.astype(np.int32),
+        parent_use=use.use,
+        positive_ptr=np.append(np.searchsorted(nodes, children), len(nodes)),
+        positive_rows=rows.astype(np.int32),
+        positive_weight=target.data[: len(keys)][order].astype(np.float32),
+    )
+
+
+def _keys(matrix):
+    """Columns, then rows, of the stored places as one number each."""
+    n_rows = matrix.shape[0]
+    rows = np.repeat(np.arange(n_rows), np.diff(matrix.indptr))
+    return matrix.indices[: len(rows)].astype(np.int64) * n_rows + rows
+
+
 def ones_at(matrix):
     """Ones at the stored places of a CSR matrix, zeros among them too."""
     return _pattern(matrix, 1).astype(np.float32)

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -17,10 +18,11 @@ from sklearn_xmr.linear._weights._chunked_weights import (
     encode_dense,
     plan_chunks,
 )
+from sklearn_xmr.linear._weights._patched_weights import PatchedWeights
 from sklearn_xmr.linear._weights._weight_part import WeightPart
 from sklearn_xmr.utils._memory import check_memory
 from sklearn_xmr.utils._openmp_helpers import effective_n_threads
-from sklearn_xmr.utils._ranges import pointers
+from sklearn_xmr.utils._ranges import pointers, ranges
 
 # A node with more than this share of all work is trained block by block, so that
 # the root's few children, with all rows, can use all threads.
@@ -150,17 +152,116 @@ def solve_part(X, problem, settings, sample_weight=None):
     plan = _plan_blocks(problem)
     tasks = _plan_tasks(problem, plan)
     solver = _solve(X, problem, plan, tasks, settings, sample_weight)
+    part = _part_of(solver, plan, problem, settings, X.sparse.shape[1])
+    return part, solver.n_iter[solver.n_iter > 0]
+
+
+def _part_of(solver, plan, problem, settings, n_features):
+    """The weights of all nodes of a problem, not yet packed."""
     n_children, n_chunks = int(problem.child_ptr[-1]), len(plan.chunk_parent)
     names = "chunk_rows", "chunk_entries", "features", "counts", "columns", "values"
-    part = WeightPart(
+    return WeightPart(
         parent_ptr=plan.chunk_ptr,
         child_ptr=plan.chunk_child,
         **dict(zip(names, solver.copy_chunks(0, n_chunks), strict=True)),
         **_node_arrays(solver, slice(0, n_children), settings),
-        n_features=X.sparse.shape[1],
+        n_features=n_features,
         value_type=settings.weight_dtype,
     )
-    return part, solver.n_iter[solver.n_iter > 0]
+
+
+def solve_known(X, problem, settings, known, sample_weight=None):
+    """Go on training nodes whose weights are known from earlier instances.
+
+    Parameters
+    ----------
+    X : HybridFeatures
+        New instances.
+    problem : LevelProblem
+        The problem of these nodes.
+    settings : SolverSettings
+        Settings of the node solver, with a ``row_length``.
+    known : KnownWeights
+        What is known of the nodes.
+    sample_weight : ndarray of float32 of shape (n_samples,), default=None
+        Factor of the costs of each row.
+
+    Returns
+    -------
+    part : WeightPart
+        New weights of the features that the nodes' instances have, as float32, where
+        they reach the threshold.
+    reached : list of ndarray of int32, or None
+        For each chunk the features that its instances have, ascending; None where no
+        weight of the chunk has changed.
+    """
+    settings = replace(settings, weight_dtype="float32")
+    plan = _plan_known_blocks(known)
+    tasks = _plan_tasks(problem, plan)
+    prior = KnownBlocks(
+        known.weights,
+        known.chunks,
+        known.of_blocks(plan.block_children),
+        known.mean_squares,
+    )
+    solver = _solve(X, problem, plan, tasks, settings, sample_weight, prior)
+    part = _part_of(solver, plan, problem, settings, X.sparse.shape[1])
+    n_iter = np.append(solver.n_iter[: len(plan.block_children)], 0)
+    changed = np.add.reduceat(n_iter, plan.block_ptr[:-1]) > 0
+    return part, [
+        solver.reached_features(chunk) if has_changed else None
+        for chunk, has_changed in enumerate(changed)
+    ]
+
+
+@dataclass(frozen=True)
+class KnownWeights:
+    """Weights of some nodes of a level, and how surely they are known.
+
+    The penalty on a change of a weight is ``1 + evidence * mean square`` of its
+    feature, as if so many squared losses had been active: what the Hessian of the
+    earlier instances' losses has on its diagonal, with the mean over all instances in
+    place of each node's own. ``benchmarks/learning.py`` compares.
+
+    Parameters
+    ----------
+    weights : ChunkedWeights or PatchedWeights
+        Weights of the level.
+    parents : ndarray of int64 of shape (n_parents,)
+        Parents of the nodes, ascending.
+    evidence : ndarray of float32 of shape (n_nodes,)
+        Of each of the nodes.
+    mean_squares : ndarray of float32 of shape (n_features + n_dense,)
+        Mean squares of the features.
+    """
+
+    weights: ChunkedWeights | PatchedWeights
+    parents: np.ndarray
+    evidence: np.ndarray
+    mean_squares: np.ndarray
+
+    @cached_property
+    def chunks(self):
+        """Chunks of the nodes, in their order (ndarray of int64)."""
+        counts = np.diff(self.weights.parent_ptr)[self.parents]
+        return ranges(self.weights.parent_ptr[self.parents], counts)
+
+    def of_blocks(self, block_children):
+        """Geometric mean of the evidence of each block's nodes (ndarray of float32)."""
+        there = block_children >= 0
+        logs = np.where(there, np.log1p(self.evidence[block_children]), 0)
+        means = logs.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+        return np.expm1(means).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class KnownBlocks:
+    """The same for the solver: of each block, whose children share it."""
+
+    weights: ChunkedWeights | PatchedWeights
+    chunks: np.ndarray
+    evidence: np.ndarray
+    mean_squares: np.ndarray
 
 
 def _are_of_level(chunks, problems, plan, level):
@@ -281,11 +382,11 @@ def estimate_nbytes(X, problems, settings, share):
     return int(total)
 
 
-def _solve(X, problem, plan, tasks, settings, sample_weight=None):
+def _solve(X, problem, plan, tasks, settings, sample_weight=None, prior=None):
     """The solver, after running the tasks."""
     solver = NodeSolver()
     n_threads = effective_n_threads()
-    solver.solve(X, problem, plan, tasks, settings, sample_weight, n_threads)
+    solver.solve(X, problem, plan, tasks, settings, sample_weight, n_threads, prior)
     return solver
 
 
@@ -328,10 +429,24 @@ class BlockPlan:
     block_children: np.ndarray  # (n_blocks, 32), -1 for none
 
 
+def _plan_known_blocks(known):
+    """The chunks that there are, and blocks of all children, of like evidence."""
+    n_chunks = np.diff(known.weights.parent_ptr)[known.parents]
+    parents = np.arange(len(n_chunks))
+    children = np.diff(known.weights.child_ptr)[known.chunks]
+    chunks = pointers(n_chunks), np.repeat(parents, n_chunks), pointers(children)
+    chunk_of = np.repeat(np.arange(len(children)), children)
+    return _in_blocks(*chunks, np.lexsort((known.evidence, chunk_of)))
+
+
 def _plan_blocks(problem):
     """Chunks of children, and blocks of up to 32 of them that have positives."""
-    chunk_ptr, chunk_parent, chunk_child = plan_chunks(problem.child_ptr)
     trainable = np.flatnonzero(np.diff(problem.positive_ptr))
+    return _in_blocks(*plan_chunks(problem.child_ptr), trainable)
+
+
+def _in_blocks(chunk_ptr, chunk_parent, chunk_child, trainable):
+    """A plan of the children to train, chunk by chunk."""
     chunk_of = np.searchsorted(chunk_child, trainable, side="right") - 1
     place = np.arange(len(trainable)) - np.searchsorted(chunk_of, chunk_of)
     n_blocks = -(-np.bincount(chunk_of, minlength=len(chunk_parent)) // LANES)

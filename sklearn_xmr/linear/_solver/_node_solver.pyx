@@ -13,7 +13,8 @@ depend on the number of threads.
 
 from cython.parallel cimport parallel, threadid
 from libc.float cimport FLT_MAX
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.math cimport sqrtf
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -34,6 +35,7 @@ from sklearn_xmr.linear._solver._chunk_builder cimport (
 from sklearn_xmr.linear._weights._bucket_layout cimport (
     ChunkRows, Layout, fill_chunk, layout_chunk
 )
+from sklearn_xmr.linear._weights._level_pointers cimport LevelPointers, xmr_level
 from sklearn_xmr.utils._buffer cimport Buffer, reserve
 from sklearn_xmr.utils._compact_rows cimport (
     CSR, CompactRows, CompactWorkspace, compact_rows, free_compact_workspace,
@@ -86,6 +88,16 @@ cdef extern from "_dual_ascent.h" nogil:
 
 cdef extern from "../_weights/_values.h" nogil:
     int64_t xmr_item(int kind)
+    float xmr_value(const void *values, int kind, int64_t at)
+
+cdef extern from "../_weights/_chunk_lookup.h" nogil:
+    ctypedef struct xmr_hit:
+        const uint8_t *units
+        int32_t count
+
+    const uint32_t *xmr_bucket(const xmr_level *level, int64_t chunk, int32_t feature)
+    int xmr_find(const xmr_level *level, const uint8_t *packed, int32_t feature,
+                 const uint32_t *bucket, xmr_hit *hit)
 
 cdef extern from "../../utils/_portable.h" nogil:
     int xmr_lowest_bit(uint32_t x)
@@ -97,8 +109,11 @@ cdef enum:
     AUTO = 0              # modes: by cost, all nodes on W, small ones on products
     GRAM = 2
 
-# Projected gradients up to this share of tol are left alone within a pass.
-cdef float IDLE = 0.2
+# Projected gradients up to this share of tol are left alone within a pass. A few new
+# instances change only the known nodes that mistake them by tol: half of the nodes. With
+# many, 20 parts of Tate's data, that would cost 0.6 points of P@5.
+cdef float IDLE = 0.2, IDLE_FEW = 1.0
+cdef int64_t FEW_ROWS = 16
 # Logit of alpha / U from which the logistic dual starts: alpha = 2e-9 U, w = 0.
 cdef float LOGISTIC_START = -20.0
 
@@ -115,6 +130,7 @@ cdef struct SolverWorkspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
     Buffer sq_norm, W, gram, margins, dual, cost, positive, member, pending, order, kept
+    Buffer shrink, values, dense    # of a node whose weights are known
     Work *work            # of all threads
     int thread
 
@@ -142,10 +158,18 @@ cdef struct Problem:
     int64_t first_child             # its number in the whole training, for the seeds
 
 
+cdef struct Prior:
+    # What is known of the children before: their weights, and how surely.
+    const xmr_level *level      # or NULL
+    const int64_t *chunks       # chunk of the problem -> chunk of the level
+    const float *evidence       # block -> what multiplies mean squares
+    const float *mean_squares   # of features, then dense features
+
+
 cdef struct Settings:
     int loss
     float positive_cost, negative_cost, mined_cost
-    float tol
+    float tol, idle
     int max_iter
     float threshold
     int value_kind
@@ -156,6 +180,8 @@ cdef struct Settings:
 cdef struct Output:
     Piece *pieces         # per block, until its chunk is merged
     Chunk *chunks
+    int32_t **reached     # per chunk whose weights were known: features of its rows, ascending
+    int64_t *n_reached
     float *intercept      # per child
     float *scale          # per child: value of the code 1
     float *dense          # per child: n_dense weights
@@ -309,7 +335,7 @@ cdef int descend(xmr_block *b, int64_t n, const Settings *settings, uint64_t see
     cdef int iteration
     cdef bint partial
     cdef const uint32_t *wanted
-    b.idle = IDLE * settings.tol
+    b.idle = settings.idle * settings.tol
     for iteration in range(settings.max_iter):
         if should_stop(ws.work, ws.thread):
             break
@@ -353,10 +379,12 @@ cdef int reserve_block(const Problem *problem, int64_t n, int lanes, bint gram,
     return 0 if b.W and b.dual and b.positive and b.member and b.pending and b.order else -1
 
 
-cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint gram,
+cdef int solve_block(const Problem *problem, const Prior *prior, int64_t chunk,
+                     int64_t block, const CompactRows *node, bint gram,
                      const Settings *settings, SolverWorkspace *ws,
                      xmr_block *b) noexcept nogil:
-    """Weights of one block of children of `parent` into ws.W; the passes, or -1."""
+    """Weights of one block of children of a chunk into ws.W; the passes, or -1."""
+    cdef int64_t parent = problem.chunk_parent[chunk]
     cdef int64_t i, n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
     cdef const int32_t *children = problem.block_children + block * XMR_LANES
     cdef int lanes, passes
@@ -372,6 +400,8 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
         memset(b.margins, 0, n * lanes * sizeof(float))
     for i in range(n * lanes):
         b.dual[i] = start
+    if prior.level:
+        start_from_known(problem, prior, chunk, children, node, ws, b)
     mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
                    <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
@@ -384,7 +414,140 @@ cdef int solve_block(const Problem *problem, int64_t parent, int64_t block, bint
         <uint64_t>(problem.first_child + children[0])), ws)
     if gram:
         xmr_weights_from_dual(b, <int32_t *>ws.order.data)
+    if prior.level:
+        unshrink(ws, b)
+        if not any_moved(b, n * lanes):
+            return 0
     return passes
+
+
+cdef bint any_moved(const xmr_block *b, int64_t n) noexcept nogil:
+    """Whether any dual variable has left zero; the weights are what they were if not."""
+    cdef int64_t i
+    if b.loss == XMR_LOGISTIC:
+        return True
+    for i in range(n):
+        if b.dual[i] > 0:
+            return True
+    return False
+
+
+# --- children whose weights are known -------------------------------------------------------
+#
+# Their weights w0 come from earlier rows, which are gone. In place of |w|^2, the penalty is
+# sum_f d_f (w_f - w0_f)^2, where d_f = 1 + evidence * mean square of the feature: what the
+# Hessian of the earlier rows' losses has on its diagonal. With rows x_f / sqrt(d_f) and
+# weights sqrt(d_f) w_f, this is the usual problem, but starts from w0.
+
+cdef int shrink_rows(const Data *data, const Prior *prior, int64_t block,
+                     const int32_t *rows, const CompactRows *node, SolverWorkspace *ws,
+                     xmr_block *b) noexcept nogil:
+    """Point the block at rows whose features are divided by sqrt(d); -1 without memory."""
+    cdef int32_t f, n_sparse = b.bias_row, feature
+    cdef int64_t i, k, nnz = node.rows.indptr[b.n_rows]
+    cdef float evidence = prior.evidence[block], squares
+    cdef float *shrink = <float *>reserve(&ws.shrink, (n_sparse + b.n_dense) * sizeof(float))
+    cdef float *values = <float *>reserve(&ws.values, nnz * sizeof(float))
+    cdef float *sq_norm = <float *>reserve(&ws.sq_norm, b.n_rows * sizeof(float))
+    cdef float *dense = <float *>reserve(&ws.dense, b.n_rows * b.n_dense * sizeof(float))
+    cdef const float *dense_row
+    if not (shrink and values and sq_norm and dense):
+        return -1
+    for f in range(n_sparse + b.n_dense):
+        feature = data.X.n_features + f - n_sparse
+        if f < n_sparse:
+            feature = node.features[f] if node.features else f
+        shrink[f] = 1 / sqrtf(1 + evidence * prior.mean_squares[feature])
+    b.beta = data.beta / sqrtf(1 + evidence * data.beta * data.beta)
+    for i in range(b.n_rows):
+        squares = b.beta * b.beta
+        for k in range(node.rows.indptr[i], node.rows.indptr[i + 1]):
+            values[k] = node.rows.values[k] * shrink[node.rows.indices[k]]
+            squares += values[k] * values[k]
+        dense_row = data.dense + <int64_t>b.n_dense * rows[i]
+        for f in range(b.n_dense):
+            dense[i * b.n_dense + f] = dense_row[f] * shrink[n_sparse + f]
+            squares += dense[i * b.n_dense + f] * dense[i * b.n_dense + f]
+        sq_norm[i] = squares
+    b.values, b.sq_norm = values, sq_norm
+    if b.n_dense:
+        b.dense, b.dense_rows = dense, NULL
+    return 0
+
+
+cdef inline float *weight_of(xmr_block *b, int32_t feature, int lane) noexcept nogil:
+    """Of a sparse feature, the bias, or a dense feature, which come in this order."""
+    cdef int64_t lanes = 8 * b.n_vectors, dense = feature - b.bias_row - 1
+    if dense < 0:
+        return b.W + feature * lanes + lane
+    return b.W + (b.bias_row + 1) * lanes + (lane // 8 * b.n_dense + dense) * 8 + lane % 8
+
+
+cdef void start_from_known(const Problem *problem, const Prior *prior, int64_t chunk,
+                           const int32_t *children, const CompactRows *node,
+                           SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+    """Set W, which is zeros, to the known weights, as weights of the shrunk rows."""
+    cdef const float *shrink = <const float *>ws.shrink.data
+    cdef const xmr_level *level = prior.level
+    cdef int64_t at = prior.chunks[chunk], first = level.child_ptr[at], child
+    cdef int16_t[256] lane_of
+    cdef const uint8_t *packed = level.chunks[at].packed
+    cdef int32_t f, feature
+    cdef int lane, found
+    cdef xmr_hit hit
+    memset(lane_of, 0xff, sizeof(lane_of))  # -1
+    for lane in range(8 * b.n_vectors):
+        if children[lane] < 0:
+            continue
+        child = children[lane] - problem.chunk_child[chunk]
+        lane_of[child] = lane
+        child += first
+        if b.beta > 0:
+            weight_of(b, b.bias_row, lane)[0] = level.intercept[child] / b.beta
+        for f in range(b.n_dense):
+            weight_of(b, b.bias_row + 1 + f, lane)[0] = level.dense_scale[child] * xmr_value(
+                level.dense, level.kind, child * b.n_dense + f) / shrink[b.bias_row + f]
+    for f in range(b.bias_row):
+        feature = node.features[f] if node.features else f
+        found = xmr_find(level, packed, feature, xmr_bucket(level, at, feature), &hit)
+        if found:
+            take_row(level, first, &hit, found == 2, children,
+                     problem.chunk_child[chunk], lane_of, 1 / shrink[f],
+                     b.W + <int64_t>f * 8 * b.n_vectors, 8 * b.n_vectors)
+
+
+cdef inline void take_row(const xmr_level *level, int64_t first, const xmr_hit *hit, bint full,
+                          const int32_t *children, int64_t first_child,
+                          const int16_t *lane_of, float factor, float *W,
+                          int lanes) noexcept nogil:
+    """The weights of a feature row, for the lanes of a block."""
+    cdef int64_t child, e
+    cdef int lane
+    if full:
+        for lane in range(lanes):
+            if children[lane] >= 0:
+                child = children[lane] - first_child
+                W[lane] = xmr_value(hit.units, level.kind, child) * (
+                    level.scale[first + child] * factor)
+        return
+    for e in range(hit.count):
+        child = hit.units[e]
+        if lane_of[child] >= 0:
+            W[lane_of[child]] = xmr_value(hit.units + hit.count, level.kind, e) * (
+                level.scale[first + child] * factor)
+
+
+cdef void unshrink(SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+    """Weights of the rows as they are; the intercept is the same for both."""
+    cdef const float *shrink = <const float *>ws.shrink.data
+    cdef int64_t f, lanes = 8 * b.n_vectors
+    cdef int lane
+    for f in range(b.bias_row):
+        for lane in range(lanes):
+            b.W[f * lanes + lane] *= shrink[f]
+    for f in range(b.n_dense):
+        for lane in range(lanes):
+            weight_of(b, <int32_t>(b.bias_row + 1 + f), lane)[0] *= shrink[b.bias_row + f]
 
 
 # --- Gram mode -------------------------------------------------------------------------
@@ -483,9 +646,9 @@ cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *
 
 # --- all of them ---------------------------------------------------------------------------
 
-cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64_t first,
-                  int64_t last, const Settings *settings, SolverWorkspace *ws,
-                  Output *out) noexcept nogil:
+cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
+                  int64_t chunk, int64_t first, int64_t last, const Settings *settings,
+                  SolverWorkspace *ws, Output *out) noexcept nogil:
     """Solve the blocks first .. last - 1 of a chunk; 0, or -1 without memory."""
     cdef int64_t parent = problem.chunk_parent[chunk]
     cdef const int32_t *rows = problem.parent_rows + problem.parent_ptr[parent]
@@ -496,13 +659,18 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     cdef bint gram
     if gather_rows(data, rows, n, ws, &node, &b) < 0:
         return -1
-    gram = prefers_gram(settings, &b, last - first)
+    if prior.level and out.reached[chunk] == NULL and keep_reached(&node, chunk, out) < 0:
+        return -1
+    gram = prior.level == NULL and prefers_gram(settings, &b, last - first)
     if gram and prepare_gram(ws, &b) < 0:
         return -1
     for block in range(first, last):
         if should_stop(ws.work, ws.thread):
             return 0
-        out.n_iter[block] = solve_block(problem, parent, block, gram, settings, ws, &b)
+        if prior.level and shrink_rows(data, prior, block, rows, &node, ws, &b) < 0:
+            return -1
+        out.n_iter[block] = solve_block(problem, prior, chunk, block, &node, gram, settings,
+                                        ws, &b)
         if out.n_iter[block] < 0:
             return -1
         if emit_piece(&b, node.features, problem.block_children + block * XMR_LANES,
@@ -513,16 +681,28 @@ cdef int run_task(const Data *data, const Problem *problem, int64_t chunk, int64
     return 0
 
 
-cdef void run_tasks(const Data *data, const Problem *problem, const int64_t *tasks,
-                    const Settings *settings, Work *work, SolverWorkspace *ws, int thread,
-                    Output *out) noexcept nogil:
+cdef int keep_reached(const CompactRows *node, int64_t chunk, Output *out) noexcept nogil:
+    """Copy the features of a chunk's rows; -1 without memory."""
+    cdef int32_t f, n = node.rows.n_features
+    cdef int32_t *features = <int32_t *>malloc(n * sizeof(int32_t) + 1)
+    if features == NULL:
+        return -1
+    for f in range(n):
+        features[f] = node.features[f] if node.features else f
+    out.reached[chunk], out.n_reached[chunk] = features, n
+    return 0
+
+
+cdef void run_tasks(const Data *data, const Problem *problem, const Prior *prior,
+                    const int64_t *tasks, const Settings *settings, Work *work,
+                    SolverWorkspace *ws, int thread, Output *out) noexcept nogil:
     """Take tasks until there are none: chunk, first block, and the block after the last."""
     cdef const int64_t *task
     cdef int64_t number = take(work)
     ws.work, ws.thread = work, thread
     while number >= 0:
         task = tasks + 3 * number
-        if run_task(data, problem, task[0], task[1], task[2], settings, ws, out) < 0:
+        if run_task(data, problem, prior, task[0], task[1], task[2], settings, ws, out) < 0:
             work.failed = 1
             stop(work)
         number = -1 if should_stop(work, thread) else take(work)
@@ -569,6 +749,9 @@ cdef void free_workspaces(SolverWorkspace *all_ws, int n_threads) noexcept nogil
         free(ws.pending.data)
         free(ws.order.data)
         free(ws.kept.data)
+        free(ws.shrink.data)
+        free(ws.values.data)
+        free(ws.dense.data)
     free(all_ws)
 
 
@@ -590,11 +773,13 @@ cdef class NodeSolver:
     dense : ndarray of float32 of shape (n_children, n_dense)
         Weights of the dense features.
     n_iter : ndarray of int32 of shape (n_blocks,)
-        Passes over each block's rows; 0 where no task has trained it.
+        Passes over each block's rows; 0 where no task has trained it, or where its
+        weights were known and have not changed.
     """
 
     cdef Data data
     cdef Problem problem
+    cdef Prior prior
     cdef Settings settings
     cdef Output out
     cdef int64_t n_blocks, n_chunks, n_children
@@ -612,13 +797,20 @@ cdef class NodeSolver:
         if self.out.chunks != NULL:
             for i in range(self.n_chunks):
                 free_chunk(&self.out.chunks[i])
+        if self.out.reached != NULL:
+            for i in range(self.n_chunks):
+                free(self.out.reached[i])
         free(self.out.pieces)
         free(self.out.chunks)
+        free(self.out.reached)
+        free(self.out.n_reached)
         self.out.pieces = NULL
         self.out.chunks = NULL
+        self.out.reached = NULL
+        self.out.n_reached = NULL
 
     def solve(self, X, problem, plan, const int64_t[:, ::1] tasks, settings,
-              sample_weight, int n_threads):
+              sample_weight, int n_threads, prior=None):
         """Train the blocks that the tasks name, and merge those of each chunk.
 
         Parameters
@@ -633,6 +825,8 @@ cdef class NodeSolver:
         sample_weight : ndarray of float32 of shape (n_samples,) or None
             Multiplies the costs of each row; None, or no element, for all 1.
         n_threads : int
+        prior : KnownWeights, default=None
+            Weights of the children from earlier rows.
 
         Raises
         ------
@@ -650,6 +844,7 @@ cdef class NodeSolver:
         self._point_targets(problem, sample_weight)
         self._point_blocks(plan)
         self._take_settings(settings)
+        self._point_prior(prior)
         self._make_output()
         failed = self._run(tasks, n_threads)
         if not failed:
@@ -697,6 +892,21 @@ cdef class NodeSolver:
         p.block_ptr = int64_pointer(plan.block_ptr, self.kept_alive)
         p.block_children = int32_pointer(plan.block_children.reshape(-1), self.kept_alive)
 
+    cdef _point_prior(self, prior):
+        cdef LevelPointers pointers
+        self.prior.level = NULL
+        self.settings.idle = IDLE
+        if prior is None:
+            return
+        if self.data.X.n_rows <= FEW_ROWS:
+            self.settings.idle = IDLE_FEW
+        pointers = LevelPointers(prior.weights)
+        self.kept_alive.append(pointers)
+        self.prior.level = &pointers.level
+        self.prior.chunks = int64_pointer(prior.chunks, self.kept_alive)
+        self.prior.evidence = float_pointer(prior.evidence, self.kept_alive)
+        self.prior.mean_squares = float_pointer(prior.mean_squares, self.kept_alive)
+
     cdef _take_settings(self, settings):
         cdef Settings *s = &self.settings
         s.loss, s.mode = LOSSES[settings.loss], MODES[settings.mode]
@@ -719,7 +929,10 @@ cdef class NodeSolver:
         self.out.n_iter = <int32_t *>int32_pointer(self.n_iter, self.kept_alive)
         self.out.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
         self.out.chunks = <Chunk *>calloc(self.n_chunks + 1, sizeof(Chunk))
-        if self.out.pieces == NULL or self.out.chunks == NULL:
+        self.out.reached = <int32_t **>calloc(self.n_chunks + 1, sizeof(int32_t *))
+        self.out.n_reached = <int64_t *>calloc(self.n_chunks + 1, sizeof(int64_t))
+        if not (self.out.pieces and self.out.chunks and self.out.reached
+                and self.out.n_reached):
             raise MemoryError("no memory to train the label tree")
 
     cdef int _run(self, const int64_t[:, ::1] tasks, int n_threads) except -2:
@@ -731,7 +944,7 @@ cdef class NodeSolver:
         if all_ws == NULL:
             return -1
         with nogil, parallel(num_threads=team(n_threads)):
-            run_tasks(&self.data, &self.problem, first, &self.settings, &work,
+            run_tasks(&self.data, &self.problem, &self.prior, first, &self.settings, &work,
                       &all_ws[threadid()], threadid(), &self.out)
         free_workspaces(all_ws, n_threads)
         signals.end()
@@ -753,6 +966,25 @@ cdef class NodeSolver:
         for chunk in range(first, last):
             n_rows += self.out.chunks[chunk].n_rows
         return n_rows
+
+    def reached_features(self, int64_t chunk):
+        """Features of the rows of a chunk whose weights were known.
+
+        Parameters
+        ----------
+        chunk : int
+
+        Returns
+        -------
+        ndarray of int32 of shape (n_features,)
+            Ascending.
+        """
+        cdef int64_t n = self.out.n_reached[chunk]
+        features = np.empty(n, dtype=np.int32)
+        cdef int32_t[::1] view = features
+        if n:
+            memcpy(&view[0], self.out.reached[chunk], n * sizeof(int32_t))
+        return features
 
     def copy_chunks(self, int64_t first, int64_t last):
         """The weights of chunks first .. last - 1 as feature rows, one after another.

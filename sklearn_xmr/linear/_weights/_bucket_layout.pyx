@@ -29,7 +29,7 @@ import numpy as np
 from sklearn_xmr.linear._constants cimport XMR_CHUNK_WIDTH
 
 
-cdef inline int64_t low_bytes(int shift) noexcept nogil:
+cdef int64_t low_bytes(int shift) noexcept nogil:
     return 2 if shift > 8 else 1
 
 
@@ -40,7 +40,7 @@ cdef inline void put_low(uint8_t *at, int64_t x, int shift) noexcept nogil:
         at[1] = <uint8_t>(x >> 8)
 
 
-cdef inline int64_t get_low(const uint8_t *at, int shift) noexcept nogil:
+cdef int64_t get_low(const uint8_t *at, int shift) noexcept nogil:
     return at[0] + (<int64_t>at[1] << 8 if shift > 8 else 0)
 
 
@@ -75,22 +75,29 @@ cdef int64_t count_full(const ChunkRows *rows, const Layout *layout, int64_t fir
     return min(n_full, most_full_rows(layout.shift))
 
 
+cdef int64_t count_bytes(const ChunkRows *rows, const Layout *layout, int64_t first,
+                         int64_t last) noexcept nogil:
+    """Bytes of a bucket of the feature rows first .. last - 1."""
+    cdef int64_t row, n, n_full = count_full(rows, layout, first, last)
+    cdef int64_t step = low_bytes(layout.shift), unit = 1 + layout.item
+    cdef int64_t n_bytes = 2 * step if last > first else 0
+    for row in range(first, last):
+        n = <int64_t>rows.counts[row] + 1
+        if n_full > 0 and is_full(n, rows.width, layout.item):
+            n = full_units(rows.width, layout.item)
+            n_full -= 1
+        n_bytes += step + 1 + n * unit
+    return n_bytes
+
+
 cdef int64_t layout_chunk(const ChunkRows *rows, const Layout *layout,
                           uint32_t *buckets) noexcept nogil:
     """Byte offsets of the buckets of a chunk, from its first byte; its size."""
-    cdef int64_t bucket, row, first = 0, last, n, n_full, at = 0
-    cdef int64_t step = low_bytes(layout.shift), unit = 1 + layout.item
+    cdef int64_t bucket, first = 0, last, at = 0
     for bucket in range(layout.n_buckets):
         buckets[bucket] = <uint32_t>at
         last = bucket_end(rows, layout, bucket, first)
-        n_full = count_full(rows, layout, first, last)
-        for row in range(first, last):
-            n = <int64_t>rows.counts[row] + 1
-            if n_full > 0 and is_full(n, rows.width, layout.item):
-                n = full_units(rows.width, layout.item)
-                n_full -= 1
-            at += step + 1 + n * unit
-        at += 2 * step if last > first else 0
+        at += count_bytes(rows, layout, first, last)
         first = last
     buckets[layout.n_buckets] = <uint32_t>at
     return at
@@ -244,13 +251,6 @@ cdef struct Unpacked:
     uint8_t *value
 
 
-cdef struct Bucket:
-    int64_t n_rows, n_full
-    const uint8_t *low        # bits of each feature row's feature
-    const uint8_t *counts     # units of each feature row, less one
-    const uint8_t *units      # of the first feature row
-
-
 cdef inline void put_entry(int32_t chunk, int32_t feature, int64_t column,
                            const uint8_t *value, int64_t item, Unpacked *out) noexcept nogil:
     """Append an entry; one whose value is zero is overwritten by the next."""
@@ -264,8 +264,8 @@ cdef inline void put_entry(int32_t chunk, int32_t feature, int64_t column,
     out.n += nonzero
 
 
-cdef inline bint read_head(const uint8_t *at, int64_t size, int shift,
-                           Bucket *bucket) noexcept nogil:
+cdef bint read_head(const uint8_t *at, int64_t size, int shift,
+                    Bucket *bucket) noexcept nogil:
     """Read the head of a bucket of so many bytes; whether it fits into them."""
     cdef int64_t step = low_bytes(shift)
     if size < 2 * step:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from dataclasses import replace as replace_fields
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -95,6 +95,8 @@ class ChunkedWeights:
     shift: int
     n_features: int
     value_type: str
+
+    patches: ClassVar[dict] = {}  # PatchedWeights have some
 
     def __post_init__(self):
         self._check()
@@ -223,6 +225,11 @@ class ChunkedWeights:
             dense=np.zeros((n_nodes, 0), dtype=value_type),
             dense_scale=np.ones(n_nodes, dtype=np.float32),
         )
+
+    @property
+    def whole(self) -> "ChunkedWeights":
+        """The weights in one piece: these (ChunkedWeights)."""
+        return self
 
     @property
     def n_nodes(self) -> int:
