@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # editors and type checkers look no further than this
     from sklearn_xmr.compose import (
         LabelNamesClassifier,
         XMRClassifier,
+        XRBanditClassifier,
         XRCalibratedClassifier,
         XRConformalClassifier,
         XREnsembleClassifier,
@@ -67,6 +68,7 @@ __all__ = [
     "RecursiveLabelClusterer",
     "Thesaurus",
     "XMRClassifier",
+    "XRBanditClassifier",
     "XRCalibratedClassifier",
     "XRConformalClassifier",
     "XREnsembleClassifier",
@@ -97,6 +99,7 @@ _LATE = {
     "FineTuning": "transformer",
     "LabelNamesClassifier": "compose",
     "XMRClassifier": "compose",
+    "XRBanditClassifier": "compose",
     "XRCalibratedClassifier": "compose",
     "XRConformalClassifier": "compose",
     "XREnsembleClassifier": "compose",

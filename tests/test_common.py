@@ -20,6 +20,7 @@ from sklearn_xmr import (
     HierarchicalLabelClusterer,
     RecursiveLabelClusterer,
     XMRClassifier,
+    XRBanditClassifier,
     XRCalibratedClassifier,
     XRConformalClassifier,
     XREnsembleClassifier,
@@ -58,6 +59,7 @@ ESTIMATORS = [
     XRCalibratedClassifier(),
     XRHierarchyClassifier(),
     XRConformalClassifier(),
+    XRBanditClassifier(),
     XMRClassifier(),
     XMRClassifier(KMeans(2), DecisionTreeClassifier(), LogisticRegression()),
 ]

@@ -1,6 +1,7 @@
-"""Models of models: stages, averages, stacks, calibration, label sets, hierarchies."""
+"""Models of models: stages, averages, stacks, calibration, label sets and more."""
 
 from sklearn_xmr.compose._averaging import XREnsembleClassifier
+from sklearn_xmr.compose._bandit import XRBanditClassifier
 from sklearn_xmr.compose._calibrated import XRCalibratedClassifier
 from sklearn_xmr.compose._conformal import XRConformalClassifier
 from sklearn_xmr.compose._hierarchy import XRHierarchyClassifier
@@ -12,6 +13,7 @@ from sklearn_xmr.compose._text_classifier import make_text_classifier
 __all__ = [
     "LabelNamesClassifier",
     "XMRClassifier",
+    "XRBanditClassifier",
     "XRCalibratedClassifier",
     "XRConformalClassifier",
     "XREnsembleClassifier",

@@ -13,6 +13,7 @@ from sklearn_xmr.metrics._label_wise import (
     macro_precision_at_k,
     macro_recall_at_k,
 )
+from sklearn_xmr.metrics._policy_value import policy_value
 from sklearn_xmr.metrics._propensity import propensity_scores
 from sklearn_xmr.metrics._ranking import (
     abandonment_at_k,
@@ -55,6 +56,7 @@ __all__ = [
     "make_topk_scorers",
     "mrr_at_k",
     "ndcg_at_k",
+    "policy_value",
     "precision_at_k",
     "propensity_scores",
     "psndcg_at_k",

@@ -23,6 +23,7 @@ from sklearn_xmr import (
     HybridFeatures,
     LabelNamesClassifier,
     LabelTree,
+    XRBanditClassifier,
     XRCalibratedClassifier,
     XRConformalClassifier,
     XREnsembleClassifier,
@@ -167,6 +168,7 @@ def test_texts_and_names(tmp_path):
 
 ASKING = {
     "stack": XRStackingClassifier(random_state=0),
+    "bandit": XRBanditClassifier(XRLinearClassifier(), random_state=0),
     "calibrated": XRCalibratedClassifier(XRLinearClassifier(), random_state=0),
     "sets": XRConformalClassifier(XRLinearClassifier(), alpha=0.5, random_state=0),
 }

@@ -10,6 +10,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_xmr import (
     HierarchicalLabelClusterer,
     XMRClassifier,
+    XRBanditClassifier,
     XRCalibratedClassifier,
     XRConformalClassifier,
     XREnsembleClassifier,
@@ -48,6 +49,7 @@ CLASSIFIERS = {
         final_estimator=HistGradientBoostingClassifier(max_iter=10),
         random_state=0,
     ),
+    "bandit": XRBanditClassifier(random_state=0),
     "calibrated": XRCalibratedClassifier(random_state=0),
     # Without a thesaurus, which would need these labels: test_hierarchy.py has one.
     "hierarchy": XRHierarchyClassifier(random_state=0),

@@ -18,6 +18,7 @@ from sklearn_xmr import (
     LabelTree,
     RecursiveLabelClusterer,
     XMRClassifier,
+    XRBanditClassifier,
     XRCalibratedClassifier,
     XRConformalClassifier,
     XREnsembleClassifier,
@@ -43,6 +44,7 @@ CLASSIFIERS = {
     "neighbors": XRNeighborsClassifier(n_neighbors=5),
     "forest": XRForestClassifier(n_estimators=3, random_state=0),
     "stages": XMRClassifier(SMALL_TREE, LINEAR, random_state=0),
+    "bandit": XRBanditClassifier(LINEAR, random_state=0),
     "calibrated": XRCalibratedClassifier(LINEAR, random_state=0),
     "hierarchy": XRHierarchyClassifier(LINEAR, random_state=0),
     "sets": XRConformalClassifier(LINEAR, alpha=0.4, random_state=0),
@@ -257,6 +259,9 @@ BAD_ACTING = {
     "n_neighbors": [0, -3, 2.5],
     "power": [-1, "2"],
     "n_candidates": [0, -1],
+    "n_explored": [-1, 1.5],
+    "n_alternatives": [-1, 1.5],
+    "gamma": [-1, "much", None],
     "search_breadth": [0, 1.5],
 }
 

@@ -61,6 +61,7 @@ ESTIMATORS = {
         2,
         "X",
     ),
+    xmr.XRBanditClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRCalibratedClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRHierarchyClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
     xmr.XRConformalClassifier: ({"estimator": LINEAR, "random_state": 0}, 2, "X"),
