@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
             "plot_own_stages.py",
             "plot_combine_models.py",
             "plot_new_labels.py",
+            "plot_learning.py",
             "plot_hybrid_features.py",
             "plot_model_size.py",
             "*",
