@@ -262,6 +262,52 @@ def assert_same_search(weights, patched, rng):
         assert_array_equal(found[0][1], found[1][1])
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    value_type=st.sampled_from(["int8", "float16", "float32"]),
+    n_features=st.sampled_from([20, 400, 9000]),
+    n_damaged=st.integers(1, 30),
+)
+def test_damaged_chunks_are_refused_or_rewritten(
+    seed, value_type, n_features, n_damaged
+):
+    rng = np.random.RandomState(seed)
+    weights = random_weights(rng, 40, n_features, value_type)
+    packed = weights.packed.copy()
+    places = rng.randint(0, len(packed), n_damaged)
+    packed[places] = rng.randint(0, 256, n_damaged)
+    updates = ChunkUpdates(weights.replace(packed=packed))
+    some = np.arange(0, n_features, 7, dtype=np.int32)
+    nothing = np.empty(0, np.uint8)
+    for chunk in range(len(weights.child_ptr) - 1):
+        first, last = weights.child_ptr[chunk : chunk + 2]
+        try:
+            updates.rewrite(
+                chunk,
+                some,
+                some[:0],
+                nothing,
+                nothing,
+                np.empty(0, np.float32),
+                weights.scale[first:last].copy(),
+                SPARE,
+            )
+            updates.widen(chunk, int(last - first) + 9)
+        except ValueError as error:
+            assert "damaged" in str(error)
+
+
+def test_damage_is_told(data):
+    X, Y = data
+    clf = XRLinearClassifier(LabelTree.flat(60), random_state=0).fit(X, Y)
+    level = clf.weights_[0]
+    damaged = level.replace(packed=np.full_like(level.packed, 255))
+    clf = XRLinearClassifier.from_model(TreeModel(clf.tree_, [damaged]))
+    with pytest.raises(ValueError, match="weights of a chunk are damaged"):
+        clf.partial_fit(X[:5], Y[:5])
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

@@ -120,6 +120,8 @@ cdef class ChunkUpdates:
         Raises
         ------
         MemoryError
+        ValueError
+            If the chunk's bytes are damaged.
         """
         cdef Changes c
         memset(&c, 0, sizeof(Changes))
@@ -167,6 +169,8 @@ cdef class ChunkUpdates:
         with nogil:
             r.rescale = choose_scales(r, c) or whole
             size = rewrite_chunk(r, chunk, c, &buckets[0], <uint8_t *>self.out.data)
+        if size < 0:
+            raise ValueError("the weights of a chunk are damaged: train the model again")
         packed = np.empty(size + spare, dtype=np.uint8)
         packed[size:] = 0
         cdef uint8_t[::1] content = packed
@@ -220,7 +224,7 @@ cdef bint choose_scales(Rewrite *r, const Changes *c) noexcept nogil:
 
 cdef int64_t rewrite_chunk(Rewrite *r, int64_t chunk, const Changes *c, uint32_t *ends,
                            uint8_t *out) noexcept nogil:
-    """Write the chunk's bytes and the ends of its buckets; how many bytes."""
+    """Write the chunk's bytes and the ends of its buckets; how many bytes, or -1."""
     cdef const uint32_t *old = r.level.chunks[chunk].buckets
     cdef const uint8_t *packed = r.level.chunks[chunk].packed
     cdef int64_t bucket, n, at = 0, row = 0, last = 0, entry = 0, copied = 0
@@ -243,6 +247,8 @@ cdef int64_t rewrite_chunk(Rewrite *r, int64_t chunk, const Changes *c, uint32_t
         r.rows.n_rows = r.n_entries = 0
         entry = merge_bucket(r, packed + old[bucket], n, bucket, c, reached, last_reached,
                              row, last, entry)
+        if entry < 0:
+            return -1
         if r.rows.n_rows:
             n = count_bytes(&r.rows, &r.layout, 0, r.rows.n_rows)
             fill_bucket(&r.rows, 0, r.rows.n_rows, 0, &r.layout, out + at)
@@ -257,7 +263,10 @@ cdef int64_t rewrite_chunk(Rewrite *r, int64_t chunk, const Changes *c, uint32_t
 cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t bucket,
                           const Changes *c, int64_t reached, int64_t last_reached,
                           int64_t row, int64_t last, int64_t entry) noexcept nogil:
-    """The rows of a bucket, old and new, by feature; the entry after the new ones."""
+    """The rows of a bucket, old and new, by feature; the entry after the new ones.
+
+    -1 if the old bytes are damaged.
+    """
     cdef Bucket old
     cdef int32_t first = <int32_t>(bucket << r.layout.shift), feature
     cdef int64_t step = low_bytes(r.layout.shift), unit = 1 + r.layout.item
@@ -267,7 +276,9 @@ cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t b
     cdef const uint8_t *part_units = NULL
     cdef int64_t i
     cdef bint kept
-    if size and read_head(at, size, r.layout.shift, &old):
+    if size:
+        if not is_sound(r, at, size, &old):
+            return -1
         n_full, n_rows = old.n_full, old.n_rows
         full_units, part_units = old.units, old.units
         for i in range(n_full):
@@ -294,6 +305,29 @@ cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t b
             entry += <int64_t>c.counts[row] + 1
             row += 1
     return entry
+
+
+cdef bint is_sound(const Rewrite *r, const uint8_t *at, int64_t size,
+                   Bucket *bucket) noexcept nogil:
+    """Read the head of a bucket; whether all of its rows lie within it, and the chunk."""
+    cdef int64_t row, e, n, item = r.layout.item
+    cdef const uint8_t *units
+    if not read_head(at, size, r.layout.shift, bucket) or bucket.n_full > bucket.n_rows:
+        return False
+    units = bucket.units
+    for row in range(bucket.n_rows):
+        n = <int64_t>bucket.counts[row] + 1
+        if n * (1 + item) > at + size - units:
+            return False
+        if row < bucket.n_full:
+            if r.old_width * item > n * (1 + item):
+                return False
+        else:
+            for e in range(n):
+                if units[e] >= r.old_width:
+                    return False
+        units += n * (1 + item)
+    return True
 
 
 cdef int32_t next_row(const Rewrite *r, const Bucket *old, int64_t full, int64_t n_full,
