@@ -1,6 +1,6 @@
 """Errors planted among the labels of data sets: how many are found, and how fast.
 
-    python benchmarks/label_errors.py ../shared/data/tate-subjects --seeds 0 1
+    python benchmarks/label_errors.py FOLDER --seeds 0 1
 
 Of the training part, 5 % of the given labels are dropped ("dropped"), or replaced by
 any other label ("swapped") or by one of the same leaf of a label tree ("swapped,

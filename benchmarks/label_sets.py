@@ -1,6 +1,6 @@
 """Label sets with a guarantee, over 100 random splits of each data set.
 
-    python benchmarks/label_sets.py ../shared/data/tate-subjects
+    python benchmarks/label_sets.py FOLDER
 
 The model is fitted once, on the training rows, and ranks random test rows once. These
 are cut at random into five parts, 20 times; each part in turn calibrates the sets, and
