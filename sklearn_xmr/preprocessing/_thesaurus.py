@@ -1,6 +1,5 @@
 """A thesaurus: concepts with names in several languages, and which are broader."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -21,13 +20,18 @@ from sklearn_xmr.preprocessing._thesaurus_files import (
     read_csv,
     read_skos,
 )
+from sklearn_xmr.preprocessing._thesaurus_parts import (
+    checked_ids,
+    checked_names,
+    checked_other_names,
+    checked_relation,
+    frozen,
+)
 from sklearn_xmr.utils._matrices import (
     align_sparse_type,
     aligns_sparse,
-    checked_csr,
 )
 from sklearn_xmr.utils._storable import storable
-from sklearn_xmr.utils._texts_and_names import is_missing
 from sklearn_xmr.utils._typing import CSR, MatrixLike, NameList, PathOrStr
 from sklearn_xmr.utils._validation import check_label_indicator
 
@@ -99,10 +103,10 @@ class Thesaurus:
         names: Any = None,
         other_names: Mapping[str, Sequence] | None = None,
     ) -> None:
-        self._ids = _checked_ids(ids)
-        self._broader = _checked_relation(broader, len(self._ids))
-        self._names = _checked_names(names, len(self._ids))
-        self._other_names = _checked_other_names(other_names, len(self._ids))
+        self._ids = checked_ids(ids)
+        self._broader = checked_relation(broader, len(self._ids))
+        self._names = checked_names(names, len(self._ids))
+        self._other_names = checked_other_names(other_names, len(self._ids))
         self._check_cycles()
 
     # --- construction ----------------------------------------------------------
@@ -317,7 +321,7 @@ class Thesaurus:
             raise ValueError(
                 f"handle_unknown must be 'error' or 'ignore', got {handle_unknown!r}"
             )
-        number = {one: i for i, one in enumerate(_checked_ids(ids))}
+        number = {one: i for i, one in enumerate(checked_ids(ids))}
         pairs = [(one, wider) for one in number for wider in broader[one]]
         unknown = [pair for pair in pairs if pair[1] not in number]
         if unknown and handle_unknown == "error":
@@ -370,7 +374,7 @@ class Thesaurus:
 
     @cached_property
     def _closure(self):
-        return _frozen(closure_of(self._broader))
+        return frozen(closure_of(self._broader))
 
     @cached_property
     def _heights(self):
@@ -672,7 +676,7 @@ class Thesaurus:
         ['dog', 'cat', 'animal']
         """
         first = self.positions(labels)
-        _checked_ids([self._ids[number] for number in first])
+        checked_ids([self._ids[number] for number in first])
         needed = np.zeros(self.n_concepts, dtype=bool)
         needed[self._closure[first].indices] = True
         needed[first] = False
@@ -776,98 +780,6 @@ class Thesaurus:
                 "no concept may be broader than itself, but each of these has the next "
                 f"as a broader one: {shown}{more}"
             )
-
-
-def _checked_ids(ids):
-    """Different strings as a read-only array of objects."""
-    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
-        raise TypeError(f"ids must be a sequence of strings, got {ids!r}")
-    ids = list(ids)
-    wrong = next((one for one in ids if not isinstance(one, str)), None)
-    if wrong is not None:
-        raise TypeError(
-            f"ids must be strings, found {wrong!r} ({type(wrong).__name__}); convert "
-            "numbers by str"
-        )
-    if not ids or "" in ids:
-        found = "an empty identifier" if ids else "none"
-        raise ValueError(f"ids must hold at least one concept, none empty, got {found}")
-    twice, n = Counter(ids).most_common(1)[0]
-    if n > 1:
-        raise ValueError(f"ids must be different, but {twice!r} occurs {n} times")
-    return _read_only([str(one) for one in ids])
-
-
-def _read_only(values):
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    out.flags.writeable = False
-    return out
-
-
-def _checked_relation(broader, n_concepts):
-    """A relation as canonical CSR of bool."""
-    if sparse.issparse(broader):
-        broader = checked_csr(broader, "broader")
-    else:
-        broader = sparse.csr_matrix(np.atleast_2d(np.asarray(broader)))
-    if broader.shape != (n_concepts, n_concepts):
-        raise ValueError(
-            f"broader must have a row and a column for each of the {n_concepts} "
-            f"concepts, got shape {broader.shape}"
-        )
-    places = broader.tocoo()
-    stored = places.data != 0
-    return _frozen(relation(places.row[stored], places.col[stored], n_concepts))
-
-
-def _frozen(matrix):
-    """The matrix, whose arrays cannot be written to."""
-    for part in (matrix.data, matrix.indices, matrix.indptr):
-        part.flags.writeable = False
-    return matrix
-
-
-def _checked_names(names, n_concepts):
-    """By language, an array of a name for each concept, "" for none."""
-    if names is None:
-        return {}
-    if not isinstance(names, Mapping):
-        names = {NO_LANGUAGE: names}
-    return {
-        code: _names_of_language(code, given, n_concepts)
-        for code, given in names.items()
-    }
-
-
-def _names_of_language(code, names, n_concepts):
-    if not isinstance(code, str):
-        raise TypeError(f"languages of names must be strings, got {code!r}")
-    given = ["" if is_missing(name) else name for name in names]
-    if isinstance(names, str) or len(given) != n_concepts:
-        raise ValueError(
-            f"names must hold a name for each of the {n_concepts} concepts, got "
-            f"{len(given)} in the language {code!r}"
-        )
-    wrong = next((name for name in given if not isinstance(name, str)), None)
-    if wrong is not None:
-        raise TypeError(f"names must be strings, found {wrong!r}")
-    return _read_only([str(name) for name in given])
-
-
-def _checked_other_names(names, n_concepts):
-    """By language, a list of names for each concept."""
-    names = {} if names is None else names
-    out = {}
-    for code, given in names.items():
-        out[code] = [list(some) for some in given]
-        strings = all(isinstance(name, str) for some in out[code] for name in some)
-        if not strings or len(given) != n_concepts:
-            raise ValueError(
-                f"other_names must hold a list of strings for each of the {n_concepts} "
-                f"concepts, got {len(given)} in the language {code!r}"
-            )
-    return out
 
 
 def _as_list(broader):
