@@ -54,7 +54,7 @@ def model_above(tree, weights):
     ----------
     tree : LabelTree
         The whole tree.
-    weights : sequence of ChunkedWeights
+    weights : sequence of ChunkedWeights or PatchedWeights
         Weights of its first levels.
 
     Returns

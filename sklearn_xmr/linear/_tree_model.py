@@ -46,7 +46,7 @@ class TreeModel:
     ----------
     tree : LabelTree
         The label tree.
-    weights : sequence of ChunkedWeights
+    weights : sequence of ChunkedWeights or PatchedWeights
         Weights of each level, from the root down.
 
     Raises
@@ -73,30 +73,12 @@ class TreeModel:
     (500, 3)
     """
 
-    def __init__(self, tree: LabelTree, weights: Sequence[ChunkedWeights]) -> None:
+    def __init__(
+        self, tree: LabelTree, weights: Sequence[ChunkedWeights | PatchedWeights]
+    ) -> None:
         self._tree, self._levels = tree, tuple(weights)
         self._check()
         self._search = TreeSearch(list(self._levels), tree.label_order)
-
-    @classmethod
-    def of_sound_levels(cls, tree, levels):
-        """Make a model of parts of another, which need no checks.
-
-        Parameters
-        ----------
-        tree : LabelTree
-            The label tree.
-        levels : sequence of ChunkedWeights or PatchedWeights
-            Weights of each level, from the root down.
-
-        Returns
-        -------
-        TreeModel
-        """
-        model = cls.__new__(cls)
-        model._tree, model._levels = tree, tuple(levels)
-        model._search = TreeSearch(list(model._levels), tree.label_order)
-        return model
 
     @classmethod
     def of_one_level(cls, weights: ChunkedWeights) -> "TreeModel":
@@ -394,23 +376,6 @@ class TreeModel:
         scores = rule.probabilities(log_scores)
         return csr_from_topk(nodes, scores, n_clusters)
 
-    def above(self, n_levels: int) -> "TreeModel":
-        """The first levels as a model, whose labels are the nodes of the last of them.
-
-        Parameters
-        ----------
-        n_levels : int
-            Number of levels, at least 1.
-
-        Returns
-        -------
-        TreeModel
-            Model of the nodes of that level.
-        """
-        offsets = self._tree.offsets[:n_levels]
-        tree = LabelTree(offsets, np.arange(int(offsets[-1][-1])))
-        return TreeModel.of_sound_levels(tree, self._levels[:n_levels])
-
     # --- changes: each makes a new model ---------------------------------------------
 
     def with_labels(self, clusters: np.ndarray, trained: ChunkedWeights) -> "TreeModel":
@@ -492,7 +457,7 @@ class TreeModel:
         level : int
             Level: 0 for the children of the root.
         weights : ChunkedWeights or PatchedWeights
-            Weights of the same nodes, which need no checks.
+            Weights of the same nodes.
 
         Returns
         -------
@@ -500,7 +465,7 @@ class TreeModel:
             Model with the same tree.
         """
         levels = [*self._levels[:level], weights, *self._levels[level + 1 :]]
-        return TreeModel.of_sound_levels(self._tree, levels)
+        return TreeModel(self._tree, levels)
 
     def pruned(
         self,
@@ -589,7 +554,7 @@ class TreeModel:
         for number, (level, offsets) in enumerate(
             zip(weights, tree.offsets, strict=True)
         ):
-            if not isinstance(level, ChunkedWeights):
+            if not isinstance(level, ChunkedWeights | PatchedWeights):
                 raise TypeError(
                     f"weights[{number}] must be ChunkedWeights, got "
                     f"{type(level).__name__}"

@@ -253,7 +253,7 @@ def assert_same_search(weights, patched, rng):
     X = HybridFeatures(sparse.random(9, weights.n_features, 0.5, "csr", "f4", rng))
     for n in (1, 9):
         found = [
-            TreeModel.of_sound_levels(tree, [above, level]).topk(
+            TreeModel(tree, [above, level]).topk(
                 X[:n], 5, beam_size=None, post_processor="sigmoid"
             )
             for level in (patched, patched.whole)

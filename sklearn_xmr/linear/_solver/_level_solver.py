@@ -198,12 +198,8 @@ def solve_known(X, problem, settings, known, sample_weight=None):
     settings = replace(settings, weight_dtype="float32")
     plan = _plan_known_blocks(known)
     tasks = _plan_tasks(problem, plan)
-    prior = KnownBlocks(
-        known.weights,
-        known.chunks,
-        known.of_blocks(plan.block_children),
-        known.mean_squares,
-    )
+    # The children of a block share their evidence.
+    prior = replace(known, evidence=known.of_blocks(plan.block_children))
     solver = _solve(X, problem, plan, tasks, settings, sample_weight, prior)
     part = _part_of(solver, plan, problem, settings, X.sparse.shape[1])
     n_iter = np.append(solver.n_iter[: len(plan.block_children)], 0)
@@ -252,16 +248,6 @@ class KnownWeights:
         logs = np.where(there, np.log1p(self.evidence[block_children]), 0)
         means = logs.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         return np.expm1(means).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class KnownBlocks:
-    """The same for the solver: of each block, whose children share it."""
-
-    weights: ChunkedWeights | PatchedWeights
-    chunks: np.ndarray
-    evidence: np.ndarray
-    mean_squares: np.ndarray
 
 
 def _are_of_level(chunks, problems, plan, level):

@@ -826,7 +826,7 @@ cdef class NodeSolver:
             Multiplies the costs of each row; None, or no element, for all 1.
         n_threads : int
         prior : KnownWeights, default=None
-            Weights of the children from earlier rows.
+            Weights of the children from earlier rows, with the evidence of each block.
 
         Raises
         ------

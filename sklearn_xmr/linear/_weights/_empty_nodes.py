@@ -4,6 +4,7 @@ import numpy as np
 
 from sklearn_xmr.linear._constants import CHUNK_WIDTH, SPARE
 from sklearn_xmr.linear._weights._chunk_updates import ChunkUpdates
+from sklearn_xmr.linear._weights._splicing import replace_parents, take_parents
 from sklearn_xmr.utils._ranges import pointers
 
 
@@ -27,14 +28,21 @@ def with_empty_nodes(weights, n_new, intercept):
     ChunkedWeights
         Weights of the level with the new nodes.
     """
+    n_new = np.asarray(n_new)
+    parents = np.flatnonzero(n_new)
+    wider = _widened(take_parents(weights, parents), n_new[parents], intercept)
+    return replace_parents(weights, parents, wider)
+
+
+def _widened(weights, n_new, intercept):
+    """The same for weights of which all parents get new children."""
     widths, contents, buckets, parent_ptr = _cut(weights, n_new)
-    ends = weights.offsets[1:]
-    at = np.repeat(ends, n_new)
+    at = np.repeat(weights.offsets[1:], n_new)
     return weights.replace(
         parent_ptr=parent_ptr,
         child_ptr=pointers(widths),
         chunk_ptr=pointers([len(content) for content in contents]),
-        buckets=np.array(buckets, dtype=np.uint32),
+        buckets=np.array(buckets, dtype=np.uint32).reshape(len(widths), -1),
         packed=np.concatenate([*contents, np.zeros(SPARE, dtype=np.uint8)]),
         scale=np.insert(weights.scale, at, 1),
         intercept=np.insert(weights.intercept, at, intercept),
@@ -48,7 +56,7 @@ def _cut(weights, n_new):
     updates, old_widths = ChunkUpdates(weights), np.diff(weights.child_ptr)
     widths, contents, buckets, n_chunks = [], [], [], []
     no_bucket = np.zeros(weights.buckets.shape[1], dtype=np.uint32)
-    for parent, left in enumerate(np.asarray(n_new).tolist()):
+    for parent, left in enumerate(n_new.tolist()):
         chunks = range(*weights.parent_ptr[parent : parent + 2].tolist())
         n_chunks.append(len(chunks))
         for chunk in chunks:
