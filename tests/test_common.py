@@ -6,7 +6,7 @@ from inspect import signature
 
 import joblib
 import numpy as np
-from estimators import SKLEARN_1_7, each_classifier
+from estimators import SKLEARN_BEFORE_1_9, each_classifier
 from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.base import clone
@@ -75,7 +75,7 @@ def beyond_float32(estimator):
     """
     if "sample_weight" not in signature(estimator.fit).parameters:
         return {}
-    if SKLEARN_1_7 and isinstance(getattr(estimator, "indexer", None), KMeans):
+    if SKLEARN_BEFORE_1_9 and isinstance(getattr(estimator, "indexer", None), KMeans):
         return {}  # its two fits with KMeans end in the same clusters
     why = "two fits in float32 agree to the solver's tolerance, not to 1e-7"
     if isinstance(estimator, XRForestClassifier):

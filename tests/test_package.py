@@ -4,9 +4,11 @@ import ast
 import doctest
 import importlib
 import multiprocessing
+import os
 import pkgutil
 import subprocess
 import sys
+import sysconfig
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -223,6 +225,24 @@ def test_linear_parts_need_no_torch():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="Python has its global lock"
+)
+def test_importing_leaves_the_global_lock_off():
+    code = (
+        "import sys, numpy, sklearn\n"
+        "before = sys._is_gil_enabled()\n"
+        f"for name in {MODULES!r}:\n"
+        "    try:\n"
+        "        __import__(name)\n"
+        "    except ImportError:\n"
+        "        pass\n"
+        "assert sys._is_gil_enabled() == before"
+    )
+    env = {name: v for name, v in os.environ.items() if name != "PYTHON_GIL"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
 
 
 def test_datasets_are_there_without_an_import():
