@@ -124,7 +124,8 @@ def cross_val_score_pairs(
         Number of labels to retrieve.
     cv : int, splitter or iterable, default=None
         Folds that hold each instance out once; a number means folds of instances drawn
-        at random, None five of them.
+        at random, None five of them. ``GroupKFold().split(X, groups=groups)`` keeps
+        groups together, such as copies of a text.
     n_jobs : int, default=None
         Number of folds to fit at a time.
     params : dict, default=None

@@ -234,6 +234,8 @@ def cross_val_predict_topk(
         Number of labels.
     cv : int, splitter or iterable, default=None
         Folds that hold each instance out once; None for five.
+        ``GroupKFold().split(X, groups=groups)`` keeps groups together, such as copies
+        of a text.
     n_jobs : int, default=None
         Number of folds to fit at a time.
     params : dict, default=None

@@ -158,6 +158,8 @@ def partition(cv, X, y):
         splits = [_checked_split(*split, n_samples) for split in splits]
     except (TypeError, ValueError) as error:
         why = f"cv does not split the {n_samples} samples: {error}"
+        if "groups" in str(error):
+            why += " Give its splits instead: cv.split(X, groups=groups)"
         raise ValueError(why) from error
     held_out = np.concatenate([np.empty(0, dtype=int)] + [test for _, test in splits])
     times = np.bincount(held_out, minlength=n_samples)

@@ -288,7 +288,7 @@ ROWS = np.arange(600)
         ([(ROWS[:3] > 0, ROWS[300:])], "rows must be numbers or a mask"),
         ([ROWS], "cv does not split the 600 samples"),
         ([], "600 .*are never held out"),
-        (GroupKFold(2), "cv does not split the 600 samples: .*groups"),
+        (GroupKFold(2), r"not split the 600 samples: .*cv\.split\(X, groups=groups\)"),
         (StratifiedKFold(2), "cv does not split the 600 samples: .*"),
         (ShuffleSplit(2, random_state=0), "are never held out"),
         (1, "cv"),

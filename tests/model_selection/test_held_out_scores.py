@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -52,6 +52,22 @@ def test_scores_are_those_of_models_of_the_other_folds(data):
         labels = model.predict_topk(X[test], k=4)[0]
         found = scores.retrieved[test].indices.reshape(-1, 4)
         np.testing.assert_array_equal(found, np.sort(labels, axis=1))
+
+
+def test_copies_stay_together_in_folds_of_groups(data):
+    """A fold's models know nothing of a label that only copies of one instance have."""
+    X, Y = data
+    X = sparse.vstack([X, X[:1], X[:1]], "csr")
+    own = np.array([row in (0, 200, 201) for row in range(202)], dtype=int)
+    Y = sparse.hstack([sparse.vstack([Y, Y[:1], Y[:1]]), own[:, None]], "csr")
+    best = []
+    for of_last_two in ((200, 201), (0, 0)):
+        folds = GroupKFold(10, shuffle=True, random_state=0)
+        splits = folds.split(X, groups=np.append(np.arange(200), of_last_two))
+        scores = cross_val_score_pairs(LINEAR, X, Y, k=20, cv=splits, random_state=0)
+        best.append(scores.given[np.flatnonzero(own), -1].max())
+    apart, together = best
+    assert apart > 0.5 > together
 
 
 def test_the_seed_decides_on_folds_and_pairs(data):
@@ -140,6 +156,7 @@ def test_random_pairs_are_none_of_the_given(n_rows, n_labels, share, seed):
         ({"cv": 1}, "cv must be at least 2 folds, got 1"),
         ({"cv": 500}, "cv must be at most the number of samples"),
         ({"cv": [(np.arange(50), np.arange(50, 100))]}, "hold out each of the 200"),
+        ({"cv": GroupKFold(2)}, r"cv\.split\(X, groups=groups\)"),
     ],
 )
 def test_bad_arguments(data, options, message):
