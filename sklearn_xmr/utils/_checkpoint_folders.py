@@ -2,6 +2,8 @@
 
 import os
 
+from sklearn.frozen import FrozenEstimator
+
 
 def check_repeatable(estimator):
     """ValueError if a fit that keeps checkpoints would draw other numbers next time.
@@ -40,7 +42,18 @@ def in_own_folder(model, name):
     -------
     estimator
         The model.
+
+    Raises
+    ------
+    TypeError
+        If the model is frozen: it would stay the one that has seen all instances.
     """
+    if isinstance(model, FrozenEstimator):
+        raise TypeError(
+            "estimator must be one that can be fitted anew, on a part of the instances,"
+            f" got FrozenEstimator({type(model.estimator).__name__}), which stays as it"
+            " is: give an estimator that is not frozen"
+        )
     folders = folders_of(model)
     return model.set_params(**{p: os.path.join(f, name) for p, f in folders.items()})
 
