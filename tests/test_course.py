@@ -24,7 +24,7 @@ def cells(request):
 
 def test_all_notebooks_are_in_the_index():
     index = (COURSE / "index.md").read_text("utf-8")
-    assert len(NOTEBOOKS) == 8
+    assert len(NOTEBOOKS) == 9
     for number, path in enumerate(NOTEBOOKS, 1):
         assert path.stem in index and f"| {number} |" in index
 
