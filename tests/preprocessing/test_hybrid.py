@@ -58,14 +58,17 @@ def test_blocks_equal_the_merged_matrix(loss, dtype, blocks):
 def test_products_of_rows_train_the_same_weights(loss, n_dense, weighted, blocks):
     """Gram mode against steps on the weights: one optimum, two ways to it."""
     X, dense, Y = blocks
+    Y = Y[:, :36]
     relevance = Y * 1.5 if weighted else None
     if weighted:
         relevance.data[::5] = 0  # takes the pair out
+    tree = LabelTree.from_labels(np.arange(Y.shape[1]) // 9)
     clf = XRLinearClassifier(
-        LabelTree.from_labels(np.arange(Y.shape[1]) // 9),
+        tree,
         loss=loss,
         # Margins of support vectors of the hinge are 1, and equal up to rounding.
         negative_sampling="tfn" if loss == "hinge" else "hard",
+        n_hard_clusters=tree.n_clusters,  # of fewer, rounding would decide which
         weight_dtype="float32",
         **EXACT,
     )
