@@ -471,7 +471,8 @@ cdef int shrink_rows(const Data *data, const Prior *prior, int64_t block,
         sq_norm[i] = squares
     b.values, b.sq_norm = values, sq_norm
     if b.n_dense:
-        b.dense, b.dense_rows = dense, NULL
+        b.dense = dense
+        b.dense_rows = NULL
     return 0
 
 
