@@ -117,6 +117,7 @@ MORE = {  # further arguments of methods, by name; drawn now and then
     "max_weights_per_label": a.count,
     "dtype": a.option("int8", "float16", "float32", None),
     "share": a.share,
+    "decay": a.share,
     "Y": a.matrix(a.Y),
     "document": lambda rng, bad: a.scalar(rng) if bad else rng.choice(a.TEXTS),
 }
@@ -131,6 +132,9 @@ METHODS = {  # the first arguments by name ("X" and "y" stand for what fit takes
     "kneighbors": "X n_neighbors",
     "topk_predictor": "k",
     "add_labels": "X y clusters sample_weight relevance",
+    "partial_fit": "X y sample_weight relevance negatives decay",
+    "predict_set": "X",
+    "recommend": "X k",
     "remove_labels": "labels",
     "refit_branch": "X y level node sample_weight relevance",
     "prune": "threshold energy max_weights_per_label dtype",
