@@ -14,7 +14,7 @@ from sklearn_xmr.base._ranking_classifier import (
     retrieved_probabilities,
 )
 from sklearn_xmr.base._targets import TargetForm, indicator_and_names
-from sklearn_xmr.base._training_data import TrainingData, rows_of
+from sklearn_xmr.base._training_data import TrainingData, is_raw, rows_of
 
 __all__ = [
     "BlockwiseRankingMixin",
@@ -26,6 +26,7 @@ __all__ = [
     "checked_instances",
     "checked_label_weights",
     "indicator_and_names",
+    "is_raw",
     "retrieved_probabilities",
     "rows_of",
 ]

@@ -143,6 +143,16 @@ class TargetForm:
         unknown = np.full(n_labels, np.nan, dtype=np.float32)
         return cls(np.arange(n_labels), unknown, True, True, np.dtype(np.int64))
 
+    def of_columns(self) -> "TargetForm":
+        """The form of a sparse indicator of the same labels.
+
+        Returns
+        -------
+        TargetForm
+        """
+        columns = TargetForm.unknown(self.n_labels)
+        return replace(columns, propensities=self.propensities)
+
     @property
     def n_labels(self) -> int:
         """Number of labels (int)."""

@@ -27,9 +27,10 @@ from sklearn_xmr.compose._fitting import (
     route_fit,
     router_of_fit,
 )
+from sklearn_xmr.compose._frozen import FrozenModelMixin
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.utils._checkpoint_folders import check_repeatable, in_own_folder
+from sklearn_xmr.utils._checkpoint_folders import in_own_folder
 from sklearn_xmr.utils._fitted_state import change_in_one_step, fit_in_one_step
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils._rankings import (
@@ -59,7 +60,9 @@ CURVES = {
 
 
 @storable
-class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstimator):
+class XRCalibratedClassifier(
+    FrozenModelMixin, RawInstancesMixin, BlockwiseRankingMixin, BaseEstimator
+):
     """Calibrate the scores of a ranking classifier, and choose its threshold.
 
     The model is fitted without some held-out instances. On these, one curve is learnt
@@ -70,14 +73,17 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     ----------
     estimator : estimator, default=None
         With ``predict_proba`` that gives a matrix with a column for each label, best
-        a sparse one of the best labels; None means :class:`XRLinearClassifier`.
+        a sparse one of the best labels; None means :class:`XRLinearClassifier`. A
+        fitted model in a :class:`sklearn.frozen.FrozenEstimator` is left as it is:
+        ``fit`` then takes instances that it has not seen, and learns from all of them.
     method : {"isotonic", "sigmoid", "temperature"}, default="isotonic"
         Any non-decreasing curve; Platt's, logistic in the logarithm of the score; or
         the log-odds of the score by one factor, as
         :class:`sklearn.calibration.CalibratedClassifierCV` scales them.
     validation_size : int or float, default=None
         Instances (number, or share) on which the curve is learnt. None: a tenth, but
-        at least 1,000 and at most 10,000, and never more than a third.
+        at least 1,000 and at most 10,000, and never more than a third; of a frozen
+        model, all, and nothing else may be given.
     decision_threshold : float or "f1", default=0.5
         ``predict`` returns the labels whose probability exceeds it. "f1" chooses the
         threshold with the best micro-averaged F1 on the held-out instances.
@@ -94,7 +100,8 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     Attributes
     ----------
     estimator_ : estimator
-        The model, fitted on all instances.
+        The model, fitted on all instances; a copy of a frozen one, which takes labels
+        as columns.
     calibrator_ : object with a ``predict``, or None
         The curve, from scores to probabilities; None where held-out labels were all
         right or all wrong.
@@ -105,7 +112,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     n_labels_ : int
         Number of labels.
     target_form_ : TargetForm
-        The form of y.
+        The form of y; of a frozen model, of that which it was fitted on.
     propensities_ : ndarray of float32 of shape (n_labels,)
         How likely a relevant label was observed, by its frequency.
     sparse_output_ : bool
@@ -126,6 +133,11 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     more labels than the model's own ``predict_proba`` retrieves cannot be had. With
     metadata routing enabled, ``estimator`` has to request what ``fit`` is given.
 
+    A frozen model is used as it is at ``fit``: if it goes on learning, probabilities
+    stay those of before until the next ``fit``, which is quick. Labels of y that it
+    does not know, behind its columns or other classes of a 1-D y, are right labels
+    that it misses: they count for the F1 of the threshold, and not for the curve.
+
     References
     ----------
     B. Zadrozny, C. Elkan. "Transforming classifier scores into accurate multiclass
@@ -144,6 +156,15 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
     >>> ece = ece_at_k(Y[1800:], clf.predict_proba(X[1800:]))
     >>> ece < ece_at_k(Y[1800:], clf.estimator_.predict_proba(X[1800:]))
     True
+
+    The curve of a model that is fitted already, of instances that are new to it:
+
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn_xmr import XRLinearClassifier
+    >>> model = XRLinearClassifier(random_state=0).fit(X[:1000], Y[:1000])
+    >>> clf = XRCalibratedClassifier(FrozenEstimator(model)).fit(X[1000:], Y[1000:])
+    >>> clf.predict(X[:2]).shape
+    (2, 50)
     """
 
     _parameter_constraints: dict = {
@@ -189,7 +210,7 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         negatives: MatrixLike | None = None,
         **fit_params: Any,
     ) -> Self:
-        """Fit the model and its calibration.
+        """Fit the model, unless it is frozen, and its calibration.
 
         Parameters
         ----------
@@ -222,23 +243,20 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         ------
         ValueError
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
-            disagree; or if something is given that the model does not take.
+            disagree; if something is given that the model does not take; or if y
+            lacks columns of a frozen model, or all of its labels.
+        NotFittedError
+            If a frozen model is not fitted.
         """
         raise_for_params(fit_params, self, "fit")
-        check_repeatable(self)
+        self._check_model()
         data = self._check_training(X, y, sample_weight, relevance, negatives)
-        rng = check_random_state(self.random_state)
-        base = seeded(self._model(), rng)
         more = further_metadata(X, fit_params, sample_weight)
-        parameters = self._route(base, data, more)
-        rest, held_out = held_out_split(data.n_samples, self.validation_size, rng)
-        probe = in_own_folder(clone(base), "probe")
-        fit_model(probe, data, parameters, rest)
-        log_line(self, f"model without held-out instances: fitted on {len(rest)}")
-        self._learn_curve(probe, data.rows(held_out))
-        log_line(self, f"curve: {self.calibrator_!r} of {len(held_out)} instances")
-        self.estimator_ = fit_model(in_own_folder(base, "all"), data, parameters)
-        log_line(self, f"model: fitted on {data.n_samples} instances")
+        if self._is_frozen():
+            self._check_unused(data, more)
+            self._learn_curve(self.estimator_, data)
+        else:
+            self._fit_twice(data, more)
         return self
 
     @available_if(adds_labels)
@@ -329,6 +347,19 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
             return asking(XRLinearClassifier())
         return self.estimator
 
+    def _fit_twice(self, data, more):
+        """Learn the curve of a model of some instances, and fit it on all."""
+        rng = check_random_state(self.random_state)
+        base = seeded(self._model(), rng)
+        parameters = self._route(base, data, more)
+        rest, held_out = held_out_split(data.n_samples, self.validation_size, rng)
+        probe = in_own_folder(clone(base), "probe")
+        fit_model(probe, data, parameters, rest)
+        log_line(self, f"model without held-out instances: fitted on {len(rest)}")
+        self._learn_curve(probe, data.rows(held_out))
+        self.estimator_ = fit_model(in_own_folder(base, "all"), data, parameters)
+        log_line(self, f"model: fitted on {data.n_samples} instances")
+
     def _route(self, model, data, more):
         """What else the model's ``fit`` is given."""
         models = {"estimator": model}
@@ -350,12 +381,14 @@ class XRCalibratedClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstim
         retrieved = retrieved_matrix(model, data.X)
         best = topk_of_csr(retrieved, self._n_probabilities())
         pairs = csr_from_topk(*best, self.n_labels_)
-        hits, weights = values_at(data.Y, pairs) > 0, data.sample_weight
+        known = data.Y[:, : self.n_labels_]
+        hits, weights = values_at(known, pairs) > 0, data.sample_weight
         if weights is not None:
             weights = weights[rows_of_pairs(pairs)]
         self.calibrator_ = _fit_curve(self.method, pairs.data, hits, weights)
         proba = self._calibrate(pairs.data)
         self.threshold_ = _best_f1_threshold(proba, hits, data.Y.nnz)
+        log_line(self, f"curve: {self.calibrator_!r} of {data.n_samples} instances")
 
     def _rank(self, X, k):
         labels, scores = topk_of_csr(retrieved_matrix(self.estimator_, X), k)

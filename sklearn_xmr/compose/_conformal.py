@@ -7,15 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_xmr.base import (
     BlockwiseRankingMixin,
     RankingClassifierMixin,
     RawInstancesMixin,
-    TargetForm,
     retrieved_probabilities,
 )
 from sklearn_xmr.compose._fitting import (
@@ -26,10 +23,10 @@ from sklearn_xmr.compose._fitting import (
     route_fit,
     router_of_fit,
 )
+from sklearn_xmr.compose._frozen import FrozenModelMixin
 from sklearn_xmr.compose._progress import log_line
 from sklearn_xmr.compose._risk_control import RankedTruth, confidence_threshold
 from sklearn_xmr.linear import XRLinearClassifier
-from sklearn_xmr.utils._checkpoint_folders import check_repeatable
 from sklearn_xmr.utils._fitted_state import fit_in_one_step, on_snapshot
 from sklearn_xmr.utils._held_out import VALIDATION_SIZE, held_out_split
 from sklearn_xmr.utils._indicator import frequency_groups
@@ -37,7 +34,6 @@ from sklearn_xmr.utils._matrices import align_sparse_type
 from sklearn_xmr.utils._rankings import csr_from_topk
 from sklearn_xmr.utils._response import (
     label_columns,
-    last_estimator,
     last_step,
     topk_of_scores,
 )
@@ -61,7 +57,9 @@ from sklearn_xmr.utils._typing import (
 
 
 @storable
-class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstimator):
+class XRConformalClassifier(
+    FrozenModelMixin, RawInstancesMixin, BlockwiseRankingMixin, BaseEstimator
+):
     """Predict sets of labels that keep an expected loss to a level.
 
     The model is fitted without some held-out instances. On these, the threshold of the
@@ -102,7 +100,8 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         Labels of each instance that a set is chosen from, the best.
     validation_size : int or float, default=None
         Instances (number, or share) that are held out. None: a tenth, but at least
-        1,000 and at most 10,000, and never more than a third.
+        1,000 and at most 10,000, and never more than a third; of a frozen model, all,
+        and nothing else may be given.
     top_k : int, default=20
         Labels that ``predict_topk`` and ``predict_proba`` retrieve.
     random_state : int, RandomState instance or None, default=None
@@ -113,8 +112,8 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     Attributes
     ----------
     estimator_ : estimator
-        The model, fitted on the instances that are not held out; the one inside a
-        frozen estimator.
+        The model, fitted on the instances that are not held out; a copy of a frozen
+        one, which takes labels as columns.
     thresholds_ : ndarray of float64 of shape (n_bands,)
         The least probability in a set, of the labels of each band, rarest first; -inf
         where all retrieved labels belong to it, inf where none.
@@ -176,6 +175,12 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     the band. Recall over all labels is not kept by what is kept in each band, although
     it mostly follows. False discovery in a band counts all instances, and sets
     without a label of the band as 0.
+
+    A frozen model is used as it is at ``fit``, whatever it learns afterwards. Labels of
+    y that it does not know, behind its columns or other classes of a 1-D y, are in no
+    set, and missed: recall is that of all right labels. Without them,
+    ``Y[:, :model.n_labels_]``, the level would hold for known labels only. They are in
+    the band of the rarest labels.
 
     With ``sample_weight``, the expectation is over new instances that are drawn in
     proportion to such weights. ``top_k`` takes effect without a refit; other settings
@@ -290,9 +295,9 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         ------
         ValueError
             If X holds NaN or infinity, y values other than 0 and 1, or shapes
-            disagree; if something is given that the model does not take; if y has
-            other labels than a frozen model; or if ``label_counts`` are missing, or
-            weights differ where there is a ``min_precision``.
+            disagree; if something is given that the model does not take; if y lacks
+            columns of a frozen model, or all of its labels; or if ``label_counts`` are
+            missing, or weights differ where there is a ``min_precision``.
         NotFittedError
             If a frozen model is not fitted.
         """
@@ -308,7 +313,7 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         ranked = self._rank_unseen(unseen)
         ranked = self._choose_confidence(ranked, rng)
         self._choose_thresholds(ranked)
-        self._warn_of_levels()
+        self._warn_of_levels(unseen.Y)
         return self
 
     @on_snapshot
@@ -398,16 +403,10 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
             asking(XRLinearClassifier()) if self.estimator is None else self.estimator
         )
 
-    def _is_frozen(self):
-        return isinstance(self.estimator, FrozenEstimator)
-
     def _check_model(self):
-        """The model is fitted, or can be; what depends on it is given."""
-        if not self._is_frozen():
-            check_repeatable(self)
-            return
-        check_is_fitted(self.estimator)
-        if self.frequency_bounds is not None and self.label_counts is None:
+        super()._check_model()
+        is_asked = self.frequency_bounds is not None and self.label_counts is None
+        if is_asked and self._is_frozen():
             raise ValueError(
                 "label_counts must be given for frequency_bounds with a frozen model, "
                 "whose training data are not known here: np.bincount(Y.indices, "
@@ -425,17 +424,10 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
                 f"found {weights.min()} to {weights.max()}: it counts right answers"
             )
 
-    def _encode_targets(self, y, table=None):
-        if not self._is_frozen():
-            return super()._encode_targets(y, table)
-        self.target_form_, Y = _targets_of(self.estimator.estimator, y, table)
-        return Y
-
     def _fit_model(self, data, more, rng):
         """Set the model; return what it has not seen, and its instances by label."""
         if self._is_frozen():
-            self._route(self.estimator, data, more)
-            self.estimator_ = self.estimator.estimator
+            self._check_unused(data, more)
             return data, None
         base = seeded(self._model(), rng)
         parameters = self._route(base, data, more)
@@ -499,14 +491,16 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
     def _choose_thresholds(self, ranked):
         """Set the threshold and the level of each band."""
         n_bands = 1 if self.frequency_bounds is None else len(self.frequency_bounds) + 1
-        bands = self.label_bands_
+        n_unknown = ranked.truth.shape[1] - self.n_labels_
+        # Labels that a frozen model lacks are the rarest, and missed.
+        bands = np.append(self.label_bands_, np.zeros(n_unknown, dtype=np.int64))
         found = ranked.thresholds(self.risk, self.alpha, bands, n_bands)
         self.thresholds_ = np.array([threshold.score for threshold in found])
         self.levels_ = np.array([threshold.level for threshold in found])
         shown = ", ".join(f"{score:.4g}" for score in self.thresholds_)
         log_line(self, f"sets: from {shown}, by {len(ranked.labels)} instances")
 
-    def _warn_of_levels(self):
+    def _warn_of_levels(self, Y):
         """Say where the level is out of reach, and what can be had."""
         if (self.levels_ <= self.alpha).all() or np.isposinf(
             self.confidence_threshold_
@@ -519,6 +513,9 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
                 "more, or too few held-out instances have a label. Raise max_set_size, "
                 "and beam_size of a label tree"
             )
+            unknown = np.mean(Y.indices >= self.n_labels_)
+            if unknown:
+                why += f". The model does not know {unknown:.1%} of the right labels"
         levels = np.array2string(self.levels_, precision=3, separator=", ")
         bands = ", from rare labels to frequent ones" if len(self.levels_) > 1 else ""
         warnings.warn(
@@ -551,41 +548,3 @@ class XRConformalClassifier(RawInstancesMixin, BlockwiseRankingMixin, BaseEstima
         if pairs.nnz == 0:
             return np.empty(0, dtype=np.float32)
         return probabilities_at(self.estimator_, X, pairs)
-
-
-def _targets_of(model, y, table):
-    """The form of the targets of a fitted model, and y as an indicator of its labels.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted; also a pipeline or a search.
-    y : {ndarray, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
-        Targets, checked as arrays.
-    table : object
-        What the user gave as y.
-
-    Returns
-    -------
-    form : TargetForm
-    Y : csr_matrix of float32 of shape (n_samples, n_labels)
-
-    Raises
-    ------
-    ValueError
-        If y has another form or other labels than the model.
-    """
-    clf = last_estimator(model)
-    known = getattr(clf, "target_form_", None)
-    if known is None:  # of another package
-        form, Y = TargetForm.of(y, table)
-        n_known = len(clf.classes_)
-    else:
-        form, Y = known.extended(y, table)
-        n_known = known.n_labels
-    if form.n_labels != n_known:
-        raise ValueError(
-            f"y must have the {n_known} labels of the frozen model, found "
-            f"{form.n_labels}"
-        )
-    return form if known is None else known, Y

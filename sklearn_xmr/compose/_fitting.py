@@ -4,6 +4,7 @@ from copy import copy
 
 import numpy as np
 from scipy import sparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import (
@@ -34,8 +35,10 @@ def own_copy(estimator):
     Returns
     -------
     estimator
-        It shares all else with the original.
+        It shares all else with the original; what is frozen there is not so here.
     """
+    if isinstance(estimator, FrozenEstimator):
+        return own_copy(estimator.estimator)
     new = copy(estimator)
     if hasattr(new, "best_estimator_"):
         new.best_estimator_ = own_copy(new.best_estimator_)

@@ -1,10 +1,9 @@
-"""Models inside models: each is fitted anew, so that none may be frozen."""
+"""Models of parts of the instances: each is fitted anew, so none may be frozen."""
 
 import pytest
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_xmr import (
-    XRCalibratedClassifier,
     XRLinearClassifier,
     XRStackingClassifier,
 )
@@ -15,12 +14,11 @@ from sklearn_xmr.model_selection import cross_val_predict_topk, cross_val_score_
 @pytest.mark.parametrize(
     "run",
     [
-        lambda model, X, Y: XRCalibratedClassifier(model).fit(X, Y),
         lambda model, X, Y: XRStackingClassifier([("tree", model)]).fit(X, Y),
         cross_val_predict_topk,
         cross_val_score_pairs,
     ],
-    ids=["calibrated", "stack", "rankings", "pairs"],
+    ids=["stack", "rankings", "pairs"],
 )
 def test_a_frozen_model_cannot_hold_out_instances(run):
     X, Y = make_xmr_classification(100, 50, 10, random_state=0)
