@@ -163,8 +163,7 @@ def cross_val_score_pairs(
     Y, names = indicator_and_names(y)
     splits = _splits(cv, X, y, Y, rng)
     pairs = (Y, random_pairs(Y, rng))
-    # Of a label indicator every model has all columns, of names those that it saw.
-    names = None if getattr(y, "shape", ())[1:] == Y.shape[1:] else names
+    names = names_in_folds(y, Y, names)
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_score)(
             in_own_folder(clone(estimator), f"split_{number}"),
@@ -217,6 +216,32 @@ def without(pairs, Y):
     return sparse.csr_matrix(parts, shape=pairs.shape)
 
 
+def names_in_folds(y, Y, names):
+    """Names of the labels, of which models of folds have those that they saw, or None.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or list
+        Targets of any form.
+    Y : csr_matrix of shape (n_samples, n_labels)
+        The same as an indicator.
+    names : list or None
+        Of its columns, see :func:`sklearn_xmr.base.indicator_and_names`.
+
+    Returns
+    -------
+    list or None
+        None for a label indicator, of which every model has all columns.
+    """
+    return None if getattr(y, "shape", ())[1:] == Y.shape[1:] else names
+
+
+def columns_of(classes, names):
+    """The column of each of a model's classes among the names (ndarray of int)."""
+    place = {name: column for column, name in enumerate(names)}
+    return np.array([place[name] for name in np.asarray(classes).tolist()])
+
+
 def _splits(cv, X, y, Y, rng):
     """Folds of instances in random order, or what a splitter says."""
     if cv is None or isinstance(cv, int | np.integer):
@@ -234,19 +259,12 @@ def _fit_score(model, data, split, settings, pairs, names):
     given = check_method_params(X, params, indices=train)
     model.fit(safe_indexing(X, train), safe_indexing(y, train), **given)
     ranker, features = last_step(model, safe_indexing(X, test))
-    classes = None if names is None else last_estimator(model).classes_
+    columns = np.arange(pairs[0].shape[1])
+    if names is not None:
+        columns = columns_of(last_estimator(model).classes_, names)
     if hasattr(ranker, "binarizer_"):  # which answers with names
         ranker, features = last_step(ranker.estimator_, features)
-    columns = _columns(classes, names, pairs[0].shape[1])
     return _scores(ranker, features, k, pairs, columns)
-
-
-def _columns(classes, names, n_labels):
-    """The column of each of a model's labels."""
-    if names is None:
-        return np.arange(n_labels)
-    place = {name: column for column, name in enumerate(names)}
-    return np.array([place[name] for name in np.asarray(classes).tolist()])
 
 
 def _scores(ranker, features, k, pairs, columns):

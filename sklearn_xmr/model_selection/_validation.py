@@ -15,15 +15,17 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_xmr.base import indicator_and_names
 from sklearn_xmr.metrics import (
     get_topk_scorer,
     get_topk_scorer_names,
     make_topk_scorers,
 )
+from sklearn_xmr.model_selection._held_out_scores import columns_of, names_in_folds
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
 from sklearn_xmr.utils._held_out import partition
 from sklearn_xmr.utils._matrices import check_structure
-from sklearn_xmr.utils._response import predict_topk
+from sklearn_xmr.utils._response import last_estimator, missing_label, predict_topk
 from sklearn_xmr.utils._sklearn import (
     check_method_params,
     num_samples,
@@ -228,8 +230,10 @@ def cross_val_predict_topk(
         Any classifier of many labels.
     X : array-like, sparse matrix or list of str
         What the estimator takes.
-    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Label indicator.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels), (n_samples,) or \
+            list of lists of str
+        Label indicator, one class for each instance, or the names of each one's
+        labels, as the estimator takes them.
     k : int, default=5
         Number of labels.
     cv : int, splitter or iterable, default=None
@@ -245,9 +249,12 @@ def cross_val_predict_topk(
     Returns
     -------
     labels : ndarray of int64 of shape (n_samples, k)
-        Best first; -1 where fewer labels were retrieved.
+        Best first; -1 where fewer labels were retrieved. Columns of a label indicator,
+        or positions in ``np.unique(y)`` of one class for each instance, whichever of
+        these a fold lacks. Of an estimator that answers with names, these (an array of
+        objects), and None where there are fewer.
     scores : ndarray of float of the same shape
-        0 where the label is -1.
+        0 where there is no label.
 
     Raises
     ------
@@ -270,16 +277,23 @@ def cross_val_predict_topk(
     check_structure(X, "X")
     check_structure(y, "y")
     X, y = indexable(X, y)
-    splits, n_samples = partition(cv, X, y), num_samples(X)
+    Y, names = indicator_and_names(y)
+    names = names_in_folds(y, Y, names)
+    splits, n_samples = (
+        partition(cv, X, y if hasattr(y, "shape") else Y),
+        num_samples(X),
+    )
     models = [
         in_own_folder(clone(estimator), f"split_{number}")
         for number in range(1, len(splits) + 1)
     ]
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_predict_topk)(model, X, y, k, params or {}, *split)
+        delayed(_fit_predict_topk)(model, (X, y), split, k, params or {}, names)
         for model, split in zip(models, splits, strict=True)
     )
-    labels = np.full((n_samples, k), -1, dtype=np.int64)
+    some = parts[0][0]
+    dtype = np.int64 if some.dtype.kind == "i" else object
+    labels = np.full((n_samples, k), missing_label(some), dtype=dtype)
     scores = np.zeros((n_samples, k))
     for (_, test), (found, values) in zip(splits, parts, strict=True):
         labels[test, : found.shape[1]] = found
@@ -287,10 +301,15 @@ def cross_val_predict_topk(
     return labels, scores
 
 
-def _fit_predict_topk(estimator, X, y, k, params, train, test):
+def _fit_predict_topk(estimator, data, split, k, params, names):
+    (X, y), (train, test) = data, split
     given = check_method_params(X, params, indices=train)
     estimator.fit(safe_indexing(X, train), safe_indexing(y, train), **given)
-    return predict_topk(estimator, safe_indexing(X, test), k)
+    labels, scores = predict_topk(estimator, safe_indexing(X, test), k)
+    if names is None or labels.dtype.kind != "i":
+        return labels, scores
+    columns = columns_of(last_estimator(estimator).classes_, names)
+    return np.where(labels >= 0, columns[labels], -1), scores
 
 
 def _scorer(scoring):

@@ -16,9 +16,10 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from sklearn_xmr import XRLinearClassifier
+from sklearn_xmr import LabelNamesClassifier, XRLinearClassifier
 from sklearn_xmr.metrics import get_topk_scorer, precision_at_k
 from sklearn_xmr.model_selection import (
     IterativeStratifiedKFold,
@@ -223,6 +224,45 @@ def test_topk_of_held_out_folds(small, n_jobs):
         expected = model.predict_topk(X[test], k=3)
         np.testing.assert_array_equal(labels[test], expected[0])
         np.testing.assert_allclose(scores[test], expected[1])
+
+
+# The classes of the training rows differ from fold to fold.
+FOLDS = [np.arange(10), np.arange(10, 30), np.arange(30, 60)]
+SPLITS = [(np.setdiff1d(np.arange(60), test), test) for test in FOLDS]
+
+
+def rows_of_six_classes():
+    classes = np.repeat(np.arange(6), 10)[np.random.RandomState(1).permutation(60)]
+    classes[:10] = 2
+    classes[10:] = np.where(classes[10:] == 2, 5, classes[10:])
+    return np.eye(6)[classes] + 0.1 * np.random.RandomState(0).rand(60, 6), classes
+
+
+@pytest.mark.parametrize(
+    "model",
+    [XRLinearClassifier(random_state=0), KNeighborsClassifier(1)],
+)
+@pytest.mark.parametrize("kind", [int, str])
+def test_topk_of_held_out_classes(model, kind):
+    X, classes = rows_of_six_classes()
+    y = np.array([kind(10 * c + 10) for c in classes])
+    labels, scores = cross_val_predict_topk(model, X, y, k=7, cv=SPLITS)
+    right = np.unique(y, return_inverse=True)[1]
+    assert (labels[10:, 0] == right[10:]).all()
+    assert not (labels[:10] == 2).any()  # the class that their fold has not seen
+    assert (labels[:, 6] == -1).all() and (scores[:, 6] == 0).all()
+
+
+@pytest.mark.parametrize("cv", [None, SPLITS])
+def test_topk_of_held_out_names(cv):
+    X, classes = rows_of_six_classes()
+    names = [[f"class {c}", "all"] for c in classes]
+    model = LabelNamesClassifier(XRLinearClassifier(random_state=0))
+    labels, scores = cross_val_predict_topk(model, X, names, k=8, cv=cv)
+    assert labels.dtype == object and labels.shape == scores.shape == (60, 8)
+    for row in range(10, 60):
+        assert set(labels[row, :2]) == set(names[row])
+    assert all(label is None for label in labels[:, 7])
 
 
 def test_topk_of_held_out_texts():
