@@ -5,6 +5,8 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+import numpy as np
+from scipy import sparse
 from sklearn.utils.metadata_routing import (
     MetadataRequest,
     MetadataRouter,
@@ -40,7 +42,7 @@ from sklearn_xmr.utils._response import (
     predict_topk,
 )
 from sklearn_xmr.utils._sklearn import routing_enabled
-from sklearn_xmr.utils._validation import check_count
+from sklearn_xmr.utils._validation import check_count, is_column
 
 METRICS = {
     "abandonment": abandonment_at_k,
@@ -387,15 +389,27 @@ def make_topk_scorers(scorers: Any) -> Callable[..., dict[str, float]]:
 
 
 def _of_indicators(estimator, X, y_true):
-    """Where y holds names: the classifier of numbers, and names as numbers.
+    """Where y holds names or classes: the classifier of numbers, and y as an indicator.
 
-    The last value is how many of the columns that training knew, None without names.
+    The last value is how many of the columns training knew, None for an indicator.
     """
-    if not hasattr(last_estimator(estimator), "indicator"):
-        check_same_labels(estimator, y_true)
-        return estimator, X, y_true, None
-    named, X = last_step(estimator, X)
-    return named.estimator_, X, named.indicator(y_true), named.n_labels_
+    clf = last_estimator(estimator)
+    if hasattr(clf, "indicator"):
+        named, X = last_step(estimator, X)
+        return named.estimator_, X, named.indicator(y_true), named.n_labels_
+    if is_column(y_true) and hasattr(clf, "classes_"):
+        Y = _indicator_of_classes(y_true, clf.classes_)
+        return estimator, X, Y, len(clf.classes_)
+    check_same_labels(estimator, y_true)
+    return estimator, X, y_true, None
+
+
+def _indicator_of_classes(y, classes):
+    """One class for each instance as an indicator; classes that are new come last."""
+    place = {name: column for column, name in enumerate(classes.tolist())}
+    columns = [place.setdefault(name, len(place)) for name in np.asarray(y).tolist()]
+    parts = np.ones(len(columns)), columns, np.arange(len(columns) + 1)
+    return sparse.csr_matrix(parts, shape=(len(columns), len(place)))
 
 
 def _propensities(estimator):

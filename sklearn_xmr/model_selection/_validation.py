@@ -52,8 +52,8 @@ def cross_validate(
         Any classifier of many labels.
     X : array-like, sparse matrix or list of str
         What the estimator takes.
-    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Label indicator.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+        Label indicator, or one class for each instance.
     scoring : str, callable, list of str or dict, default="precision_at_1"
         Names for :func:`sklearn_xmr.metrics.get_topk_scorer`, several of which cost
         one prediction, names of scikit-learn's scorers, or any scorer; several as a
@@ -108,8 +108,8 @@ def learning_curve(
         Any classifier of many labels.
     X : array-like, sparse matrix or list of str
         What the estimator takes.
-    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Label indicator.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+        Label indicator, or one class for each instance.
     scoring : str or callable, default="precision_at_1"
         A name for :func:`sklearn_xmr.metrics.get_topk_scorer`, one of scikit-learn's,
         or any scorer.
@@ -166,8 +166,8 @@ def validation_curve(
         Any classifier of many labels.
     X : array-like, sparse matrix or list of str
         What the estimator takes.
-    y : {array-like, sparse matrix} of shape (n_samples, n_labels)
-        Label indicator.
+    y : {array-like, sparse matrix} of shape (n_samples, n_labels) or (n_samples,)
+        Label indicator, or one class for each instance.
     param_name : str
         Parameter that varies.
     param_range : sequence

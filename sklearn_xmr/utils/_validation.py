@@ -37,6 +37,22 @@ def validate_data(estimator, X="no_validation", y="no_validation", **options):
     return sklearn_validate_data(estimator, X, y, **options)
 
 
+def is_column(y):
+    """Whether targets are one-dimensional: one value for each instance.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or list
+
+    Returns
+    -------
+    bool
+    """
+    if hasattr(y, "shape"):
+        return len(y.shape) == 1
+    return isinstance(y, list | tuple) and len(y) > 0 and np.ndim(y[0]) == 0
+
+
 def check_label_indicator(Y, name="Y"):
     """Check a label indicator, and convert it to canonical CSR of ones.
 
@@ -58,6 +74,12 @@ def check_label_indicator(Y, name="Y"):
         If Y is not two-dimensional, has no label, has other values, or broken
         indices.
     """
+    if is_column(Y):
+        raise ValueError(
+            f"{name} must be a label indicator of shape (n_samples, n_labels), got one "
+            f"value for each of {len(Y)} samples; as an indicator, classes are "
+            f"{name}[:, None] == clf.classes_"
+        )
     Y = check_array(
         with_pairs_once(Y, name),
         accept_sparse="csr",

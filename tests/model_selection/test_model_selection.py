@@ -253,6 +253,31 @@ def test_topk_of_held_out_classes(model, kind):
     assert (labels[:, 6] == -1).all() and (scores[:, 6] == 0).all()
 
 
+@pytest.mark.parametrize("model", [XRLinearClassifier(), KNeighborsClassifier(1)])
+@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize("as_given", [np.asarray, list])
+def test_scorers_of_classes(model, kind, as_given):
+    X, classes = rows_of_six_classes()
+    y = as_given([kind(10 * c + 10) for c in classes])
+    scoring = ["precision_at_1", "recall_at_6", "accuracy", "psprecision_at_1"]
+    if isinstance(model, KNeighborsClassifier):  # which knows no propensities
+        scoring = scoring[:3]
+    found = cross_validate(model, X, y, cv=SPLITS, scoring=scoring, error_score="raise")
+    np.testing.assert_array_equal(found["test_precision_at_1"], [0, 1, 1])
+    np.testing.assert_array_equal(found["test_accuracy"], [0, 1, 1])
+    np.testing.assert_array_equal(found["test_recall_at_6"], [0, 1, 1])
+
+
+def test_metrics_of_classes_say_how_to_make_an_indicator():
+    X, y = rows_of_six_classes()
+    clf = XRLinearClassifier(random_state=0).fit(X, y)
+    for form in (y, y.tolist()):
+        with pytest.raises(ValueError, match=r"y_true\[:, None\] == clf.classes_"):
+            precision_at_k(form, clf.predict_topk(X, k=1), k=1)
+    indicator = y[:, None] == clf.classes_
+    assert precision_at_k(indicator, clf.predict_topk(X, k=1), k=1) == 1
+
+
 @pytest.mark.parametrize("cv", [None, SPLITS])
 def test_topk_of_held_out_names(cv):
     X, classes = rows_of_six_classes()
