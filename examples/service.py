@@ -42,6 +42,7 @@ from sklearn_xmr.feature_extraction.text import TfidfVectorizer
 MOST = 20  # labels in an answer
 MOST_BYTES = 1 << 16  # in a request
 MOST_CONNECTIONS = 64
+STACK_BYTES = 8 << 20  # of a thread, for JSON as deep as Python reads; Alpine has less
 SECONDS_TO_ASK = 2  # from the first byte of a request to the last
 SECONDS_IDLE = 30  # a connection may stay open without a request
 SECONDS_TO_LOOK = 1  # between looks at the file
@@ -298,7 +299,8 @@ class Server(ThreadingHTTPServer):
 
 
 def make_server(path, port, host="127.0.0.1"):
-    """Make a server that is ready to run."""
+    """Make a server that is ready to run; it sets the stack of threads to come."""
+    threading.stack_size(STACK_BYTES)
     return Server((host, port), Tagger(path))
 
 

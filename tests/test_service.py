@@ -57,6 +57,7 @@ def models(tmp_path_factory):
 def running(service, models):
     """A server's port, its texts, and what the model says of them."""
     path, texts, names = models
+    before = threading.stack_size(1 << 17)  # as on musl, where nested JSON overflows it
     server = service.make_server(path, 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -64,6 +65,7 @@ def running(service, models):
     server.shutdown()
     thread.join()
     server.server_close()
+    threading.stack_size(before)
 
 
 @pytest.fixture(scope="module")
