@@ -139,7 +139,7 @@ class OnlineLearningMixin(TreeChangesMixin):
             model = with_untaught_labels(model, data.X, new, settings)
             known = known.with_labels(np.zeros(new.shape[1]))
         known = known.forgotten(decay)
-        self.seen_ = known.with_more(SeenData.of(data))
+        self.seen_ = known.with_instances(data)
         self.model_ = update_tree(model, data, settings, known)
         if self.seen_.is_complete:
             self._take_defaults_of(self.seen_)

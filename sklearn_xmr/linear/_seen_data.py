@@ -44,13 +44,9 @@ class SeenData:
         -------
         SeenData
         """
-        weights = None
-        if data.sample_weight is not None:
-            weights = np.repeat(data.sample_weight, np.diff(data.Y.indptr))
-        counts = np.bincount(data.Y.indices, weights, minlength=data.Y.shape[1])
-        return cls(
-            float(data.n_samples), counts.astype(np.float32), _mean_squares(data.X)
-        )
+        means = np.zeros(data.X.sparse.shape[1] + data.X.dense.shape[1], np.float32)
+        _add_mean_squares(means, data.X, 1.0)
+        return cls(float(data.n_samples), _count_positives(data), means)
 
     @classmethod
     def nothing(cls, n_labels, n_features):
@@ -75,23 +71,24 @@ class SeenData:
             n_positives=self.n_positives * np.float32(decay),
         )
 
-    def with_more(self, other):
-        """Both together.
+    def with_instances(self, data):
+        """With more instances; of few, only the features that they have cost time.
 
         Parameters
         ----------
-        other : SeenData
-            With the same labels, and maybe more.
+        data : TrainingData
+            Instances as HybridFeatures, with the same labels, and maybe more.
 
         Returns
         -------
         SeenData
         """
-        counts = other.n_positives.copy()
+        counts = _count_positives(data)
         counts[: len(self.n_positives)] += self.n_positives
-        n_samples = self.n_samples + other.n_samples
-        share = np.float32(other.n_samples / n_samples)
-        means = self.mean_squares + share * (other.mean_squares - self.mean_squares)
+        n_samples = self.n_samples + data.n_samples
+        share = data.n_samples / n_samples
+        means = self.mean_squares * np.float32(1 - share)
+        _add_mean_squares(means, data.X, share)
         return SeenData(n_samples, counts, means, self.is_complete)
 
     def with_labels(self, n_positives):
@@ -130,16 +127,25 @@ class SeenData:
         ]
 
 
-def _mean_squares(X):
-    """Mean square of each feature, dense ones last: of every n-th row, if many."""
+def _count_positives(data):
+    """Weighted number of instances of each label (ndarray of float32)."""
+    weights = None
+    if data.sample_weight is not None:
+        weights = np.repeat(data.sample_weight, np.diff(data.Y.indptr))
+    counts = np.bincount(data.Y.indices, weights, minlength=data.Y.shape[1])
+    return counts.astype(np.float32)
+
+
+def _add_mean_squares(means, X, share):
+    """Add a share of the mean square of each feature, dense ones last.
+
+    Of every n-th row, if there are many. No copy is made of all features, of which
+    hashed texts have millions.
+    """
     n_entries = int(X.sparse.indptr[-1]) + X.dense.size
     step = n_entries // MOST_ENTRIES + 1
     sparse, dense = X.sparse[::step] if step > 1 else X.sparse, X.dense[::step]
-    squares = np.square(sparse.data, dtype=np.float32)
-    sums = np.bincount(sparse.indices, squares, minlength=sparse.shape[1])
-    means = np.empty(len(sums) + dense.shape[1], np.float32)
-    # In place: of 2**22 features, each copy would take 32 MB.
-    np.divide(sums, sparse.shape[0], out=sums)
-    means[: len(sums)] = sums
-    means[len(sums) :] = np.square(dense).mean(axis=0)
-    return means
+    factor = np.float32(share / sparse.shape[0])
+    np.add.at(means, sparse.indices, np.square(sparse.data, dtype=np.float32) * factor)
+    if dense.shape[1]:
+        means[sparse.shape[1] :] += factor * np.square(dense).sum(axis=0)

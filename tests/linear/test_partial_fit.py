@@ -562,6 +562,19 @@ def test_models_that_remember_nothing_learn(data):
     assert clf.seen_.n_samples == 300
 
 
+@pytest.mark.parametrize("n_dense", [0, 3])
+def test_what_was_seen_is_that_of_all_instances(data, n_dense):
+    X, Y = data
+    dense = np.random.RandomState(0).randn(900, n_dense).astype(np.float32)
+    clf = XRLinearClassifier(SMALL_TREE, random_state=0)
+    for start, end in ((0, 300), (300, 301), (301, 900)):
+        clf.partial_fit(HybridFeatures(X[start:end], dense[start:end]), Y[start:end])
+    both = np.hstack([X.toarray(), dense])
+    assert_allclose(clf.seen_.mean_squares, np.square(both).mean(axis=0), rtol=1e-4)
+    assert_array_equal(clf.seen_.n_positives, Y.sum(axis=0).A1)
+    assert clf.seen_.n_samples == 900
+
+
 def test_other_changes_keep_what_was_seen_in_step(data):
     X, Y = data
     clf = XRLinearClassifier(SMALL_TREE, random_state=0).fit(X[:600], Y[:600, :55])
