@@ -12,6 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from sklearn_xmr.metrics import propensity_scores
 from sklearn_xmr.preprocessing import LabelNameBinarizer
+from sklearn_xmr.utils._indicator import one_hot, one_hot_of_known
 from sklearn_xmr.utils._matrices import check_column_names, with_pairs_once
 from sklearn_xmr.utils._propensity import propensity_of_counts
 from sklearn_xmr.utils._storable import storable
@@ -76,7 +77,7 @@ class TargetForm:
             y = column_or_1d(y, warn=True)
             check_classification_targets(y)
             classes, codes = np.unique(y, return_inverse=True)
-            Y = _one_hot(codes, len(classes))
+            Y = one_hot(codes, len(classes))
             return cls(classes, _propensities(Y), False, False, y.dtype), Y
         Y = check_label_indicator(y, "y")
         if Y.nnz == 0:
@@ -123,7 +124,7 @@ class TargetForm:
             raise ValueError(
                 f"classes must hold all classes of y, but {unknown[0]!r} is not in it"
             )
-        Y = _one_hot(np.searchsorted(classes, y), len(classes))
+        Y = one_hot(np.searchsorted(classes, y), len(classes))
         return cls(classes, _propensities(Y), False, False, y.dtype), Y
 
     @classmethod
@@ -304,10 +305,7 @@ class TargetForm:
             )
         y = column_or_1d(y)
         check_classification_targets(y)
-        classes = np.concatenate([self.classes, np.setdiff1d(y, self.classes)])
-        order = np.argsort(classes)
-        codes = order[np.searchsorted(classes, y, sorter=order)]
-        return classes, _one_hot(codes, len(classes))
+        return one_hot_of_known(y, self.classes)
 
     def positions(self, labels: ArrayLike) -> np.ndarray:
         """Find labels that a user names.
@@ -465,12 +463,6 @@ def _column_names(table):
     if names is None or list(names) == list(range(len(names))):
         return None
     return np.fromiter(names, dtype=object, count=len(names))
-
-
-def _one_hot(codes, n_classes):
-    n = len(codes)
-    ones = np.ones(n, dtype=np.float32)
-    return sparse.csr_matrix((ones, codes, np.arange(n + 1)), shape=(n, n_classes))
 
 
 def _propensities(Y):

@@ -5,9 +5,7 @@ themselves, and as how surely each is known (:class:`KnownWeights`); new instanc
 then trained as ever, by dual coordinate descent, which starts from the known weights.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -20,7 +18,6 @@ from sklearn_xmr.linear._weights._chunk_updates import ChunkUpdates
 from sklearn_xmr.linear._weights._chunked_weights import encode_dense
 from sklearn_xmr.linear._weights._empty_nodes import with_empty_nodes
 from sklearn_xmr.linear._weights._patched_weights import ChunkPatch, PatchedWeights
-from sklearn_xmr.utils._openmp_helpers import effective_n_threads
 
 # How much what has been learnt resists, by the geometric mean of a node's positive
 # instances and all (``SeenData.evidence_of_nodes``): 1.5 to 8 are as good to 0.4 points
@@ -29,8 +26,6 @@ EVIDENCE = 4.0
 # Changed weights are kept from this share of ``weight_threshold`` on: they add up.
 # 20 parts of Tate's data: P@5 52.5 with 1, 52.8 with a quarter and with none.
 KEPT = 0.25
-# Changed weights for each thread that packs them: one starts in 0.1 ms.
-PATCHED_ENTRIES = 50_000
 # Second derivative of the loss, where it is active.
 CURVATURE = {"squared_hinge": 2.0, "hinge": 2.0, "logistic": 0.5}
 
@@ -133,26 +128,11 @@ def _node_arrays(weights, children, part, solver):
 
 def _patches(weights, chunks, reached, part, scale):
     """New bytes of chunks (dict); ``scale`` changes where weights outgrow it."""
-    places = [place for place, features in enumerate(reached) if features is not None]
-    n_threads = min(effective_n_threads(), 1 + len(part.columns) // PATCHED_ENTRIES)
-    shares = [places[first::n_threads] for first in range(n_threads)]
-    rewrite = partial(_rewrite_chunks, weights, chunks, reached, part, scale)
-    if n_threads == 1:
-        return rewrite(places)
-    with ThreadPoolExecutor(n_threads) as pool:
-        return {
-            chunk: patch
-            for patches in pool.map(rewrite, shares)
-            for chunk, patch in patches.items()
-        }
-
-
-def _rewrite_chunks(weights, chunks, reached, part, scale, places):
-    """New bytes of the chunks at some places (dict)."""
     updates = ChunkUpdates(weights)
     values, patches = part.values.view(np.float32), {}
-    for place in places:
-        chunk = int(chunks[place])
+    for place, chunk in enumerate(chunks.tolist()):
+        if reached[place] is None:
+            continue
         rows = slice(*part.chunk_rows[place : place + 2])
         entries = slice(*part.chunk_entries[place : place + 2])
         packed, buckets = updates.rewrite(

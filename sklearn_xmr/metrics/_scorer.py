@@ -6,7 +6,6 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils.metadata_routing import (
     MetadataRequest,
     MetadataRouter,
@@ -35,6 +34,7 @@ from sklearn_xmr.metrics._ranking import (
     psrecall_at_k,
     recall_at_k,
 )
+from sklearn_xmr.utils._indicator import one_hot_of_known
 from sklearn_xmr.utils._response import (
     check_same_labels,
     last_estimator,
@@ -398,18 +398,10 @@ def _of_indicators(estimator, X, y_true):
         named, X = last_step(estimator, X)
         return named.estimator_, X, named.indicator(y_true), named.n_labels_
     if is_column(y_true) and hasattr(clf, "classes_"):
-        Y = _indicator_of_classes(y_true, clf.classes_)
+        _, Y = one_hot_of_known(np.asarray(y_true), clf.classes_)
         return estimator, X, Y, len(clf.classes_)
     check_same_labels(estimator, y_true)
     return estimator, X, y_true, None
-
-
-def _indicator_of_classes(y, classes):
-    """One class for each instance as an indicator; classes that are new come last."""
-    place = {name: column for column, name in enumerate(classes.tolist())}
-    columns = [place.setdefault(name, len(place)) for name in np.asarray(y).tolist()]
-    parts = np.ones(len(columns)), columns, np.arange(len(columns) + 1)
-    return sparse.csr_matrix(parts, shape=(len(columns), len(place)))
 
 
 def _propensities(estimator):

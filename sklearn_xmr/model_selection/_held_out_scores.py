@@ -160,10 +160,9 @@ def cross_val_score_pairs(
     check_structure(y, "y")
     X, y = indexable(X, y)
     rng = check_random_state(random_state)
-    Y, names = indicator_and_names(y)
+    Y, names = targets_of_folds(y)
     splits = _splits(cv, X, y, Y, rng)
     pairs = (Y, random_pairs(Y, rng))
-    names = names_in_folds(y, Y, names)
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_score)(
             in_own_folder(clone(estimator), f"split_{number}"),
@@ -216,24 +215,24 @@ def without(pairs, Y):
     return sparse.csr_matrix(parts, shape=pairs.shape)
 
 
-def names_in_folds(y, Y, names):
-    """Names of the labels, of which models of folds have those that they saw, or None.
+def targets_of_folds(y):
+    """Targets as an indicator, and what models of folds have only in part.
 
     Parameters
     ----------
     y : array-like, sparse matrix or list
         Targets of any form.
-    Y : csr_matrix of shape (n_samples, n_labels)
-        The same as an indicator.
-    names : list or None
-        Of its columns, see :func:`sklearn_xmr.base.indicator_and_names`.
 
     Returns
     -------
-    list or None
-        None for a label indicator, of which every model has all columns.
+    Y : csr_matrix of float32 of shape (n_samples, n_labels)
+        The same as an indicator.
+    names : list or None
+        Of its columns: models have those that they saw. None for a label indicator, of
+        which every model has all columns.
     """
-    return None if getattr(y, "shape", ())[1:] == Y.shape[1:] else names
+    Y, names = indicator_and_names(y)
+    return Y, None if getattr(y, "shape", ())[1:] == Y.shape[1:] else names
 
 
 def columns_of(classes, names):

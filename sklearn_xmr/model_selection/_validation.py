@@ -15,13 +15,12 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_xmr.base import indicator_and_names
 from sklearn_xmr.metrics import (
     get_topk_scorer,
     get_topk_scorer_names,
     make_topk_scorers,
 )
-from sklearn_xmr.model_selection._held_out_scores import columns_of, names_in_folds
+from sklearn_xmr.model_selection._held_out_scores import columns_of, targets_of_folds
 from sklearn_xmr.utils._checkpoint_folders import in_own_folder
 from sklearn_xmr.utils._held_out import partition
 from sklearn_xmr.utils._matrices import check_structure
@@ -277,8 +276,7 @@ def cross_val_predict_topk(
     check_structure(X, "X")
     check_structure(y, "y")
     X, y = indexable(X, y)
-    Y, names = indicator_and_names(y)
-    names = names_in_folds(y, Y, names)
+    Y, names = targets_of_folds(y)
     splits, n_samples = (
         partition(cv, X, y if hasattr(y, "shape") else Y),
         num_samples(X),

@@ -31,6 +31,46 @@ def label_indicator(labels, indptr, shape):
     return Y
 
 
+def one_hot(codes, n_classes):
+    """Make the indicator of one class for each sample.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_samples,)
+        Numbers of the classes.
+    n_classes : int
+
+    Returns
+    -------
+    csr_matrix of float32 of shape (n_samples, n_classes)
+    """
+    n = len(codes)
+    ones = np.ones(n, dtype=np.float32)
+    return sparse.csr_matrix((ones, codes, np.arange(n + 1)), shape=(n, n_classes))
+
+
+def one_hot_of_known(y, known):
+    """Make the indicator of one class for each sample, of which some are new.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Classes.
+    known : ndarray of shape (n_known,)
+        Those of the first columns, in any order.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The known ones, and the others behind them.
+    Y : csr_matrix of float32 of shape (n_samples, n_classes)
+    """
+    classes = np.concatenate([known, np.setdiff1d(y, known)])
+    order = np.argsort(classes)
+    codes = order[np.searchsorted(classes, y, sorter=order)]
+    return classes, one_hot(codes, len(classes))
+
+
 def frequency_groups(counts, bounds, name="bounds"):
     """Group labels by how frequent they are.
 

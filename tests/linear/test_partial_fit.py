@@ -28,7 +28,7 @@ from sklearn_xmr import (
 )
 from sklearn_xmr.datasets import make_xmr_classification
 from sklearn_xmr.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn_xmr.linear import ChunkedWeights, TreeModel, _tree_updates
+from sklearn_xmr.linear import ChunkedWeights, TreeModel
 from sklearn_xmr.linear._constants import SPARE
 from sklearn_xmr.linear._solver._level_problem import (
     joined_rows,
@@ -150,8 +150,7 @@ def test_more_instances_help(data, sampling, loss):
     assert clf.score(X[700:], Y[700:]) > (few + whole) / 2
 
 
-def test_the_result_does_not_depend_on_threads(data, monkeypatch):
-    monkeypatch.setattr(_tree_updates, "PATCHED_ENTRIES", 50)  # several threads pack
+def test_the_result_does_not_depend_on_threads(data):
     X, Y = data
     made = []
     for n_threads in (1, 2, 3):
@@ -299,9 +298,7 @@ def test_damaged_chunks_are_refused_or_rewritten(
             assert "damaged" in str(error)
 
 
-@pytest.mark.parametrize("n_entries", [50_000, 1])
-def test_damage_is_told(data, n_entries, monkeypatch):
-    monkeypatch.setattr(_tree_updates, "PATCHED_ENTRIES", n_entries)
+def test_damage_is_told(data):
     X, Y = data
     clf = XRLinearClassifier(LabelTree.flat(60), random_state=0).fit(X, Y)
     level = clf.weights_[0]
