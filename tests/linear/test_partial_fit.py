@@ -95,37 +95,58 @@ def penalised(X, y, w0, penalty, C, loss):
 @pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
 @pytest.mark.parametrize("bias", [1.0, 0.5])
 @pytest.mark.parametrize("n_dense", [0, 3])
-def test_an_update_solves_the_problem_of_its_docstring(loss, bias, n_dense):
+@pytest.mark.parametrize("n_labels", [5, 70])
+def test_an_update_solves_the_problem_of_its_docstring(loss, bias, n_dense, n_labels):
     rng = np.random.RandomState(0)
     X = rng.standard_normal((90, 12)).astype("f4")
     X[:, : 12 - n_dense] *= rng.random((90, 12 - n_dense)) < 0.5
-    Y = (X @ rng.standard_normal((12, 5)) > 0.5).astype(int)
+    least = rng.uniform(-1, 2, n_labels)
+    Y = (X @ rng.standard_normal((12, n_labels)) > least).astype(int)
     features = X
     if n_dense:
         features = HybridFeatures(sparse.csr_matrix(X[:, :-n_dense]), X[:, -n_dense:])
-    clf = XRLinearClassifier(LabelTree.flat(5), loss=loss, bias=bias, **EXACT)
+    clf = XRLinearClassifier(LabelTree.flat(n_labels), loss=loss, bias=bias, **EXACT)
     clf.fit(features[:60], Y[:60])
     first, seen = weights_of(clf), clf.seen_
     clf.partial_fit(features[60:], Y[60:])
 
-    positives = Y[:60].sum(axis=0)
-    evidence = np.expm1(
-        np.log1p(CURVATURE[loss] * EVIDENCE * np.sqrt(60.0 * positives)).mean()
-    )
+    logs = np.log1p(CURVATURE[loss] * EVIDENCE * np.sqrt(60.0 * Y[:60].sum(axis=0)))
+    order = np.argsort(logs, kind="stable")
     squares = np.append((X[:60] ** 2).mean(axis=0), bias**2)
     assert_allclose(seen.mean_squares, squares[:-1], rtol=1e-5)
     new = np.hstack([X[60:], np.full((30, 1), bias, "f4")]).astype("f8")
-    for label in range(5):
-        w0 = np.concatenate(
-            [first[0][label], first[2][label], first[1][[label]] / bias]
-        )
-        y = np.where(Y[60:, label], 1, -1)
-        w = penalised(new, y, w0.astype("f8"), 1 + evidence * squares, 1.0, loss)
-        found = weights_of(clf)
-        ours = np.concatenate(
-            [found[0][label], found[2][label], found[1][[label]] / bias]
-        )
-        assert_allclose(ours, w, atol=2e-3)
+    found = weights_of(clf)
+    for block in np.split(order, range(32, n_labels, 32)):
+        evidence = np.expm1(logs[block].mean())
+        for label in block[::7]:
+            w0, ours = (
+                np.concatenate([a[0][label], a[2][label], a[1][[label]] / bias])
+                for a in (first, found)
+            )
+            y = np.where(Y[60:, label], 1, -1)
+            penalty = 1 + evidence * squares
+            w = penalised(new, y, w0.astype("f8"), penalty, 1.0, loss)
+            assert_allclose(ours, w, atol=2e-3)
+
+
+@pytest.mark.parametrize("weight_dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("n_dense", [0, 2])
+def test_blocks_of_a_chunk_are_the_same_by_themselves(weight_dtype, n_dense):
+    # Many threads train each block of 32 labels as a task, one thread whole chunks.
+    rng = np.random.RandomState(0)
+    X = rng.random((700, 40)).astype("f4") * (rng.random((700, 40)) < 0.4)
+    X[:, :2] += 0.1  # features of all labels
+    Y = sparse.csr_matrix(rng.random((700, 800)) < 0.01)
+    if n_dense:
+        X = HybridFeatures(sparse.csr_matrix(X[:, n_dense:]), X[:, :n_dense])
+    tree = LabelTree.from_labels(np.arange(800) // 80)
+    made = []
+    for n_threads in (1, 32):
+        clf = XRLinearClassifier(tree, weight_dtype=weight_dtype, random_state=0)
+        clf.fit(X[:400], Y[:400])
+        with threadpool_limits(n_threads):
+            made.append(clf.partial_fit(X[400:], Y[400:]))
+    assert_same_model(*made)
 
 
 def test_the_first_call_is_a_fit(data):

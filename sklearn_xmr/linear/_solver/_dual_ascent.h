@@ -233,8 +233,9 @@ static void xmr_weights_from_dual(xmr_block *b, int32_t *order)
     widths[b->n_vectors - 1](b, order);
 }
 
-/* Bit per lane: this feature's weight is not zero and at least the threshold; the
- * largest weight of each lane so far goes to `largest`. Returns how many are kept. */
+/* Bit per lane: this feature's weight, of the rows as they are, is not zero and at least
+ * the threshold; the largest weight of each lane so far goes to `largest`. Returns how
+ * many are kept. */
 XMR_INLINE int64_t xmr_kept_weights_body(const xmr_block *b, float threshold,
                                          uint32_t lanes, uint32_t *kept, float *largest)
 {
@@ -244,9 +245,10 @@ XMR_INLINE int64_t xmr_kept_weights_body(const xmr_block *b, float threshold,
     xmr_v8f top[XMR_VECTORS] = {{0}};
     int64_t count = 0;
     for (int64_t f = 0; f < b->bias_row; f++) {
+        const xmr_v8f factor = xmr_splat(b->shrink ? b->shrink[f] : 1.0f);
         xmr_v8i bits = {0};
         for (int v = 0; v < nv; v++) {
-            const xmr_v8f w = W[f * nv + v], size = xmr_max(w, -w);
+            const xmr_v8f w = factor * W[f * nv + v], size = xmr_max(w, -w);
             top[v] = xmr_max(top[v], size);
             bits |= xmr_lane_bits(size >= least, v);
         }

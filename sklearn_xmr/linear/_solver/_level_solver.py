@@ -197,7 +197,9 @@ def solve_known(X, problem, settings, known, sample_weight=None):
     """
     settings = replace(settings, weight_dtype="float32")
     plan = _plan_known_blocks(known)
-    tasks = _plan_tasks(problem, plan)
+    # Blocks of a chunk share what is read of it: split for the threads there are only. In
+    # `fit`, this would change the mode in which nodes are solved, and the last bits.
+    tasks = _plan_tasks(problem, plan, 1 / (8 * effective_n_threads()))
     # The children of a block share their evidence.
     prior = replace(known, evidence=known.of_blocks(plan.block_children))
     solver = _solve(X, problem, plan, tasks, settings, sample_weight, prior)
@@ -442,12 +444,12 @@ def _in_blocks(chunk_ptr, chunk_parent, chunk_child, trainable):
     return BlockPlan(chunk_ptr, chunk_parent, chunk_child, block_ptr, children)
 
 
-def _plan_tasks(problem, plan):
+def _plan_tasks(problem, plan, most=SPLIT_SHARE):
     """(chunk, first block, last block), largest first; big chunks block by block."""
     n_rows = np.diff(problem.parent_ptr)[plan.chunk_parent]
     n_blocks = np.diff(plan.block_ptr)
     work = n_rows * n_blocks
-    split = work > SPLIT_SHARE * work.sum()
+    split = work > most * work.sum()
     repeats = np.where(split, n_blocks, n_blocks > 0)
     chunk = np.repeat(np.arange(len(work)), repeats)
     within = np.arange(len(chunk)) - np.repeat(np.cumsum(repeats) - repeats, repeats)

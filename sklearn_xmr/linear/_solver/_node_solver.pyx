@@ -23,6 +23,8 @@ import numpy as np
 from sklearn_xmr.linear._constants import LOSSES, VALUE_TYPES
 
 from sklearn_xmr.linear._constants cimport (
+    XMR_CHUNK_BLOCKS,
+    XMR_CHUNK_WIDTH,
     XMR_INT8,
     XMR_LANES,
     XMR_LOGISTIC,
@@ -54,6 +56,7 @@ cdef extern from "_dual_ascent.h" nogil:
         const int32_t *indices
         const float *values
         const float *sq_norm
+        const float *shrink
         const float *dense
         const int32_t *dense_rows
         int32_t n_dense
@@ -94,6 +97,7 @@ cdef extern from "../_weights/_chunk_lookup.h" nogil:
     ctypedef struct xmr_hit:
         const uint8_t *units
         int32_t count
+        float x
 
     const uint32_t *xmr_bucket(const xmr_level *level, int64_t chunk, int32_t feature)
     int xmr_find(const xmr_level *level, const uint8_t *packed, int32_t feature,
@@ -130,7 +134,9 @@ cdef struct SolverWorkspace:
     # One thread's buffers, reused from task to task.
     CompactWorkspace compact
     Buffer sq_norm, W, gram, margins, dual, cost, positive, member, pending, order, kept
-    Buffer shrink, values, dense    # of a node whose weights are known
+    Buffer squares, shrink, values, dense    # of a node whose weights are known
+    Buffer hits, known
+    int64_t[XMR_CHUNK_BLOCKS + 1] known_ptr  # block of the task -> known weights
     Work *work            # of all threads
     int thread
 
@@ -164,6 +170,12 @@ cdef struct Prior:
     const int64_t *chunks       # chunk of the problem -> chunk of the level
     const float *evidence       # block -> what multiplies mean squares
     const float *mean_squares   # of features, then dense features
+
+
+cdef struct KnownWeight:
+    int32_t feature       # its number among those of the node's rows
+    int32_t lane
+    float weight
 
 
 cdef struct Settings:
@@ -234,6 +246,7 @@ cdef int gather_rows(const Data *data, const int32_t *rows, int64_t n,
         b.dense_rows = rows
     b.n_rows = n
     b.gram = NULL
+    b.shrink = NULL
     return 0
 
 
@@ -380,10 +393,9 @@ cdef int reserve_block(const Problem *problem, int64_t n, int lanes, bint gram,
 
 
 cdef int solve_block(const Problem *problem, const Prior *prior, int64_t chunk,
-                     int64_t block, const CompactRows *node, bint gram,
-                     const Settings *settings, SolverWorkspace *ws,
-                     xmr_block *b) noexcept nogil:
-    """Weights of one block of children of a chunk into ws.W; the passes, or -1."""
+                     int64_t block, int64_t number, bint gram, const Settings *settings,
+                     SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+    """Weights of one block, a task's number-th, into ws.W; the passes, or -1."""
     cdef int64_t parent = problem.chunk_parent[chunk]
     cdef int64_t i, n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
     cdef const int32_t *children = problem.block_children + block * XMR_LANES
@@ -401,7 +413,7 @@ cdef int solve_block(const Problem *problem, const Prior *prior, int64_t chunk,
     for i in range(n * lanes):
         b.dual[i] = start
     if prior.level:
-        start_from_known(problem, prior, chunk, children, node, ws, b)
+        start_from_known(problem, prior, chunk, children, number, ws, b)
     mark_positives(problem, parent, children, settings, <uint32_t *>b.positive,
                    <uint32_t *>b.member, <float *>b.cost, lanes)
     b.positive_cost, b.negative_cost = settings.positive_cost, settings.negative_cost
@@ -414,10 +426,8 @@ cdef int solve_block(const Problem *problem, const Prior *prior, int64_t chunk,
         <uint64_t>(problem.first_child + children[0])), ws)
     if gram:
         xmr_weights_from_dual(b, <int32_t *>ws.order.data)
-    if prior.level:
-        unshrink(ws, b)
-        if not any_moved(b, n * lanes):
-            return 0
+    if prior.level and not any_moved(b, n * lanes):
+        return 0
     return passes
 
 
@@ -437,15 +447,103 @@ cdef bint any_moved(const xmr_block *b, int64_t n) noexcept nogil:
 # Their weights w0 come from earlier rows, which are gone. In place of |w|^2, the penalty is
 # sum_f d_f (w_f - w0_f)^2, where d_f = 1 + evidence * mean square of the feature: what the
 # Hessian of the earlier rows' losses has on its diagonal. With rows x_f / sqrt(d_f) and
-# weights sqrt(d_f) w_f, this is the usual problem, but starts from w0.
+# weights sqrt(d_f) w_f, this is the usual problem, but starts from w0; the intercept is the
+# same for both.
+
+cdef int take_squares(const Data *data, const Prior *prior, const CompactRows *node,
+                      SolverWorkspace *ws) noexcept nogil:
+    """Mean squares of the features of the node's rows, dense ones last; -1 without memory."""
+    cdef int32_t f, n_sparse = node.rows.n_features
+    cdef float *squares = <float *>reserve(
+        &ws.squares, (n_sparse + data.n_dense) * sizeof(float))
+    if squares == NULL:
+        return -1
+    for f in range(n_sparse):
+        squares[f] = prior.mean_squares[node.features[f] if node.features else f]
+    for f in range(data.n_dense):
+        squares[n_sparse + f] = prior.mean_squares[data.X.n_features + f]
+    return 0
+
+
+cdef int read_known(const Problem *problem, const Prior *prior, int64_t chunk, int64_t first,
+                    int64_t last, const CompactRows *node, SolverWorkspace *ws) noexcept nogil:
+    """The known weights of the node's features, block by block; -1 without memory.
+
+    A chunk's rows have the weights of all of its blocks, so they are read once for all.
+    """
+    cdef int16_t[XMR_CHUNK_WIDTH] place  # of a child: block * XMR_LANES + lane, or -1
+    cdef const int32_t *children = problem.block_children + first * XMR_LANES
+    cdef int64_t i, n = node.rows.n_features
+    cdef xmr_hit *hits = <xmr_hit *>reserve(&ws.hits, n * sizeof(xmr_hit))
+    if hits == NULL:
+        return -1
+    memset(place, 0xff, sizeof(place))  # -1
+    for i in range((last - first) * XMR_LANES):
+        if children[i] >= 0:
+            place[children[i] - problem.chunk_child[chunk]] = <int16_t>i
+    find_rows(prior, chunk, node, hits)
+    memset(ws.known_ptr, 0, sizeof(ws.known_ptr))
+    visit_known(prior, chunk, place, hits, n, ws.known_ptr + 1, NULL)
+    for i in range(last - first):
+        ws.known_ptr[i + 1] += ws.known_ptr[i]
+    if reserve(&ws.known, ws.known_ptr[last - first] * sizeof(KnownWeight)) == NULL:
+        return -1
+    visit_known(prior, chunk, place, hits, n, ws.known_ptr, <KnownWeight *>ws.known.data)
+    for i in range(last - first, 0, -1):  # each has moved on to the next one
+        ws.known_ptr[i] = ws.known_ptr[i - 1]
+    ws.known_ptr[0] = 0
+    return 0
+
+
+cdef void find_rows(const Prior *prior, int64_t chunk, const CompactRows *node,
+                    xmr_hit *hits) noexcept nogil:
+    """The rows of the node's features in the known chunk; no units where there is none."""
+    cdef const xmr_level *level = prior.level
+    cdef int64_t at = prior.chunks[chunk]
+    cdef int32_t f, feature
+    for f in range(node.rows.n_features):
+        feature = node.features[f] if node.features else f
+        hits[f].x = xmr_find(level, level.chunks[at].packed, feature,
+                             xmr_bucket(level, at, feature), &hits[f])
+        if hits[f].x == 0:
+            hits[f].units = NULL
+
+
+cdef void visit_known(const Prior *prior, int64_t chunk, const int16_t *place,
+                      const xmr_hit *hits, int64_t n_features, int64_t *ends,
+                      KnownWeight *known) noexcept nogil:
+    """Count each block's known weights in ``ends``, or put them there and move it on."""
+    cdef const xmr_level *level = prior.level
+    cdef int64_t at = prior.chunks[chunk], first = level.child_ptr[at]
+    cdef int64_t f, e, n, column
+    cdef const uint8_t *values
+    cdef KnownWeight *out
+    cdef bint full
+    for f in range(n_features):
+        if hits[f].units == NULL:
+            continue
+        full = hits[f].x == 2  # of a value for each child
+        n = level.child_ptr[at + 1] - first if full else hits[f].count
+        values = hits[f].units if full else hits[f].units + n
+        for e in range(n):
+            column = e if full else hits[f].units[e]
+            if place[column] < 0:
+                continue
+            if known:
+                out = &known[ends[place[column] // XMR_LANES]]
+                out.feature, out.lane = <int32_t>f, place[column] % XMR_LANES
+                out.weight = xmr_value(values, level.kind, e) * level.scale[first + column]
+            ends[place[column] // XMR_LANES] += 1
+
 
 cdef int shrink_rows(const Data *data, const Prior *prior, int64_t block,
                      const int32_t *rows, const CompactRows *node, SolverWorkspace *ws,
                      xmr_block *b) noexcept nogil:
     """Point the block at rows whose features are divided by sqrt(d); -1 without memory."""
-    cdef int32_t f, n_sparse = b.bias_row, feature
+    cdef int32_t f, n_sparse = b.bias_row
     cdef int64_t i, k, nnz = node.rows.indptr[b.n_rows]
     cdef float evidence = prior.evidence[block], squares
+    cdef const float *mean_squares = <const float *>ws.squares.data
     cdef float *shrink = <float *>reserve(&ws.shrink, (n_sparse + b.n_dense) * sizeof(float))
     cdef float *values = <float *>reserve(&ws.values, nnz * sizeof(float))
     cdef float *sq_norm = <float *>reserve(&ws.sq_norm, b.n_rows * sizeof(float))
@@ -454,10 +552,7 @@ cdef int shrink_rows(const Data *data, const Prior *prior, int64_t block,
     if not (shrink and values and sq_norm and dense):
         return -1
     for f in range(n_sparse + b.n_dense):
-        feature = data.X.n_features + f - n_sparse
-        if f < n_sparse:
-            feature = node.features[f] if node.features else f
-        shrink[f] = 1 / sqrtf(1 + evidence * prior.mean_squares[feature])
+        shrink[f] = 1 / sqrtf(1 + evidence * mean_squares[f])
     b.beta = data.beta / sqrtf(1 + evidence * data.beta * data.beta)
     for i in range(b.n_rows):
         squares = b.beta * b.beta
@@ -469,7 +564,7 @@ cdef int shrink_rows(const Data *data, const Prior *prior, int64_t block,
             dense[i * b.n_dense + f] = dense_row[f] * shrink[n_sparse + f]
             squares += dense[i * b.n_dense + f] * dense[i * b.n_dense + f]
         sq_norm[i] = squares
-    b.values, b.sq_norm = values, sq_norm
+    b.values, b.sq_norm, b.shrink = values, sq_norm, shrink
     if b.n_dense:
         b.dense = dense
         b.dense_rows = NULL
@@ -485,70 +580,27 @@ cdef inline float *weight_of(xmr_block *b, int32_t feature, int lane) noexcept n
 
 
 cdef void start_from_known(const Problem *problem, const Prior *prior, int64_t chunk,
-                           const int32_t *children, const CompactRows *node,
-                           SolverWorkspace *ws, xmr_block *b) noexcept nogil:
+                           const int32_t *children, int64_t number, SolverWorkspace *ws,
+                           xmr_block *b) noexcept nogil:
     """Set W, which is zeros, to the known weights, as weights of the shrunk rows."""
-    cdef const float *shrink = <const float *>ws.shrink.data
+    cdef const float *shrink = b.shrink
     cdef const xmr_level *level = prior.level
-    cdef int64_t at = prior.chunks[chunk], first = level.child_ptr[at], child
-    cdef int16_t[256] lane_of
-    cdef const uint8_t *packed = level.chunks[at].packed
-    cdef int32_t f, feature
-    cdef int lane, found
-    cdef xmr_hit hit
-    memset(lane_of, 0xff, sizeof(lane_of))  # -1
+    cdef const KnownWeight *known = <const KnownWeight *>ws.known.data
+    cdef int64_t first = level.child_ptr[prior.chunks[chunk]], child, k
+    cdef int lane
+    cdef int32_t f
     for lane in range(8 * b.n_vectors):
         if children[lane] < 0:
             continue
-        child = children[lane] - problem.chunk_child[chunk]
-        lane_of[child] = lane
-        child += first
+        child = first + children[lane] - problem.chunk_child[chunk]
         if b.beta > 0:
             weight_of(b, b.bias_row, lane)[0] = level.intercept[child] / b.beta
         for f in range(b.n_dense):
             weight_of(b, b.bias_row + 1 + f, lane)[0] = level.dense_scale[child] * xmr_value(
                 level.dense, level.kind, child * b.n_dense + f) / shrink[b.bias_row + f]
-    for f in range(b.bias_row):
-        feature = node.features[f] if node.features else f
-        found = xmr_find(level, packed, feature, xmr_bucket(level, at, feature), &hit)
-        if found:
-            take_row(level, first, &hit, found == 2, children,
-                     problem.chunk_child[chunk], lane_of, 1 / shrink[f],
-                     b.W + <int64_t>f * 8 * b.n_vectors, 8 * b.n_vectors)
-
-
-cdef inline void take_row(const xmr_level *level, int64_t first, const xmr_hit *hit, bint full,
-                          const int32_t *children, int64_t first_child,
-                          const int16_t *lane_of, float factor, float *W,
-                          int lanes) noexcept nogil:
-    """The weights of a feature row, for the lanes of a block."""
-    cdef int64_t child, e
-    cdef int lane
-    if full:
-        for lane in range(lanes):
-            if children[lane] >= 0:
-                child = children[lane] - first_child
-                W[lane] = xmr_value(hit.units, level.kind, child) * (
-                    level.scale[first + child] * factor)
-        return
-    for e in range(hit.count):
-        child = hit.units[e]
-        if lane_of[child] >= 0:
-            W[lane_of[child]] = xmr_value(hit.units + hit.count, level.kind, e) * (
-                level.scale[first + child] * factor)
-
-
-cdef void unshrink(SolverWorkspace *ws, xmr_block *b) noexcept nogil:
-    """Weights of the rows as they are; the intercept is the same for both."""
-    cdef const float *shrink = <const float *>ws.shrink.data
-    cdef int64_t f, lanes = 8 * b.n_vectors
-    cdef int lane
-    for f in range(b.bias_row):
-        for lane in range(lanes):
-            b.W[f * lanes + lane] *= shrink[f]
-    for f in range(b.n_dense):
-        for lane in range(lanes):
-            weight_of(b, <int32_t>(b.bias_row + 1 + f), lane)[0] *= shrink[b.bias_row + f]
+    for k in range(ws.known_ptr[number], ws.known_ptr[number + 1]):
+        f = known[k].feature
+        b.W[<int64_t>f * 8 * b.n_vectors + known[k].lane] = known[k].weight / shrink[f]
 
 
 # --- Gram mode -------------------------------------------------------------------------
@@ -597,15 +649,18 @@ cdef void copy_kept(const xmr_block *b, const int32_t *features, const uint32_t 
     cdef int64_t entry = 0, row = 0
     cdef int32_t f
     cdef uint32_t bits
+    cdef float factor
     for f in range(b.bias_row):
         bits = kept[f]
         if bits == 0:
             continue
+        factor = b.shrink[f] if b.shrink else 1.0
         piece.features[row] = features[f] if features else f
         piece.kept[row] = bits
         row += 1
         while bits:
-            piece.weights[entry] = b.W[<int64_t>f * 8 * b.n_vectors + xmr_lowest_bit(bits)]
+            piece.weights[entry] = factor * b.W[
+                <int64_t>f * 8 * b.n_vectors + xmr_lowest_bit(bits)]
             entry += 1
             bits &= bits - 1
 
@@ -620,6 +675,8 @@ cdef void copy_child(const xmr_block *b, int lane, int32_t child, float largest,
     for f in range(b.n_dense):
         out.dense[<int64_t>child * b.n_dense + f] = dense[
             ((lane // 8) * <int64_t>b.n_dense + f) * 8]
+        if b.shrink:
+            out.dense[<int64_t>child * b.n_dense + f] *= b.shrink[b.bias_row + f]
     out.scale[child] = 1.0
     if value_kind == XMR_INT8 and largest > 0:
         out.scale[child] = largest / 127
@@ -660,7 +717,8 @@ cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
     cdef bint gram
     if gather_rows(data, rows, n, ws, &node, &b) < 0:
         return -1
-    if prior.level and out.reached[chunk] == NULL and keep_reached(&node, chunk, out) < 0:
+    if prior.level and prepare_known(data, problem, prior, chunk, first, last, &node, ws,
+                                     out) < 0:
         return -1
     gram = prior.level == NULL and prefers_gram(settings, &b, last - first)
     if gram and prepare_gram(ws, &b) < 0:
@@ -670,8 +728,8 @@ cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
             return 0
         if prior.level and shrink_rows(data, prior, block, rows, &node, ws, &b) < 0:
             return -1
-        out.n_iter[block] = solve_block(problem, prior, chunk, block, &node, gram, settings,
-                                        ws, &b)
+        out.n_iter[block] = solve_block(problem, prior, chunk, block, block - first, gram,
+                                        settings, ws, &b)
         if out.n_iter[block] < 0:
             return -1
         if emit_piece(&b, node.features, problem.block_children + block * XMR_LANES,
@@ -680,6 +738,17 @@ cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
     if last - first == problem.block_ptr[chunk + 1] - problem.block_ptr[chunk]:
         return merge_chunk(problem, chunk, settings, out)
     return 0
+
+
+cdef int prepare_known(const Data *data, const Problem *problem, const Prior *prior,
+                       int64_t chunk, int64_t first, int64_t last, const CompactRows *node,
+                       SolverWorkspace *ws, Output *out) noexcept nogil:
+    """What the blocks of a task share where weights are known; -1 without memory."""
+    if out.reached[chunk] == NULL and keep_reached(node, chunk, out) < 0:
+        return -1
+    if take_squares(data, prior, node, ws) < 0:
+        return -1
+    return read_known(problem, prior, chunk, first, last, node, ws)
 
 
 cdef int keep_reached(const CompactRows *node, int64_t chunk, Output *out) noexcept nogil:
@@ -750,7 +819,10 @@ cdef void free_workspaces(SolverWorkspace *all_ws, int n_threads) noexcept nogil
         free(ws.pending.data)
         free(ws.order.data)
         free(ws.kept.data)
+        free(ws.squares.data)
         free(ws.shrink.data)
+        free(ws.hits.data)
+        free(ws.known.data)
         free(ws.values.data)
         free(ws.dense.data)
     free(all_ws)

@@ -26,6 +26,8 @@ typedef struct {
     const int32_t *indices;
     const float *values;
     const float *sq_norm;     /* |x_i|^2 + beta^2, per row */
+    const float *shrink;      /* per feature, dense ones last: values are x times this, and
+                               * weights those of x divided by it; or NULL */
     /* Dense features of the same rows, n_dense each (0: none): those of row i are at
      * dense_rows[i], or at i where dense_rows is NULL. */
     const float *dense;
