@@ -102,21 +102,23 @@ def _updated_level(model, level, levels, evidence, mean_squares):
         mean_squares,
     )
     solver = replace(solver, weight_threshold=KEPT * solver.weight_threshold)
-    part, reached = solve_known(data.X, problem, solver, known, data.sample_weight)
-    if all(features is None for features in reached):
+    part, changed, reached = solve_known(
+        data.X, problem, solver, known, data.sample_weight
+    )
+    if not changed.any():
         return weights
-    nodes = _node_arrays(weights, children, part, solver)
-    patches = _patches(weights, known.chunks, reached, part, nodes["scale"])
+    nodes = _node_arrays(weights, children[changed], part, changed, solver)
+    patches = _patches(weights, known.chunks, changed, reached, part, nodes["scale"])
     return PatchedWeights.of(weights, patches, **nodes)
 
 
-def _node_arrays(weights, children, part, solver):
-    """What nodes have beside sparse weights, with that of the trained ones."""
+def _node_arrays(weights, children, part, changed, solver):
+    """What nodes have beside sparse weights, with that of the changed ones."""
     intercept, dense = weights.intercept.copy(), weights.dense.copy()
     dense_scale = weights.dense_scale.copy()
     if solver.bias:
-        intercept[children] = part.intercept
-    codes, scales = encode_dense(part.dense, weights.value_type)
+        intercept[children] = part.intercept[changed]
+    codes, scales = encode_dense(part.dense[changed], weights.value_type)
     dense[children], dense_scale[children] = codes, scales
     return {
         "scale": weights.scale.copy(),
@@ -126,9 +128,9 @@ def _node_arrays(weights, children, part, solver):
     }
 
 
-def _patches(weights, chunks, reached, part, scale):
+def _patches(weights, chunks, changed, reached, part, scale):
     """New bytes of chunks (dict); ``scale`` changes where weights outgrow it."""
-    updates = ChunkUpdates(weights)
+    updates, changed = ChunkUpdates(weights), changed.view(np.uint8)
     values, patches = part.values.view(np.float32), {}
     for place, chunk in enumerate(chunks.tolist()):
         if reached[place] is None:
@@ -137,6 +139,7 @@ def _patches(weights, chunks, reached, part, scale):
         entries = slice(*part.chunk_entries[place : place + 2])
         packed, buckets = updates.rewrite(
             chunk,
+            changed[slice(*part.child_ptr[place : place + 2])],
             reached[place],
             part.features[rows],
             part.counts[rows],

@@ -182,6 +182,29 @@ def test_the_result_does_not_depend_on_threads(data):
     assert_same_model(made[0], made[2])
 
 
+def test_the_order_of_stored_weights_does_not_matter():
+    # Blocks of like evidence leave the nodes of a feature in an order of their own.
+    rng = np.random.RandomState(0)
+    X = sparse.random(900, 300, 0.05, "csr", "f4", rng)
+    Y = sparse.csr_matrix(rng.random((900, 150)) < rng.power(0.3, 150) / 20)
+    clf = XRLinearClassifier(
+        LabelTree.flat(150),
+        weight_dtype="float32",
+        weight_threshold=0.02,
+        random_state=0,
+    )
+    clf.fit(X[:300], Y[:300]).partial_fit(X[300:600], Y[300:600])
+    (level,) = clf.weights_
+    sorted_level = ChunkedWeights.from_csr(
+        level.to_csr(), level.intercept, level.offsets, "float32"
+    )
+    other = copy.deepcopy(clf)
+    other.model_ = TreeModel(clf.tree_, [sorted_level])
+    assert_same_model(
+        clf.partial_fit(X[600:], Y[600:]), other.partial_fit(X[600:], Y[600:])
+    )
+
+
 def test_unreached_nodes_stay_as_they_are(data):
     X, Y = data
     clf = XRLinearClassifier(SMALL_TREE, negative_sampling="tfn", random_state=0).fit(
@@ -231,16 +254,19 @@ def test_rewritten_chunks_hold_the_new_rows(
         features = np.flatnonzero(rng.random(n_features) < share).astype(np.int32)
         reached = np.flatnonzero(rng.random(n_features) < share / 3)
         reached = np.union1d(reached, features).astype(np.int32)
-        expected[first:last, reached] = 0
+        changed = rng.random(last - first) < rng.choice([0.1, 0.9, 1.1])
+        changed[rng.randint(last - first)] = True
+        nodes = np.flatnonzero(changed)
+        expected[np.ix_(first + nodes, reached)] = 0
         columns = [
-            np.sort(rng.choice(last - first, rng.randint(1, last - first + 1), False))
-            for _ in features
+            rng.choice(nodes, rng.randint(1, len(nodes) + 1), False) for _ in features
         ]
         values = [(size * rng.standard_normal(len(c))).astype("f4") for c in columns]
         for feature, column, value in zip(features, columns, values, strict=True):
             expected[first + column, feature] = value
         patch = updates.rewrite(
             chunk,
+            changed.astype(np.uint8),
             reached,
             features,
             np.array([len(c) - 1 for c in columns], dtype=np.uint8),
@@ -300,17 +326,18 @@ def test_damaged_chunks_are_refused_or_rewritten(
     packed[places] = rng.randint(0, 256, n_damaged)
     updates = ChunkUpdates(weights.replace(packed=packed))
     some = np.arange(0, n_features, 7, dtype=np.int32)
-    nothing = np.empty(0, np.uint8)
+    first_node = np.zeros(len(some), np.uint8)
     for chunk in range(len(weights.child_ptr) - 1):
         first, last = weights.child_ptr[chunk : chunk + 2]
         try:
             updates.rewrite(
                 chunk,
+                (np.arange(last - first) % 2 == 0).astype(np.uint8),
                 some,
-                some[:0],
-                nothing,
-                nothing,
-                np.empty(0, np.float32),
+                some,
+                np.zeros(len(some), np.uint8),
+                first_node,
+                np.ones(len(some), np.float32),
                 weights.scale[first:last].copy(),
                 SPARE,
             )

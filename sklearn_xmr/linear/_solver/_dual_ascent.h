@@ -248,6 +248,8 @@ XMR_INLINE int64_t xmr_kept_weights_body(const xmr_block *b, float threshold,
         const xmr_v8f factor = xmr_splat(b->shrink ? b->shrink[f] : 1.0f);
         xmr_v8i bits = {0};
         for (int v = 0; v < nv; v++) {
+            if (!(lanes >> 8 * v & 0xff))
+                continue;
             const xmr_v8f w = factor * W[f * nv + v], size = xmr_max(w, -w);
             top[v] = xmr_max(top[v], size);
             bits |= xmr_lane_bits(size >= least, v);

@@ -189,27 +189,32 @@ def solve_known(X, problem, settings, known, sample_weight=None):
     Returns
     -------
     part : WeightPart
-        New weights of the features that the nodes' instances have, as float32, where
-        they reach the threshold.
+        New weights of the changed nodes and of the features that their instances have,
+        as float32, where they reach the threshold.
+    changed : ndarray of bool of shape (n_nodes,)
+        The nodes whose weights have changed.
     reached : list of ndarray of int32, or None
         For each chunk the features that its instances have, ascending; None where no
         weight of the chunk has changed.
     """
     settings = replace(settings, weight_dtype="float32")
     plan = _plan_known_blocks(known)
-    # Blocks of a chunk share what is read of it: split for the threads there are only. In
-    # `fit`, this would change the mode in which nodes are solved, and the last bits.
+    # Blocks of a chunk share what is read of it: split for the threads there are, only.
+    # In `fit`, this would change the mode in which nodes are solved, and the last bits.
     tasks = _plan_tasks(problem, plan, 1 / (8 * effective_n_threads()))
     # The children of a block share their evidence.
     prior = replace(known, evidence=known.of_blocks(plan.block_children))
     solver = _solve(X, problem, plan, tasks, settings, sample_weight, prior)
     part = _part_of(solver, plan, problem, settings, X.sparse.shape[1])
-    n_iter = np.append(solver.n_iter[: len(plan.block_children)], 0)
-    changed = np.add.reduceat(n_iter, plan.block_ptr[:-1]) > 0
-    return part, [
-        solver.reached_features(chunk) if has_changed else None
-        for chunk, has_changed in enumerate(changed)
-    ]
+    some_changed = np.logical_or.reduceat(solver.changed, plan.chunk_child[:-1])
+    return (
+        part,
+        solver.changed.view(bool),
+        [
+            solver.reached_features(chunk) if has_changed else None
+            for chunk, has_changed in enumerate(some_changed)
+        ],
+    )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ class NodeSolver:
     intercept: np.ndarray
     scale: np.ndarray
     dense: np.ndarray
+    changed: np.ndarray
     n_iter: np.ndarray
 
     def solve(

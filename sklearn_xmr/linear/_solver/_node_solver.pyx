@@ -197,6 +197,7 @@ cdef struct Output:
     float *intercept      # per child
     float *scale          # per child: value of the code 1
     float *dense          # per child: n_dense weights
+    uint8_t *changed      # per child whose weights were known
     int32_t *n_iter       # per block
 
 
@@ -426,20 +427,24 @@ cdef int solve_block(const Problem *problem, const Prior *prior, int64_t chunk,
         <uint64_t>(problem.first_child + children[0])), ws)
     if gram:
         xmr_weights_from_dual(b, <int32_t *>ws.order.data)
-    if prior.level and not any_moved(b, n * lanes):
-        return 0
     return passes
 
 
-cdef bint any_moved(const xmr_block *b, int64_t n) noexcept nogil:
-    """Whether any dual variable has left zero; the weights are what they were if not."""
-    cdef int64_t i
+cdef uint32_t changed_lanes(const xmr_block *b) noexcept nogil:
+    """The lanes whose weights are not what they were: a dual variable has left zero."""
+    cdef int64_t i, lanes = 8 * b.n_vectors
+    cdef uint32_t bits = 0
+    cdef int lane
+    cdef float[XMR_LANES] largest
     if b.loss == XMR_LOGISTIC:
-        return True
-    for i in range(n):
-        if b.dual[i] > 0:
-            return True
-    return False
+        return <uint32_t>-1
+    memset(largest, 0, sizeof(largest))
+    for i in range(b.n_rows):
+        for lane in range(<int>lanes):
+            largest[lane] = max(largest[lane], b.dual[i * lanes + lane])
+    for lane in range(<int>lanes):
+        bits |= <uint32_t>(largest[lane] > 0) << lane
+    return bits
 
 
 # --- children whose weights are known -------------------------------------------------------
@@ -683,22 +688,24 @@ cdef void copy_child(const xmr_block *b, int lane, int32_t child, float largest,
 
 
 cdef int emit_piece(const xmr_block *b, const int32_t *features, const int32_t *children,
-                    const Settings *settings, SolverWorkspace *ws, Piece *piece,
-                    Output *out) noexcept nogil:
-    """Copy the weights of at least the threshold into a piece; -1 without memory."""
+                    uint32_t lanes, const Settings *settings, SolverWorkspace *ws,
+                    Piece *piece, Output *out) noexcept nogil:
+    """Copy the lanes' weights of at least the threshold into a piece; -1 without memory."""
     cdef int lane
     cdef int64_t n_entries
     cdef float[XMR_LANES] largest
     cdef uint32_t *kept = <uint32_t *>reserve(&ws.kept, b.bias_row * sizeof(uint32_t))
     if kept == NULL:
         return -1
-    n_entries = xmr_kept_weights(b, settings.threshold, used_lanes(children), kept, largest)
+    n_entries = xmr_kept_weights(b, settings.threshold, lanes, kept, largest)
     if reserve_piece(kept, b.bias_row, n_entries, piece) < 0:
         return -1
     copy_kept(b, features, kept, piece)
-    for lane in range(8 * b.n_vectors):
-        if children[lane] >= 0:
-            copy_child(b, lane, children[lane], largest[lane], settings.value_kind, out)
+    while lanes:
+        lane = xmr_lowest_bit(lanes)
+        copy_child(b, lane, children[lane], largest[lane], settings.value_kind, out)
+        out.changed[children[lane]] = 1
+        lanes &= lanes - 1
     return 0
 
 
@@ -711,7 +718,9 @@ cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
     cdef int64_t parent = problem.chunk_parent[chunk]
     cdef const int32_t *rows = problem.parent_rows + problem.parent_ptr[parent]
     cdef int64_t n = problem.parent_ptr[parent + 1] - problem.parent_ptr[parent]
+    cdef const int32_t *children
     cdef int64_t block
+    cdef uint32_t lanes
     cdef xmr_block b
     cdef CompactRows node
     cdef bint gram
@@ -732,8 +741,12 @@ cdef int run_task(const Data *data, const Problem *problem, const Prior *prior,
                                         settings, ws, &b)
         if out.n_iter[block] < 0:
             return -1
-        if emit_piece(&b, node.features, problem.block_children + block * XMR_LANES,
-                      settings, ws, &out.pieces[block], out) < 0:
+        children = problem.block_children + block * XMR_LANES
+        lanes = used_lanes(children)
+        if prior.level:
+            lanes &= changed_lanes(&b)
+        if emit_piece(&b, node.features, children, lanes, settings, ws,
+                      &out.pieces[block], out) < 0:
             return -1
     if last - first == problem.block_ptr[chunk + 1] - problem.block_ptr[chunk]:
         return merge_chunk(problem, chunk, settings, out)
@@ -845,9 +858,11 @@ cdef class NodeSolver:
         Bias weight times bias value; the weight that a stored value of 1 stands for.
     dense : ndarray of float32 of shape (n_children, n_dense)
         Weights of the dense features.
+    changed : ndarray of uint8 of shape (n_children,)
+        1 for the children of which there are weights: all that were trained, or those
+        whose known weights have changed.
     n_iter : ndarray of int32 of shape (n_blocks,)
-        Passes over each block's rows; 0 where no task has trained it, or where its
-        weights were known and have not changed.
+        Passes over each block's rows; 0 where no task has trained it.
     """
 
     cdef Data data
@@ -857,7 +872,7 @@ cdef class NodeSolver:
     cdef Output out
     cdef int64_t n_blocks, n_chunks, n_children
     cdef list kept_alive
-    cdef readonly object intercept, scale, dense, n_iter
+    cdef readonly object intercept, scale, dense, changed, n_iter
 
     def __dealloc__(self):
         self._free_output()
@@ -995,10 +1010,12 @@ cdef class NodeSolver:
         self.intercept = np.full(self.n_children, bias, dtype=np.float32)
         self.scale = np.ones(self.n_children, dtype=np.float32)
         self.dense = np.zeros((self.n_children, self.data.n_dense), dtype=np.float32)
+        self.changed = np.zeros(self.n_children, dtype=np.uint8)
         self.n_iter = np.zeros(max(self.n_blocks, 1), dtype=np.int32)
         self.out.intercept = <float *>float_pointer(self.intercept, self.kept_alive)
         self.out.scale = <float *>float_pointer(self.scale, self.kept_alive)
         self.out.dense = <float *>float_pointer(self.dense.reshape(-1), self.kept_alive)
+        self.out.changed = <uint8_t *>uint8_pointer(self.changed, self.kept_alive)
         self.out.n_iter = <int32_t *>int32_pointer(self.n_iter, self.kept_alive)
         self.out.pieces = <Piece *>calloc(self.n_blocks + 1, sizeof(Piece))
         self.out.chunks = <Chunk *>calloc(self.n_chunks + 1, sizeof(Chunk))

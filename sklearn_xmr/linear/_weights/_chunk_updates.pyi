@@ -9,6 +9,7 @@ class ChunkUpdates:
     def rewrite(
         self,
         chunk: int,
+        changed: np.ndarray,
         reached: np.ndarray,
         features: np.ndarray,
         counts: np.ndarray,

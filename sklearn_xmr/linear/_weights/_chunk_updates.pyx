@@ -1,7 +1,7 @@
-"""Replace some feature rows of packed chunks: what costs as much as the change.
+"""Replace weights of some nodes and features in packed chunks, as cheap as the change.
 
-Only the buckets of the changed features are unpacked; the others are copied as they are,
-unless the largest weight of a node outgrows its scale.
+Only the buckets of these features are unpacked; the others are copied as they are, unless
+the largest weight of a node outgrows its scale. Other nodes keep the bytes of their weights.
 """
 
 from libc.math cimport fabsf
@@ -28,7 +28,9 @@ cdef float ROOM = 1.1
 
 
 cdef struct Changes:
-    # The new feature rows of a chunk, in place of those of all reached features; ascending.
+    # New weights of a chunk's changed nodes, in place of all of their weights of reached
+    # features; features ascend.
+    const uint8_t *changed    # per old node
     const int32_t *reached
     int64_t n_reached
     const int32_t *features
@@ -89,23 +91,25 @@ cdef class ChunkUpdates:
         free(self.values.data)
         free(self.out.data)
 
-    def rewrite(self, int64_t chunk, const int32_t[::1] reached,
+    def rewrite(self, int64_t chunk, const uint8_t[::1] changed, const int32_t[::1] reached,
                 const int32_t[::1] features, const uint8_t[::1] counts,
                 const uint8_t[::1] columns, const float[::1] weights, float[::1] scale,
                 int64_t spare):
-        """The bytes of a chunk in which some feature rows have been replaced.
+        """The bytes of a chunk in which weights of some nodes have been replaced.
 
         Parameters
         ----------
         chunk : int
+        changed : ndarray of uint8 of shape (width,)
+            1 for the nodes whose weights are replaced.
         reached : ndarray of int32
-            Features whose rows are replaced, or dropped; ascending.
+            Features of which they are replaced, or dropped; ascending.
         features : ndarray of int32 of shape (n_rows,)
-            Those of them that have a new row, ascending.
+            Those of them of which there are new weights, ascending.
         counts : ndarray of uint8 of shape (n_rows,)
-            Entries of each new row, less one.
+            Weights of each, less one.
         columns : ndarray of uint8 of shape (n_entries,)
-            Node of each entry, relative to the chunk's first.
+            Node of each weight, relative to the chunk's first: changed ones, in any order.
         weights : ndarray of float32 of shape (n_entries,)
         scale : ndarray of float32 of shape (width,)
             Scales of the chunk's nodes, changed where new weights need it.
@@ -126,7 +130,7 @@ cdef class ChunkUpdates:
         cdef Changes c
         memset(&c, 0, sizeof(Changes))
         c.n_rows, c.n_entries = features.shape[0], columns.shape[0]
-        c.n_reached = reached.shape[0]
+        c.n_reached, c.changed = reached.shape[0], &changed[0]
         if c.n_reached:
             c.reached = &reached[0]
         if c.n_rows:
@@ -274,8 +278,9 @@ cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t b
     cdef int64_t full = 0, part = 0, n_full = 0, n_rows = 0
     cdef const uint8_t *full_units = NULL
     cdef const uint8_t *part_units = NULL
-    cdef int64_t i
-    cdef bint kept
+    cdef const uint8_t *units
+    cdef int64_t i, n, n_new
+    cdef bint is_full, is_reached
     if size:
         if not is_sound(r, at, size, &old):
             return -1
@@ -288,22 +293,28 @@ cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t b
         feature = next_row(r, &old, full, n_full, part, n_rows, c, row, last, first)
         while reached < last_reached and c.reached[reached] < feature:
             reached += 1
-        kept = reached == last_reached or c.reached[reached] != feature
-        if full < n_full and first + get_low(old.low + full * step, r.layout.shift) == feature:
-            if kept:
-                copy_full_row(r, full_units, feature)
+        is_reached = reached < last_reached and c.reached[reached] == feature
+        units, n = NULL, 0
+        is_full = full < n_full and first + get_low(old.low + full * step,
+                                                    r.layout.shift) == feature
+        if is_full:
+            units, n = full_units, r.old_width
             full_units += (<int64_t>old.counts[full] + 1) * unit
             full += 1
         elif part < n_rows and first + get_low(old.low + part * step,
                                                r.layout.shift) == feature:
-            if kept:
-                copy_row(r, part_units, <int64_t>old.counts[part] + 1, feature)
-            part_units += (<int64_t>old.counts[part] + 1) * unit
+            units, n = part_units, <int64_t>old.counts[part] + 1
+            part_units += n * unit
             part += 1
+        if not (is_reached or is_full or r.rescale):
+            copy_row(r, units, n, feature)
+            continue
+        n_new = 0
         if row < last and c.features[row] == feature:
-            put_new_row(r, c, row, entry, feature)
-            entry += <int64_t>c.counts[row] + 1
+            n_new = <int64_t>c.counts[row] + 1
             row += 1
+        merge_row(r, c, units, n, is_full, is_reached, entry, entry + n_new, feature)
+        entry += n_new
     return entry
 
 
@@ -346,13 +357,18 @@ cdef int32_t next_row(const Rewrite *r, const Bucket *old, int64_t full, int64_t
 
 cdef inline void put_value(Rewrite *r, int64_t column, float w) noexcept nogil:
     """Append an entry, unless its stored value is zero."""
-    cdef int64_t i, item = r.layout.item
-    cdef bint nonzero = False
+    cdef int64_t item = r.layout.item
     xmr_store_value(r.values, r.level.kind, r.n_entries, w, 1 / r.new_scale[column])
-    for i in range(item):
-        nonzero |= r.values[r.n_entries * item + i] != 0
     r.columns[r.n_entries] = <uint8_t>column
-    r.n_entries += nonzero
+    r.n_entries += not is_zero(r.values + r.n_entries * item, item)
+
+
+cdef inline bint is_zero(const uint8_t *value, int64_t item) noexcept nogil:
+    cdef int64_t i
+    for i in range(item):
+        if value[i] != 0:
+            return False
+    return True
 
 
 cdef inline void end_row(Rewrite *r, int64_t start, int32_t feature) noexcept nogil:
@@ -363,29 +379,40 @@ cdef inline void end_row(Rewrite *r, int64_t start, int32_t feature) noexcept no
         r.rows.n_rows += 1
 
 
-cdef void copy_full_row(Rewrite *r, const uint8_t *values, int32_t feature) noexcept nogil:
-    cdef int64_t column, start = r.n_entries
-    for column in range(r.old_width):
-        put_value(r, column, xmr_value(values, r.level.kind, column) * r.scale[column])
-    end_row(r, start, feature)
-
-
 cdef void copy_row(Rewrite *r, const uint8_t *units, int64_t n, int32_t feature) noexcept nogil:
-    cdef int64_t e, start = r.n_entries, item = r.layout.item
-    if not r.rescale:
-        memcpy(r.columns + start, units, n)
-        memcpy(r.values + start * item, units + n, n * item)
-        r.n_entries += n
-        end_row(r, start, feature)
-        return
-    for e in range(n):
-        put_value(r, units[e], xmr_value(units + n, r.level.kind, e) * r.scale[units[e]])
+    cdef int64_t start = r.n_entries, item = r.layout.item
+    memcpy(r.columns + start, units, n)
+    memcpy(r.values + start * item, units + n, n * item)
+    r.n_entries += n
     end_row(r, start, feature)
 
 
-cdef void put_new_row(Rewrite *r, const Changes *c, int64_t row, int64_t entry,
-                      int32_t feature) noexcept nogil:
-    cdef int64_t e, start = r.n_entries
-    for e in range(entry, entry + <int64_t>c.counts[row] + 1):
+cdef void merge_row(Rewrite *r, const Changes *c, const uint8_t *units, int64_t n,
+                    bint is_full, bint is_reached, int64_t new, int64_t last,
+                    int32_t feature) noexcept nogil:
+    """The old entries of nodes whose weights stay, and then the new ones, in any order."""
+    cdef int64_t e, column, start = r.n_entries, most = start + r.width
+    cdef const uint8_t *values = units if is_full else units + n
+    for e in range(n):
+        column = e if is_full else units[e]
+        # Damaged rows may have nodes twice, for which there is no room.
+        if r.n_entries < most and not (is_reached and c.changed[column]):
+            put_old_value(r, column, values, e)
+    for e in range(new, min(last, new + most - r.n_entries)):
         put_value(r, c.columns[e], c.weights[e])
     end_row(r, start, feature)
+
+
+cdef inline void put_old_value(Rewrite *r, int64_t column, const uint8_t *values,
+                               int64_t at) noexcept nogil:
+    """Append an entry, as it is if its scale is the same."""
+    cdef int64_t item = r.layout.item
+    if r.new_scale[column] != r.scale[column]:
+        put_value(r, column, xmr_value(values, r.level.kind, at) * r.scale[column])
+    elif not is_zero(values + at * item, item):
+        if item == 1:  # without a call
+            r.values[r.n_entries] = values[at]
+        else:
+            memcpy(r.values + r.n_entries * item, values + at * item, item)
+        r.columns[r.n_entries] = <uint8_t>column
+        r.n_entries += 1
