@@ -108,8 +108,11 @@ cdef void put_full_row(const ChunkRows *rows, int64_t entry, int64_t n, const La
     cdef int64_t e
     memset(at, 0, full_units(rows.width, layout.item) * (1 + layout.item))
     for e in range(entry, entry + n):
-        memcpy(at + rows.columns[e] * layout.item, rows.values + e * layout.item,
-               layout.item)
+        if layout.item == 1:  # without a call
+            at[rows.columns[e]] = rows.values[e]
+        else:
+            memcpy(at + rows.columns[e] * layout.item, rows.values + e * layout.item,
+                   layout.item)
 
 
 cdef int64_t fill_bucket(const ChunkRows *rows, int64_t first, int64_t last, int64_t entry,

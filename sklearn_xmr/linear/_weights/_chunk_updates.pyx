@@ -47,6 +47,7 @@ cdef struct Rewrite:
     int64_t width, old_width
     const float *scale        # of its nodes before
     float *new_scale
+    float[XMR_CHUNK_WIDTH] inverse_scale  # of the new ones
     bint rescale              # whether all buckets have to be written anew
     ChunkRows rows
     int32_t *features
@@ -164,7 +165,7 @@ cdef class ChunkUpdates:
     cdef _rewrite(self, int64_t chunk, const Changes *c, float *scale, int64_t width,
                   int64_t spare, bint whole):
         cdef Rewrite *r = &self.r
-        cdef int64_t size, first = r.level.child_ptr[chunk]
+        cdef int64_t size, node, first = r.level.child_ptr[chunk]
         r.width, r.old_width = width, r.level.child_ptr[chunk + 1] - first
         r.scale, r.new_scale = r.level.scale + first, scale
         ends = np.empty(self.n_ends, dtype=np.uint32)
@@ -172,6 +173,8 @@ cdef class ChunkUpdates:
         self._reserve(chunk, c)
         with nogil:
             r.rescale = choose_scales(r, c) or whole
+            for node in range(width):
+                r.inverse_scale[node] = 1 / scale[node]
             size = rewrite_chunk(r, chunk, c, &buckets[0], <uint8_t *>self.out.data)
         if size < 0:
             raise ValueError("the weights of a chunk are damaged: train the model again")
@@ -358,7 +361,7 @@ cdef int32_t next_row(const Rewrite *r, const Bucket *old, int64_t full, int64_t
 cdef inline void put_value(Rewrite *r, int64_t column, float w) noexcept nogil:
     """Append an entry, unless its stored value is zero."""
     cdef int64_t item = r.layout.item
-    xmr_store_value(r.values, r.level.kind, r.n_entries, w, 1 / r.new_scale[column])
+    xmr_store_value(r.values, r.level.kind, r.n_entries, w, r.inverse_scale[column])
     r.columns[r.n_entries] = <uint8_t>column
     r.n_entries += not is_zero(r.values + r.n_entries * item, item)
 

@@ -40,7 +40,7 @@ static inline void xmr_store_value(void *values, int kind, int64_t at, float w,
     else if (kind == XMR_FLOAT16)
         ((uint16_t *)values)[at] = xmr_to_half(w);
     else
-        ((int8_t *)values)[at] = (int8_t)rintf(w * inverse_scale);
+        ((int8_t *)values)[at] = (int8_t)lrintf(w * inverse_scale); /* not a call, as rintf */
 }
 
 XMR_INLINE float xmr_value(const void *values, int kind, int64_t at)
