@@ -197,7 +197,7 @@ cdef struct Output:
     float *intercept      # per child
     float *scale          # per child: value of the code 1
     float *dense          # per child: n_dense weights
-    uint8_t *changed      # per child whose weights were known
+    uint8_t *changed      # per child: 1 where there are weights of it
     int32_t *n_iter       # per block
 
 

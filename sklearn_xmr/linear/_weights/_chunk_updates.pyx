@@ -297,7 +297,8 @@ cdef int64_t merge_bucket(Rewrite *r, const uint8_t *at, int64_t size, int64_t b
         while reached < last_reached and c.reached[reached] < feature:
             reached += 1
         is_reached = reached < last_reached and c.reached[reached] == feature
-        units, n = NULL, 0
+        units = NULL
+        n = 0
         is_full = full < n_full and first + get_low(old.low + full * step,
                                                     r.layout.shift) == feature
         if is_full:
