@@ -502,7 +502,10 @@ cdef int read_known(const Problem *problem, const Prior *prior, int64_t chunk, i
 
 cdef void find_rows(const Prior *prior, int64_t chunk, const CompactRows *node,
                     xmr_hit *hits) noexcept nogil:
-    """The rows of the node's features in the known chunk; no units where there is none."""
+    """The rows of the node's features in the known chunk; no units where there is none.
+
+    ``x``, of which a search makes the feature's value, is the kind of row here.
+    """
     cdef const xmr_level *level = prior.level
     cdef int64_t at = prior.chunks[chunk]
     cdef int32_t f, feature
